@@ -1,0 +1,20 @@
+//! hookgate receives webhooks: the internet's doorbell, answered.
+pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod event;
+pub mod handoff;
+pub mod lease;
+pub mod limits;
+pub mod metrics;
+pub mod name;
+pub mod plan;
+pub mod provider;
+pub mod queue;
+pub mod rejection;
+pub mod request;
+pub mod route;
+pub mod secret;
+pub mod store;
+pub mod verify;
+pub mod yaml;

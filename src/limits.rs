@@ -1,0 +1,64 @@
+//! Every fixed bound in one place, each with its unit and its reason. Configurable bounds are in the plan, with these as their defaults.
+
+use std::time::Duration;
+
+/// Header fields a request may have (actix-http stops at 96 of its own accord).
+pub const HEADER_FIELDS_MAX: usize = 96;
+/// Bytes of headers that are stored and forwarded with an event.
+pub const STORED_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Deliveries one event may fan out to.
+pub const FAN_OUT_MAX: usize = 64;
+/// Types one event may carry: providers send batches.
+pub const EVENT_TYPES_MAX: usize = 32;
+/// Bytes of one event type.
+pub const EVENT_TYPE_BYTES_MAX: usize = 200;
+/// Bytes of a provider's event id that are stored, shown and forwarded; the dedup key hashes the whole.
+pub const PROVIDER_EVENT_ID_BYTES_MAX: usize = 200;
+/// Secrets of one source that may be active at once.
+pub const ACTIVE_SECRETS_MAX: usize = 4;
+/// Signature candidates tried in one request.
+pub const CANDIDATES_MAX: usize = 16;
+/// `Via: hookgate/...` entries after which a request is a loop.
+pub const VIA_MAX: usize = 5;
+/// Bytes of a target's answer that are read; more ends the connection, not the delivery.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a target's answer that are kept with a failed attempt.
+pub const EXCERPT_BYTES_MAX: usize = 1024;
+/// Deliveries that may be in flight over all lanes of a shard.
+pub const IN_FLIGHT_MAX: usize = 512;
+/// In-flight deliveries each lane is guaranteed, whatever the others do.
+pub const LANE_SHARE_MIN: usize = 2;
+/// Leases one claim may answer.
+pub const CLAIM_MAX: usize = 256;
+/// Fenced writes one settle may carry.
+pub const SETTLE_MAX: usize = 128;
+/// Admits waiting for the store.
+pub const ADMITS_WAITING_MAX: usize = 1024;
+/// Bytes of admits waiting for the store.
+pub const ADMIT_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+/// Admits in one commit.
+pub const BATCH_ADMITS_MAX: usize = 256;
+/// Bytes of admits in one commit: one huge body must not hold up 255 acks.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How old the oldest waiting admit may be before the door sheds.
+pub const QUEUE_AGE_MAX: Duration = Duration::from_millis(1500);
+/// Bytes of handed-over payloads that deliveries may hold in memory; beyond it they are read back from the store.
+pub const DELIVERY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The shortest lease.
+pub const LEASE_MIN: Duration = Duration::from_secs(30);
+/// What a lease lasts beyond the attempt's own timeout.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(20);
+/// What must be left of a lease beyond the attempt's timeout for the attempt to start.
+pub const LEASE_START_MARGIN: Duration = Duration::from_secs(2);
+/// The longest time a request for a lease may be on its way: taken off the lease as seen locally.
+pub const LEASE_LOCAL_MARGIN: Duration = Duration::from_secs(2);
+/// The longest timeout of an attempt.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// The longest delay between attempts: a stored due time beyond it came from a clock that had run ahead.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a lease of a delivery to a target with this attempt timeout lasts.
+#[must_use]
+pub fn lease_for(timeout: Duration) -> Duration {
+    LEASE_MIN.max(timeout + LEASE_MARGIN)
+}

@@ -1,0 +1,54 @@
+//! What runs: the configuration with every name resolved, every default filled in, every provider compiled. Values only, immutable; a
+//! request and a delivery see one plan from beginning to end.
+//!
+//! `config` is what was written, `Plan` is what runs; they are two types, so the engine can never meet an unresolved name.
+
+mod compile;
+mod server;
+mod source;
+mod target;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+pub use compile::compile;
+pub use server::{
+    Admin, AdminToken, Certificate, Egress, EgressClass, Level, Limits, Log, LogFormat, LogWhat, Retention, Role, Server, Shutdown,
+    StoreSettings, Tls, TlsVersion,
+};
+pub use source::{Accepted, Dedup, DedupBy, Source, Unrouted};
+pub use target::{Auth, ClientTls, RetryPolicy, StatusPattern, Target};
+
+use crate::{
+    name::{SourceName, TargetName},
+    route::Routes,
+};
+
+/// The compiled configuration.
+#[derive(Debug)]
+pub struct Plan {
+    /// Counts plans of this process, from 1.
+    pub generation: u64,
+    /// The public door.
+    pub server: Server,
+    /// Where /livez, /readyz and /metrics are served without a token, besides `admin`.
+    pub monitor: Option<std::net::SocketAddr>,
+    /// Dashboard, API and the probes.
+    pub admin: Admin,
+    /// The store.
+    pub store: StoreSettings,
+    /// Logs.
+    pub log: Log,
+    /// Where deliveries may not go.
+    pub egress: Egress,
+    /// Sources by name, the disabled ones too.
+    pub sources: BTreeMap<SourceName, Arc<Source>>,
+    /// Enabled sources by exact path.
+    pub paths: HashMap<Box<str>, Arc<Source>>,
+    /// Targets by name, the disabled ones too.
+    pub targets: BTreeMap<TargetName, Arc<Target>>,
+    /// Who gets what.
+    pub routes: Routes,
+}

@@ -1,0 +1,76 @@
+//! A configured intake.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{name::SourceName, verify::Verifier};
+
+/// A configured intake: a path, a provider with its credentials, its limits.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name.
+    pub name: SourceName,
+    /// The provider's slug.
+    pub provider: Arc<str>,
+    /// Exact paths; several while migrating.
+    pub paths: Vec<Box<str>>,
+    /// The public URL as given to the provider, of the first path; `None` when no public URL is known.
+    pub endpoint: Option<url::Url>,
+    /// How its requests are proved.
+    pub verifier: Verifier,
+    /// Bytes of a body.
+    pub body_limit: u64,
+    /// From the last byte of the body to the answer.
+    pub answer_within: Duration,
+    /// How repeats are known.
+    pub dedup: Dedup,
+    /// What becomes of events no route wants.
+    pub unrouted: Unrouted,
+    /// The answer to accepted and repeated events.
+    pub accepted: Accepted,
+    /// Switched off: its paths answer 404.
+    pub disabled: bool,
+}
+
+/// How repeats are known.
+#[derive(Clone, Debug)]
+pub struct Dedup {
+    /// How long.
+    pub window: Duration,
+    /// By what.
+    pub by: DedupBy,
+    /// Whether a repeat gives dead deliveries a new try.
+    pub revive: bool,
+}
+
+/// What makes two requests the same event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DedupBy {
+    /// The provider's event id, or the body when there is none.
+    Provider,
+    /// The body.
+    Body,
+    /// Nothing: every request is new.
+    None,
+}
+
+/// What becomes of events no route wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrouted {
+    /// Stored, listed, replayable.
+    Keep,
+    /// Answered and forgotten.
+    Drop,
+}
+
+/// The answer to accepted and repeated events.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// A 2xx status.
+    pub status: u16,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: Bytes,
+}

@@ -1,0 +1,58 @@
+//! The queue's decisions, pure: one step function over a plain value. No runtime, no socket, no clock but the one passed.
+//!
+//! The shell (`deliver`) turns what happens into [`Input`]s, calls [`Lanes::step`] and carries the [`Action`]s out; it decides nothing. The
+//! simulator drives this very code.
+
+mod lane;
+
+use crate::{
+    clock::{Mono, Now},
+    delivery::Attempt,
+    lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Want},
+    name::TargetName,
+    plan::Plan,
+};
+
+pub use lane::{Dice, Lanes};
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A freshly admitted delivery came through a slot of its lane's gate.
+    Handed(Lease),
+    /// The store answered a claim; wants it could not answer are absent.
+    Claimed(Vec<Claimed>),
+    /// A claim failed: these targets may want again.
+    ClaimFailed(Vec<TargetName>),
+    /// An attempt ended.
+    Finished(LeaseRef, Attempt),
+    /// The store answered a settle.
+    Fates(Vec<(LeaseRef, Fate)>),
+    /// A settle failed: its outcome is unknown, and it must be run again.
+    SettleFailed(Vec<Fenced>),
+    /// There is a plan, or a new one: lanes are matched by target name.
+    Plan(&'a Plan),
+    /// A delivery of this target was born waiting: there is a backlog, due now.
+    Waiting(TargetName),
+    /// The gateway stops: no claim, no start; at the given time running attempts are cut.
+    Stop(Mono),
+    /// Nothing but the passing of time.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Action {
+    /// Start an attempt.
+    Start(Lease),
+    /// Ask the store for leases.
+    Claim(Vec<Want>),
+    /// Write these down.
+    Settle(Vec<Fenced>),
+    /// Publish how many slots of this lane may be out at once.
+    Gate(TargetName, u32),
+    /// Cut this running attempt: no `Finished` will be heard for it.
+    Cut(LeaseRef),
+    /// Call again at this time at the latest. The last one counts.
+    Sleep(Mono),
+}

@@ -1,0 +1,109 @@
+//! Reading what people write: a YAML file becomes a tree in which every key and value knows its place, and a collecting reader takes it
+//! apart without stopping at the first mistake.
+//!
+//! serde stops at the first unknown field and forgets where a value stood; people want every error at once, each with file, line, column
+//! and what was probably meant. So the parser's events become [`Node`]s here, and [`Fields`] reads them. Promises: duplicate keys, anchors,
+//! aliases and tags are errors; a scalar keeps the spelling it was written with (`0123` stays `0123`); a file is at most 1 MiB and 64 deep.
+
+mod parse;
+mod problem;
+mod read;
+
+pub use parse::{DEPTH_MAX, FILE_BYTES_MAX, parse};
+pub use problem::{Problem, Problems, Severity, nearest};
+pub use read::{Fields, as_bool, as_list, as_text, off};
+
+use std::{fmt, sync::Arc};
+
+/// A place in a file: 1-based line and column.
+#[derive(Clone, PartialEq, Eq)]
+pub struct At {
+    /// The file as the user named it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl fmt::Debug for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where it starts.
+    pub at: At,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a node holds.
+#[derive(Clone, PartialEq)]
+pub enum Value {
+    /// Nothing was written, or `null` or `~`.
+    Null,
+    /// Any scalar, as spelled. `quoted` tells `"true"` from `true`.
+    Scalar {
+        /// The text after YAML's own unescaping.
+        text: String,
+        /// Whether it stood in quotes or in a block.
+        quoted: bool,
+    },
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in the order written; keys are unique.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Where it starts.
+    pub at: At,
+    /// The key.
+    pub text: String,
+}
+
+impl Node {
+    /// What kind of value it is, for messages.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Scalar { .. } => "a value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+
+    /// The value under `key` of a mapping.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(other, _)| other.text == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    /// Shapes only: a scalar may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Scalar { text, .. } => write!(f, "<{} bytes>", text.len()),
+            Self::List(items) => f.debug_list().entries(items).finish(),
+            Self::Map(entries) => f.debug_map().entries(entries.iter().map(|(key, node)| (&key.text, node))).finish(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! From text to tree: the parser's events, with a place on everything and a budget on size and depth.
+
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+use super::{At, Key, Node, Problems, Value};
+
+/// The largest file, in bytes.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// How deep lists and mappings may nest.
+pub const DEPTH_MAX: usize = 64;
+
+/// Reads one document. `None` when it could not be read at all; `problems` then says why. An empty file is an empty mapping.
+pub fn parse(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option<Node> {
+    let start = At { file: Arc::clone(file), line: 1, column: 1 };
+    if text.len() > FILE_BYTES_MAX {
+        problems.error(&start, format!("the file has {} bytes, and {FILE_BYTES_MAX} is the most", text.len()));
+        return None;
+    }
+    let mut tree = Tree { file, open: Vec::new(), root: None, documents: 0 };
+    for step in Parser::new_from_str(text) {
+        match step {
+            Ok((event, span)) => {
+                if !tree.event(event, span, problems) {
+                    return None;
+                }
+            }
+            Err(error) => {
+                problems.error(&tree.at_error(&error), format!("this is not YAML: {}", error.info()));
+                return None;
+            }
+        }
+    }
+    Some(tree.root.unwrap_or(Node { at: start, value: Value::Null }))
+}
+
+/// The tree so far: finished root, and the collections that are still open.
+struct Tree<'a> {
+    file: &'a Arc<str>,
+    open: Vec<Open>,
+    root: Option<Node>,
+    documents: usize,
+}
+
+/// A collection that has begun and not ended.
+enum Open {
+    List(At, Vec<Node>),
+    Map(At, Vec<(Key, Node)>, Option<Key>),
+}
+
+impl Tree<'_> {
+    /// Takes one event; `false` ends the reading (the reason is noted).
+    fn event(&mut self, event: Event<'_>, span: Span, problems: &mut Problems) -> bool {
+        let at = self.at(span);
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    problems.error(&at, "a second document begins here, and only one is read");
+                }
+                self.documents == 1
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                Self::refuse_extras(anchor, tag.is_some(), &at, problems);
+                let quoted = style != ScalarStyle::Plain;
+                let null = !quoted && matches!(&*text, "" | "~" | "null");
+                let key_wanted = matches!(self.open.last(), Some(Open::Map(_, _, None)));
+                let value = if null && !key_wanted { Value::Null } else { Value::Scalar { text: text.into_owned(), quoted } };
+                self.place(Node { at, value }, problems)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                Self::refuse_extras(anchor, tag.is_some(), &at, problems);
+                self.begin(Open::List(at, Vec::new()), problems)
+            }
+            Event::MappingStart(anchor, tag) => {
+                Self::refuse_extras(anchor, tag.is_some(), &at, problems);
+                self.begin(Open::Map(at, Vec::new(), None), problems)
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(Open::List(at, items)) => self.place(Node { at, value: Value::List(items) }, problems),
+                Some(Open::Map(at, entries, _)) => self.place(Node { at, value: Value::Map(entries) }, problems),
+                None => false,
+            },
+            Event::Alias(_) => {
+                problems.error(&at, "aliases (`*name`) are not taken: write the value out");
+                self.place(Node { at, value: Value::Null }, problems)
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => true,
+        }
+    }
+
+    fn begin(&mut self, open: Open, problems: &mut Problems) -> bool {
+        let (Open::List(at, _) | Open::Map(at, _, _)) = &open;
+        if self.open.len() == DEPTH_MAX {
+            problems.error(at, format!("nested deeper than {DEPTH_MAX}"));
+            return false;
+        }
+        self.open.push(open);
+        true
+    }
+
+    /// Puts a finished node where it belongs: into the open collection, as its next key, or as the root.
+    fn place(&mut self, node: Node, problems: &mut Problems) -> bool {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List(_, items)) => items.push(node),
+            Some(Open::Map(_, entries, key)) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None => match node.value {
+                    Value::Scalar { text, .. } => {
+                        if let Some((first, _)) = entries.iter().find(|(other, _)| other.text == text) {
+                            problems.error(&node.at, format!("`{text}` is written twice, first at line {}", first.at.line));
+                        }
+                        *key = Some(Key { at: node.at, text });
+                    }
+                    Value::Null | Value::List(_) | Value::Map(_) => {
+                        problems.error(&node.at, "a key is a plain word");
+                        return false;
+                    }
+                },
+            },
+        }
+        true
+    }
+
+    fn refuse_extras(anchor: usize, tagged: bool, at: &At, problems: &mut Problems) {
+        if anchor != 0 {
+            problems.error(at, "anchors (`&name`) are not taken: write the value out");
+        }
+        if tagged {
+            problems.error(at, "tags (`!name`) are not taken");
+        }
+    }
+
+    fn at(&self, span: Span) -> At {
+        At { file: Arc::clone(self.file), line: span.start.line(), column: span.start.col() + 1 }
+    }
+
+    fn at_error(&self, error: &ScanError) -> At {
+        At { file: Arc::clone(self.file), line: error.marker().line(), column: error.marker().col() + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<Node>, Vec<String>) {
+        let mut problems = Problems::new();
+        let node = parse(&Arc::from("t.yaml"), text, &mut problems);
+        (node, problems.into_sorted().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn scalars_keep_their_spelling_and_everything_has_a_place() {
+        let (node, problems) = read("a: 0123\nb:\n  - 1e5\n  - \"true\"\n");
+        assert_eq!(problems, Vec::<String>::new());
+        let node = node.expect("read");
+        let a = node.get("a").expect("a");
+        assert_eq!((a.at.line, a.at.column), (1, 4));
+        assert_eq!(a.value, Value::Scalar { text: "0123".into(), quoted: false });
+        let Value::List(items) = &node.get("b").expect("b").value else { panic!("a list") };
+        assert_eq!(items[0].value, Value::Scalar { text: "1e5".into(), quoted: false });
+        assert_eq!((items[1].at.line, items[1].at.column), (4, 5));
+    }
+
+    #[test]
+    fn what_people_get_wrong_is_named_with_its_place() {
+        let cases = [
+            ("a: 1\na: 2\n", "t.yaml:2:1: `a` is written twice, first at line 1"),
+            ("a: &x 1\n", "t.yaml:1:4: anchors (`&name`) are not taken: write the value out"),
+            ("a: &x 1\nb: *x\n", "t.yaml:2:4: aliases (`*name`) are not taken: write the value out"),
+            ("a: 1\n---\nb: 1\n", "t.yaml:2:1: a second document begins here, and only one is read"),
+        ];
+        for (text, expected) in cases {
+            assert!(read(text).1.contains(&expected.to_owned()), "{text:?} gave {:?}", read(text).1);
+        }
+    }
+
+    #[test]
+    fn size_and_depth_are_bounded() {
+        assert!(read(&"[".repeat(DEPTH_MAX + 1)).1[0].contains("nested deeper"));
+        assert!(read(&"x".repeat(FILE_BYTES_MAX + 1)).1[0].contains("bytes"));
+        assert!(read("a: [1, 2").1[0].contains("not YAML"));
+    }
+}

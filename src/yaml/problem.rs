@@ -1,0 +1,106 @@
+//! What is wrong with a file, and what was probably meant. Problems are collected, sorted by place and shown together.
+
+use std::fmt;
+
+use super::At;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It does not start.
+    Error,
+    /// It starts, and says so; `check --strict` refuses.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// Where; `None` when no file is to blame (an environment variable).
+    pub at: Option<At>,
+    /// How bad.
+    pub severity: Severity,
+    /// What, in a sentence without a full stop. Never a secret's value.
+    pub what: String,
+    /// What to do, or what was probably meant.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = &self.at {
+            write!(f, "{at}: ")?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
+        f.write_str(&self.what)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All that is wrong, collected over a whole reading.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Nothing wrong so far.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes an error at a place.
+    pub fn error(&mut self, at: &At, what: impl Into<String>) {
+        self.push(Problem { at: Some(at.clone()), severity: Severity::Error, what: what.into(), hint: None });
+    }
+
+    /// Notes an error at a place and what to do about it.
+    pub fn error_hint(&mut self, at: &At, what: impl Into<String>, hint: impl Into<String>) {
+        self.push(Problem { at: Some(at.clone()), severity: Severity::Error, what: what.into(), hint: Some(hint.into()) });
+    }
+
+    /// Notes a warning at a place.
+    pub fn warning(&mut self, at: &At, what: impl Into<String>) {
+        self.push(Problem { at: Some(at.clone()), severity: Severity::Warning, what: what.into(), hint: None });
+    }
+
+    /// Notes any problem.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Takes over what another reading found.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether anything is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Everything, in the order of files and lines, each once.
+    #[must_use]
+    pub fn into_sorted(mut self) -> Vec<Problem> {
+        self.0.sort_by_key(|problem| problem.at.as_ref().map(|at| (at.file.to_string(), at.line, at.column)));
+        self.0.dedup();
+        self.0
+    }
+}
+
+/// The known word nearest to `word`, when it is near enough to have been meant.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let close_enough = (word.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= close_enough)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
