@@ -3,6 +3,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod event;
+pub mod faults;
 pub mod handoff;
 pub mod lease;
 pub mod limits;
