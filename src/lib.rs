@@ -1,4 +1,5 @@
 //! hookgate receives webhooks: the internet's doorbell, answered.
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod delivery;
@@ -17,5 +18,6 @@ pub mod request;
 pub mod route;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod verify;
 pub mod yaml;

@@ -132,6 +132,26 @@ impl SourceMetrics {
         self.request(RequestResult::Rejected);
     }
 
+    /// Requests with this result since the start.
+    #[must_use]
+    pub fn requests_so_far(&self, result: RequestResult) -> u64 {
+        self.requests[result as usize].get()
+    }
+
+    /// Requests refused for this reason since the start.
+    #[must_use]
+    pub fn rejected_so_far(&self, reason: Rejection) -> u64 {
+        self.rejected[reason as usize].get()
+    }
+
+    /// When the last event came in; `None` when there was none since the start.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "it was set from a time in milliseconds, exactly")]
+    pub fn last_event(&self) -> Option<UnixMs> {
+        let seconds = self.last_event.get();
+        (seconds > 0.0).then(|| UnixMs((seconds * 1000.0).round() as i64))
+    }
+
     /// Notes which secret matched, and that there was an event.
     pub fn matched(&self, secret: Option<Fingerprint>, now: UnixMs) {
         let seconds = seconds_of(now);
