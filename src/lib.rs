@@ -1,5 +1,7 @@
 //! hookgate receives webhooks: the internet's doorbell, answered.
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;
