@@ -29,6 +29,9 @@ const FIRST_PROVIDER: &str = "github";
 /// The target nobody named.
 const FIRST_TARGET: &str = "http://127.0.0.1:3000/webhooks";
 
+/// How a provider file says, where a credential is found, that the operator makes it up.
+const OUR_CHOICE: &str = "your own choice";
+
 /// What the first configuration is about.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -244,8 +247,9 @@ impl SourceDraft {
 impl CredentialDraft {
     fn of(rule: &CredentialRule, source: &SourceName) -> Result<Self, InitError> {
         let what = if &*rule.name == "secret" { "WEBHOOK_SECRET".to_owned() } else { rule.name.to_uppercase() };
-        // A credential that the provider shows somewhere is the provider's to make; one without a place is agreed on, and we make a good one.
-        let ours = if rule.place.is_none() { Some(random_secret(rule.prefix.as_deref())?) } else { None };
+        // What the provider shows somewhere is the provider's to make, unless its file says that it is agreed on: then we make a good one.
+        let is_agreed = rule.place.as_deref().is_none_or(|place| place.contains(OUR_CHOICE));
+        let ours = if is_agreed { Some(random_secret(rule.prefix.as_deref())?) } else { None };
         Ok(Self {
             name: rule.name.to_string(),
             variable: format!("{source}_{what}").to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
