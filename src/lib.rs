@@ -2,9 +2,11 @@
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod door;
 pub mod event;
 pub mod faults;
 pub mod handoff;
+pub mod ingest;
 pub mod lease;
 pub mod limits;
 pub mod metrics;
