@@ -1,6 +1,7 @@
 //! hookgate receives webhooks: the internet's doorbell, answered.
 pub mod clock;
 pub mod config;
+pub mod deliver;
 pub mod delivery;
 pub mod event;
 pub mod faults;
