@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gateway, Step};
+use super::Gateway;
 use crate::{
     clock::UnixMs,
     metrics::{Metrics, REMOVED},
@@ -27,12 +27,12 @@ pub(super) fn refresh(gateway: &Gateway) {
     for level in [Level::Ephemeral, Level::Embedded] {
         metrics.store_durability_info.with_label_values(&[level.as_str()]).set(i64::from(level == health.level));
     }
-    let workers_alive = (gateway.workers)().alive;
-    let store_alive = gateway.clock.mono().since(health.last_turn) <= super::probe::STUCK_AFTER;
-    for (kind, alive) in [("shard", workers_alive), ("store", store_alive), ("door", gateway.phase.step() != Step::Starting)] {
-        metrics.workers.with_label_values(&[kind, "running"]).set(i64::from(alive));
-        metrics.workers.with_label_values(&[kind, "gone"]).set(i64::from(!alive));
-    }
+    // Who starts threads counts them; that they are gone, only somebody else can say.
+    let shards_gone = !(gateway.workers)().alive;
+    let store_stuck = gateway.clock.mono().since(health.last_turn) > super::probe::STUCK_AFTER;
+    metrics.workers.with_label_values(&["shard", "gone"]).set(i64::from(shards_gone));
+    metrics.workers.with_label_values(&["store", "stuck"]).set(i64::from(store_stuck));
+    metrics.workers.with_label_values(&["store", "running"]).set(1);
 }
 
 /// The counts as metrics show them: each configured target, and all others together as `_removed`, whose waiting deliveries are parked.

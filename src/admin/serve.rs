@@ -269,7 +269,214 @@ fn name_of(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::{BTreeMap, HashMap},
+        io::{Read as _, Write as _},
+        net::TcpStream,
+    };
+
     use super::*;
+    use crate::{
+        admin::{Phase, Step, Workers},
+        clock::{Clock, UnixMs},
+        delivery::State,
+        metrics::Metrics,
+        name::TargetName,
+        plan,
+        route::Routes,
+        secret::Secret,
+        store::ModelStore,
+    };
+
+    const TOKEN: &str = "a-token-of-the-tests";
+
+    fn any_port() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    fn plan(dir: &std::path::Path) -> Plan {
+        let day = Duration::from_secs(86_400);
+        let limits = plan::Limits {
+            body: 1,
+            body_max: 1,
+            in_flight: 1,
+            in_flight_per_source: 25,
+            in_flight_per_ip: 16,
+            body_time: day,
+            connections: 1,
+            answer_within: day,
+        };
+        let retention = plan::Retention { delivered: day, unrouted: day, dead: day, payload: None };
+        Plan {
+            generation: 7,
+            server: plan::Server {
+                listen: any_port(),
+                public_url: None,
+                tls: plan::Tls::None,
+                trusted_proxies: vec![],
+                limits,
+                shutdown: plan::Shutdown { delay: Duration::ZERO, deadline: day },
+            },
+            monitor: Some(any_port()),
+            admin: plan::Admin {
+                listen: any_port(),
+                tokens: vec![plan::AdminToken { name: "eye".into(), role: plan::Role::Read, token: Secret::new(TOKEN) }],
+                hosts: vec!["localhost".into(), "127.0.0.1".into()],
+            },
+            store: plan::StoreSettings {
+                path: dir.join("hookgate.db"),
+                data_dir: dir.to_owned(),
+                durability: None,
+                retention,
+                max_bytes: 1 << 30,
+                min_free_bytes: 0,
+                lock_wait: Duration::ZERO,
+            },
+            log: plan::Log {
+                format: plan::LogFormat::Json,
+                level: tracing::Level::INFO,
+                requests: plan::LogWhat::All,
+                attempts: plan::LogWhat::All,
+            },
+            egress: plan::Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] },
+            sources: BTreeMap::new(),
+            paths: HashMap::new(),
+            targets: BTreeMap::new(),
+            routes: Routes::default(),
+        }
+    }
+
+    /// A running admin side over an empty store.
+    struct Served {
+        admin: SocketAddr,
+        monitor: SocketAddr,
+        gateway: Arc<Gateway>,
+        _dir: tempfile::TempDir,
+    }
+
+    fn served() -> Served {
+        let dir = tempfile::tempdir().expect("a directory");
+        let plan = plan(dir.path());
+        let bound = bind(&plan).expect("bound");
+        let address = |listener: &TcpListener| listener.local_addr().expect("an address");
+        let (admin, monitor) = (address(&bound.admin), address(bound.monitor.as_ref().expect("asked for")));
+        let clock = Clock::System;
+        let now = clock.mono();
+        let gateway = Arc::new(Gateway {
+            store: Arc::new(ModelStore::new(clock.clone(), plan.store.retention.clone())),
+            plan: Arc::new(plan),
+            metrics: Arc::new(Metrics::new().expect("declared once")),
+            phase: Arc::new(Phase::starting(now)),
+            workers: Box::new(move || Workers { last_turn: Clock::System.mono(), alive: true }),
+            log_dropped: Box::new(|| 3),
+            started: now,
+            clock,
+        });
+        // The threads end with the test's process.
+        drop(bound.serve(Arc::clone(&gateway)).expect("served"));
+        Served { admin, monitor, gateway, _dir: dir }
+    }
+
+    fn ask(address: SocketAddr, head: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(address).expect("connected");
+        stream.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        (status, answer)
+    }
+
+    fn get(address: SocketAddr, path: &str) -> (u16, String) {
+        ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost"))
+    }
+
+    fn get_with_token(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
+        ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}"))
+    }
+
+    #[test]
+    fn probes_and_metrics_are_open_on_both_listeners_and_nothing_else_is() {
+        let served = served();
+        served.gateway.phase.set(Step::Running);
+        for address in [served.admin, served.monitor] {
+            for path in ["/livez", "/readyz", "/metrics"] {
+                assert_eq!(get(address, path).0, 200, "{path}");
+            }
+            assert_eq!(ask(address, "POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0").0, 405);
+        }
+        for path in ["/", "/api/v1/status", "/api/v1/events/evt_0000000000001", "/api/v1/reload", "/nothing"] {
+            let (status, answer) = get(served.admin, path);
+            assert_eq!(status, 401, "{path}");
+            let answer = answer.to_lowercase();
+            assert!(answer.contains("www-authenticate: bearer") && answer.contains("application/problem+json"), "{answer}");
+            assert_eq!(get_with_token(served.admin, path, "another").0, 401, "{path}");
+            assert_eq!(get_with_token(served.monitor, path, TOKEN).0, 404, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_host_is_misdirected_even_with_the_token() {
+        let served = served();
+        let head = format!("GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer {TOKEN}");
+        assert_eq!(ask(served.admin, &head).0, 421);
+        assert_eq!(ask(served.monitor, "GET /livez HTTP/1.1\r\nHost: 10.0.0.7:9481").0, 200);
+    }
+
+    #[test]
+    fn ready_follows_the_life_of_the_process_and_alive_does_not() {
+        let served = served();
+        for (step, ready) in [(Step::Starting, 503), (Step::Running, 200), (Step::Stopping, 503)] {
+            served.gateway.phase.set(step);
+            assert_eq!(get(served.admin, "/readyz").0, ready, "{step:?}");
+            assert_eq!(get(served.admin, "/livez").0, 200, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_main_loop_that_does_not_turn_is_not_alive() {
+        let served = served();
+        served.gateway.phase.set(Step::Running);
+        served.gateway.phase.turned(crate::clock::Mono(0));
+        // The process's clock starts at one second, so this waits until five have passed since then.
+        let deadline = Clock::System.mono() + Duration::from_secs(20);
+        while get(served.admin, "/livez").0 == 200 {
+            assert!(Clock::System.mono() < deadline, "never noticed");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn status_and_planned_pages_stand_behind_the_token() {
+        let served = served();
+        let (status, answer) = get_with_token(served.admin, "/api/v1/status", TOKEN);
+        assert_eq!(status, 200);
+        let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).expect("JSON");
+        assert_eq!(body["generation"], 7);
+        assert_eq!(body["store"]["durability"], "ephemeral");
+        assert_eq!(body["log_lines_dropped"], 3);
+        let lower = answer.to_lowercase();
+        for header in ["x-content-type-options: nosniff", "content-security-policy: default-src 'none'", "cache-control: no-store"] {
+            assert!(lower.contains(header), "{header}: {answer}");
+        }
+        assert_eq!(get_with_token(served.admin, "/api/v1/deliveries", TOKEN).0, 501);
+        assert_eq!(get_with_token(served.admin, "/api/v1/events/evt_0000000000001", TOKEN).0, 404);
+        assert_eq!(get_with_token(served.admin, "/api/v1/events/1", TOKEN).0, 400);
+        assert_eq!(get_with_token(served.admin, "/", TOKEN).0, 404);
+    }
+
+    #[test]
+    fn deliveries_of_targets_that_are_gone_are_parked_under_removed() {
+        let served = served();
+        let gone = TargetName::parse("gone").expect("a name");
+        served.gateway.store.tallies().add(&gone, State::Pending, UnixMs(0), 2);
+        served.gateway.store.tallies().add(&gone, State::Dead, UnixMs(0), 1);
+        let (_, text) = get(served.monitor, "/metrics");
+        for (state, count) in [("parked", 2), ("pending", 0), ("dead", 1), ("paused", 0), ("in_flight", 0)] {
+            let line = format!("hookgate_queue_deliveries{{state=\"{state}\",target=\"_removed\"}} {count}");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        assert!(!text.contains("target=\"gone\""), "a name that is not in the plan is no label");
+    }
 
     #[test]
     fn a_host_is_compared_without_port_and_brackets() {

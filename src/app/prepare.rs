@@ -124,12 +124,12 @@ impl PrepareError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Internal(_) | Self::Door(door::DoorError::Threads(_)) => Exit::Internal,
             Self::DataDir { .. } | Self::Door(_) | Self::Targets(_) | Self::Admin(_) | Self::Durability { .. } => Exit::Config,
             Self::Store(error) => match error {
                 OpenError::Locked { .. } => Exit::StoreLocked,
                 _ => Exit::StoreIo,
             },
-            Self::Internal(_) => Exit::Internal,
         }
     }
 }

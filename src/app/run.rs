@@ -59,7 +59,7 @@ pub fn run(file: &Path) -> Exit {
             return Exit::Internal;
         }
     };
-    ready_machine(&plan, &problems);
+    ready_machine(&problems);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -88,16 +88,13 @@ fn to_stderr(what: &dyn std::fmt::Display) {
 }
 
 /// Limits and hooks, and what the configuration was warned about.
-fn ready_machine(plan: &Plan, problems: &[Problem]) {
+fn ready_machine(problems: &[Problem]) {
     machine::guard_threads();
     for warning in problems.iter().filter(|problem| problem.severity == Severity::Warning) {
         tracing::warn!(event = "start", "{warning}");
     }
     if let Err(error) = machine::forbid_core_dumps() {
         tracing::warn!(event = "start", reason = %error, "core dumps stay possible: they would hold secrets");
-    }
-    if let Some(complaint) = machine::raise_files(plan) {
-        tracing::warn!(event = "start", "{complaint}");
     }
 }
 
@@ -120,7 +117,7 @@ async fn live(plan: Plan, clock: Clock, dropped: Dropped) -> Exit {
     let shutdown = prepared.plan.server.shutdown.clone();
     let (running, gateway) = match begin(prepared, phase, dropped) {
         Ok(begun) => begun,
-        Err(error) => return refuse(&PrepareError::Internal(error.to_string())),
+        Err(error) => return refuse(&error),
     };
     let ended = watch_over(&gateway, &mut signals).await;
     let stop = async {
@@ -139,10 +136,11 @@ fn refuse(error: &PrepareError) -> Exit {
 }
 
 /// Starts everything, from the back to the front: who delivers before who accepts.
-fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> io::Result<(Running, Arc<Gateway>)> {
+fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> Result<(Running, Arc<Gateway>), PrepareError> {
     let Prepared { plan, store, door, admin, metrics, clock } = prepared;
     let gates = Arc::new(Gates::default());
-    let shards = Arc::new(Shards::start(&plan, Arc::clone(&store), &gates, clock.clone(), Arc::clone(&metrics))?);
+    let shards = Shards::start(&plan, Arc::clone(&store), Arc::clone(&gates), clock.clone(), Arc::clone(&metrics));
+    let shards = Arc::new(shards.map_err(PrepareError::Targets)?);
     let workers = Arc::clone(&shards);
     let gateway = Arc::new(Gateway {
         plan: Arc::clone(&plan),
@@ -154,7 +152,7 @@ fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> io::Result<
         log_dropped: Box::new(move || dropped.lines()),
         started: clock.mono(),
     });
-    let admin = admin.serve(Arc::clone(&gateway))?;
+    let admin = admin.serve(Arc::clone(&gateway)).map_err(|error| PrepareError::Internal(error.to_string()))?;
     // One gateway owns a SQLite file, so its node is always 0.
     let ids = Arc::new(EventIds::above(store.highest_event_id(), 0));
     let ingest = Ingest::new(Arc::clone(&plan), Arc::clone(&store), Arc::clone(&gates), ids, clock.clone(), metrics);

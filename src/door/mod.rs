@@ -118,6 +118,14 @@ pub struct Door {
     thread: thread::JoinHandle<io::Result<()>>,
 }
 
+/// What [`bind`] would refuse, as far as it can be seen without opening the socket: the certificates and their keys.
+///
+/// # Errors
+/// A certificate or key is unreadable, or they do not belong together.
+pub fn inspect(plan: &Plan) -> Result<(), DoorError> {
+    load(&plan.server.tls).map(|_| ())
+}
+
 /// Opens the socket and loads the certificates. A certificate that has run out, or has not begun, is loaded with a warning: with it some
 /// clients may still come, without it none would.
 ///
@@ -125,14 +133,8 @@ pub struct Door {
 /// The address cannot be listened on; a certificate or key is unreadable, or they do not belong together.
 pub fn bind(plan: &Plan) -> Result<Bound, DoorError> {
     let server = &plan.server;
-    let (tls, expiries) = match &server.tls {
-        Tls::None | Tls::Upstream => (None, Vec::new()),
-        Tls::Own { certificates, min_version } => {
-            let (config, expiries) = certificates::load(certificates, *min_version)?;
-            warn_of_expiries(&expiries, Clock::System.wall());
-            (Some(Arc::new(config)), expiries)
-        }
-    };
+    let (tls, expiries) = load(&server.tls)?;
+    warn_of_expiries(&expiries, Clock::System.wall());
     let at = server.listen;
     let listening = || -> io::Result<(TcpListener, SocketAddr)> {
         let listener = TcpListener::bind(at)?;
@@ -208,6 +210,16 @@ impl Door {
         let cut = self.connections.cut_all();
         let _ = tokio::time::timeout(limits::LINGER_TIME, stopped).await;
         cut
+    }
+}
+
+fn load(tls: &Tls) -> Result<(Option<Arc<rustls::ServerConfig>>, Vec<certificates::Expiry>), DoorError> {
+    match tls {
+        Tls::None | Tls::Upstream => Ok((None, Vec::new())),
+        Tls::Own { certificates, min_version } => {
+            let (config, expiries) = certificates::load(certificates, *min_version)?;
+            Ok((Some(Arc::new(config)), expiries))
+        }
     }
 }
 
