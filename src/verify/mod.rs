@@ -1,7 +1,10 @@
 //! Proving who rang. PLACEHOLDER: the public names below are fixed, their owner writes the rest.
 
+use std::time::Duration;
+
 use crate::{
     clock::UnixMs,
+    provider::Provider,
     rejection::Rejection,
     request::RawRequest,
     secret::{Fingerprint, Secret},
@@ -45,7 +48,29 @@ pub struct Identity {
     pub types: crate::event::EventTypes,
 }
 
+/// How far a signed timestamp may lie from now, where a source says it itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tolerance {
+    /// So far, in both directions.
+    Within(Duration),
+    /// Any distance.
+    None,
+}
+
 impl Verifier {
+    /// Compiles a provider with the credentials of one source.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the credentials, without a value of one.
+    pub fn compile(
+        _provider: &Provider,
+        _credentials: &[Credential],
+        _endpoint: Option<&url::Url>,
+        _tolerance: Option<Tolerance>,
+    ) -> Result<Self, Vec<String>> {
+        Ok(Self {})
+    }
+
     /// Everything that can be refused from the head alone, before a byte of the body is read: presence and shape of the signature,
     /// repeated headers, the timestamp's age. `head.body` is empty.
     ///
