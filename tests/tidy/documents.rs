@@ -81,6 +81,7 @@ fn variables(line: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figure is wanted, not only the verdict")]
 fn the_dependency_tree_stays_small() {
     let cargo = option_env!("CARGO").unwrap_or("cargo");
     let arguments = ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--target", "x86_64-unknown-linux-gnu"];
