@@ -1,7 +1,7 @@
 //! Everything that can be refused before the first request: what was written, certificates, directories, addresses, the store.
 //!
-//! `check` and `run` go the same way: [`plan`] is pure, [`inspect`] touches files and binds nothing, and [`Prepared`] holds what `run` needs
-//! to begin. Only a whole [`Prepared`] ever runs.
+//! `check` and `run` go the same way: [`plan`] is pure, [`inspect`] touches files and binds nothing, and [`Prepared`] holds what `run`
+//! needs to begin. Only a whole [`Prepared`] ever runs.
 
 use std::{
     io,
