@@ -13,7 +13,7 @@ use super::{
     checker::{Book, Verdict, judge},
     dice::Dice,
     gateway::Gateway,
-    ledger::{Answered, Ledger, milliseconds},
+    ledger::{Answered, Entry, Ledger, milliseconds},
     listener::{Listener, Reaction},
     patience::{holds_within, now},
     sender::{SECRET, github, sha256_hex},
@@ -74,7 +74,8 @@ impl Findings {
         let Verdict { acked, lost, repeats, slowest_answer_ms, .. } = &self.verdict;
         let ready = self.slowest_ready.as_secs_f64();
         format!(
-            "{acked} acked, {} kills, {} own ends, {lost} lost, {repeats} repeats, {} rung again, slowest ready {ready:.2} s, slowest answer {slowest_answer_ms} ms",
+            "{acked} acked, {} kills, {} own ends, {lost} lost, {repeats} repeats, {} rung again and known, \
+             slowest ready {ready:.2} s, slowest answer {slowest_answer_ms} ms",
             self.kills, self.own_ends, self.rung_again
         )
     }
@@ -132,7 +133,14 @@ impl Targets {
         let targets = self.books.iter().zip(&self.listeners);
         let targets: String = targets.map(|((name, _), on)| format!("  {name}: {{ url: \"{}\", {retry} }}\n", on.url())).collect();
         format!(
-            "sources:\n  github: {{ provider: github, secret: \"{SECRET}\" }}\ntargets:\n{targets}routes:\n  - {{ from: github, to: [steady, flaky, slow] }}\nlog: {{ requests: none, attempts: none }}\n"
+            r#"
+sources:
+  github: {{ provider: github, secret: "{SECRET}" }}
+targets:
+{targets}routes:
+  - {{ from: github, to: [steady, flaky, slow] }}
+log: {{ requests: none, attempts: none }}
+"#
         )
     }
 
@@ -190,7 +198,7 @@ impl Campaign {
     /// Waits until every target has taken every acknowledged event.
     fn drain(&self, gateway: &mut Gateway, ledger: &Ledger, targets: &Targets) -> bool {
         let mut missing: Vec<(String, usize)> = Vec::new();
-        for (id, _) in ledger.read().into_iter().filter(|(_, entry)| entry.genuine && entry.acknowledged().is_some()) {
+        for (id, _) in acknowledged(ledger) {
             missing.extend((0..targets.books.len()).map(|target| (id.clone(), target)));
         }
         holds_within(self.drain_within, || {
@@ -204,9 +212,14 @@ impl Campaign {
     }
 }
 
-/// Rings acknowledged events again, as a provider does that lost the answer; the ledger takes the answers down, and the judge compares them.
+/// Genuine events the ledger says were acknowledged.
+fn acknowledged(ledger: &Ledger) -> Vec<(String, Entry)> {
+    ledger.read().into_iter().filter(|(_, entry)| entry.genuine && entry.acknowledged().is_some()).collect()
+}
+
+/// Rings acknowledged events again, as a provider does that lost the answer; the ledger takes the answers down, and the judge compares.
 fn ring_again(gateway: &Gateway, ledger: &Ledger) -> usize {
-    let acknowledged: Vec<_> = ledger.read().into_iter().filter(|(_, entry)| entry.genuine && entry.acknowledged().is_some()).collect();
+    let acknowledged = acknowledged(ledger);
     let every = acknowledged.len().div_ceil(RUNG_AGAIN_MAX).max(1);
     let mut connection = None;
     let mut rung = 0;
