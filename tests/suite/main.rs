@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The gateway from outside.
+
+mod deliver;
