@@ -15,7 +15,7 @@ use hookgate::{
     deliver::{Shards, Stopped},
     delivery::State,
     event::{DedupKey, EventId, EventIds, EventTypes, Payload},
-    handoff::Gates,
+    handoff::{Gates, LaneGate},
     lease::{Claimed, Fate, Fenced, Want},
     metrics::Metrics,
     name::{SourceName, TargetName},
@@ -105,7 +105,7 @@ impl Rig {
         }
         let owed = self.plan.targets.values().map(|target| {
             let gate = self.gates.get(&target.name);
-            let slot = gate.as_ref().and_then(|gate| gate.take());
+            let slot = gate.as_ref().and_then(LaneGate::take);
             let start = slot.map_or(Start::Waiting, |slot| Start::Leased(slot, target.lease()));
             Owed { target: target.name.clone(), variant: 0, start, gate }
         });
