@@ -80,10 +80,11 @@ pub struct Prepared {
     pub clock: Clock,
 }
 
-/// Reads and compiles a configuration. `None` means that at least one of the problems is an error.
-pub fn plan(file: &Path, around: &Surroundings, problems: &mut Problems) -> Option<Plan> {
-    let config = config::load(file, around, problems)?;
-    plan::compile(&config, &Catalogue::embedded(), problems)
+/// Reads and compiles the configuration that was named, or the one that is found. `None` means that at least one problem is an error.
+pub fn plan(named: Option<&Path>, around: &Surroundings, problems: &mut Problems) -> Option<Plan> {
+    let config = config::load(named, around, problems)?;
+    let plan = plan::compile(&config, &Catalogue::embedded(), problems)?;
+    (!problems.has_errors()).then_some(plan)
 }
 
 /// What can be seen without binding an address or opening the store: certificates, CA files, `data_dir`. Nothing is left behind.
@@ -128,7 +129,9 @@ impl PrepareError {
             Self::DataDir { .. } | Self::Door(_) | Self::Targets(_) | Self::Admin(_) | Self::Durability { .. } => Exit::Config,
             Self::Store(error) => match error {
                 OpenError::Locked { .. } => Exit::StoreLocked,
-                _ => Exit::StoreIo,
+                OpenError::Io { .. } => Exit::StoreIo,
+                OpenError::Unusable { .. } => Exit::Config,
+                OpenError::OldLibrary(_) => Exit::Internal,
             },
         }
     }

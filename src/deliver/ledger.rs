@@ -9,8 +9,8 @@ use tokio::task::AbortHandle;
 use crate::{
     clock::UnixMs,
     deliver::request::Facts,
-    delivery::{Attempt, AttemptResult, DeadReason},
-    lease::{Fate, Fenced, LeaseRef},
+    delivery::{Attempt, AttemptResult, DeadReason, DeliveryId},
+    lease::{Fate, Fenced, LeaseRef, Token},
     metrics::{Metrics, TargetMetrics},
     name::TargetName,
     plan::LogWhat,
@@ -19,7 +19,7 @@ use crate::{
 /// The leases under way.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    entries: HashMap<LeaseRef, Entry>,
+    entries: HashMap<DeliveryId, Entry>,
     metrics: Arc<Metrics>,
     log: LogWhat,
 }
@@ -27,6 +27,8 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 struct Entry {
     target: TargetName,
+    /// The fence the attempt was started under. The lease may have been renewed under another since.
+    started: Token,
     facts: Facts,
     stage: Stage,
 }
@@ -49,32 +51,34 @@ impl Ledger {
 
     /// A lease is put to use: its bytes are looked for.
     pub(super) fn open(&mut self, lease: LeaseRef, target: TargetName, facts: Facts) {
-        self.entries.insert(lease, Entry { target, facts, stage: Stage::Reading });
+        self.entries.insert(lease.id, Entry { target, started: lease.token, facts, stage: Stage::Reading });
     }
 
     /// Whether the lease still waits for its bytes: it may have been cut meanwhile.
     pub(super) fn awaits_bytes(&self, lease: LeaseRef) -> bool {
-        self.entries.get(&lease).is_some_and(|entry| matches!(entry.stage, Stage::Reading))
+        let entry = self.entries.get(&lease.id).filter(|entry| entry.started == lease.token);
+        entry.is_some_and(|entry| matches!(entry.stage, Stage::Reading))
     }
 
     /// Its attempt runs as this task.
     pub(super) fn sent(&mut self, lease: LeaseRef, task: AbortHandle) {
-        if let Some(entry) = self.entries.get_mut(&lease) {
+        if let Some(entry) = self.started(lease) {
             entry.stage = Stage::Sending(task);
         }
     }
 
     /// Its attempt ended. `false` when it was cut before: then nobody wants to know.
     pub(super) fn ended(&mut self, lease: LeaseRef, attempt: &Attempt) -> bool {
-        let Some(entry) = self.entries.get_mut(&lease).filter(|entry| !matches!(entry.stage, Stage::Over)) else {
+        let (metrics, log) = (Arc::clone(&self.metrics), self.log);
+        let Some(entry) = self.started(lease).filter(|entry| !matches!(entry.stage, Stage::Over)) else {
             return false;
         };
         entry.stage = Stage::Over;
-        if let Some(metrics) = self.metrics.target(&entry.target) {
+        if let Some(metrics) = metrics.target(&entry.target) {
             metrics.attempt(attempt.result, attempt.took);
         }
         let failed = attempt.result != AttemptResult::Delivered;
-        match self.log {
+        match log {
             LogWhat::All | LogWhat::Failed if failed => log_failure(entry, attempt),
             LogWhat::All => log_success(entry, attempt),
             LogWhat::Failed | LogWhat::None => {}
@@ -84,7 +88,7 @@ impl Ledger {
 
     /// Cuts its attempt short. `true` when there was one to cut.
     pub(super) fn cut(&mut self, lease: LeaseRef) -> bool {
-        let Some(entry) = self.entries.get_mut(&lease) else { return false };
+        let Some(entry) = self.started(lease) else { return false };
         match std::mem::replace(&mut entry.stage, Stage::Over) {
             Stage::Sending(task) => {
                 task.abort();
@@ -99,13 +103,14 @@ impl Ledger {
         if matches!((fenced, fate), (Fenced::Extend(..), Fate::Done | Fate::Again)) {
             return;
         }
-        let Some(entry) = self.entries.remove(&fenced.lease()) else { return };
+        let id = fenced.lease().id;
+        let Some(entry) = self.entries.get(&id) else { return };
         let metrics = self.metrics.target(&entry.target);
         let count = |count: fn(&TargetMetrics)| metrics.as_deref().map(count);
         match (fate, fenced) {
             (Fate::Stale, _) => {
                 count(TargetMetrics::lease_lost);
-                log_lost(&entry);
+                log_lost(entry);
             }
             (_, Fenced::Delivered(..)) => {
                 count(|of| of.delivered.inc());
@@ -115,10 +120,18 @@ impl Ledger {
             }
             (_, Fenced::Dead(_, attempt, reason)) => {
                 count(|of| of.dead.inc());
-                log_dead(&entry, attempt, *reason);
+                log_dead(entry, attempt, *reason);
             }
             (_, Fenced::Retry { .. } | Fenced::Released(..) | Fenced::Extend(..)) => {}
         }
+        // Otherwise it was leased again meanwhile, and the entry is the next attempt's.
+        if matches!(entry.stage, Stage::Over) {
+            self.entries.remove(&id);
+        }
+    }
+
+    fn started(&mut self, lease: LeaseRef) -> Option<&mut Entry> {
+        self.entries.get_mut(&lease.id).filter(|entry| entry.started == lease.token)
     }
 
     /// Leases whose result is not known to be written down.
@@ -193,11 +206,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
-        delivery::DeliveryId,
-        event::EventId,
-        lease::{Token, Why},
-    };
+    use crate::{event::EventId, lease::Why};
 
     fn ledger() -> (Ledger, Arc<Metrics>, TargetName) {
         let metrics = Arc::new(Metrics::new().expect("declared once"));

@@ -79,8 +79,7 @@ async fn deliver(mut shard: Shard, plan: &Plan) -> Stopped {
                 Action::Sleep(until) => shard.wake_at(until),
             }
         }
-        // Only now may the door take the place again: the lane has lowered its limit by what it holds.
-        shard.counted();
+        shard.end_turn();
         happened = shard.next().await;
     }
     shard.left_behind()

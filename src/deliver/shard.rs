@@ -1,11 +1,9 @@
 //! The shell around `queue::Lanes`: it turns what happens into inputs and actions into calls, and decides nothing.
 //!
-//! Everything of a shard lives on one thread. What is ready at the same time makes one turn: its settles and claims go to the store as one
-//! call each.
+//! Everything of a shard lives on one thread: its lanes, its timer, its connections, and each attempt as a task of its own.
 
 use std::{
     collections::HashMap,
-    future::ready,
     mem,
     panic::AssertUnwindSafe,
     rc::Rc,
@@ -39,7 +37,6 @@ use crate::{
     event::Payload,
     handoff::{Handoff, LaneGate},
     lease::{Fate, Fenced, Lease, LeaseRef, PayloadRef, Want},
-    limits::{CLAIM_MAX, SETTLE_MAX},
     name::TargetName,
     queue::{Action, Dice, Input, Lanes},
     store::{Store, StoreError},
@@ -47,8 +44,6 @@ use crate::{
 
 /// A shard takes a turn at least this often, so that one that hangs is seen.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Inputs taken before the store is told of them.
-const TURN_MAX: usize = 128;
 /// How long after the cut of the last attempts their settles are waited for.
 const LAST_SETTLES: Duration = Duration::from_secs(1);
 
@@ -74,7 +69,9 @@ pub(super) struct Shard {
 pub(super) struct Inner {
     attempts: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     answers: FuturesUnordered<LocalBoxFuture<'static, Answer>>,
-    turn: Turn,
+    /// Started in this turn, and their bytes are in the store.
+    unread: Vec<Lease>,
+    /// Whose place at the gate is free again at the end of this turn.
     counting: Option<Arc<LaneGate>>,
     wake: Mono,
     stopping: Option<Mono>,
@@ -82,15 +79,6 @@ pub(super) struct Inner {
 }
 
 type Finished = (LeaseRef, Attempt);
-
-/// What this turn asks of the store.
-#[derive(Default)]
-struct Turn {
-    inputs: usize,
-    wants: Vec<Want>,
-    fenced: Vec<Fenced>,
-    unread: Vec<Lease>,
-}
 
 /// What the store said.
 enum Answer {
@@ -105,7 +93,7 @@ impl Inner {
         Self {
             attempts: mpsc::unbounded_channel(),
             answers: FuturesUnordered::new(),
-            turn: Turn::default(),
+            unread: Vec::new(),
             counting: None,
             wake: Mono::NEVER,
             stopping: None,
@@ -117,32 +105,16 @@ impl Inner {
 impl Shard {
     /// What happens next; `None` when the shard has stopped and everything is written down, or it is too late for that.
     pub(super) async fn next(&mut self) -> Option<Input<'static>> {
-        loop {
-            self.beat();
-            let full = self.inner.turn.inputs >= TURN_MAX;
-            let at_hand = tokio::select! {
-                biased;
-                happened = self.happening(), if !full => Some(happened),
-                () = ready(()) => None,
-            };
-            let happened = match at_hand {
-                Some(happened) => happened,
-                None => {
-                    self.tell_the_store();
-                    if self.is_done() {
-                        return None;
-                    }
-                    self.happening().await
-                }
-            };
-            if let Some(input) = happened {
-                self.inner.turn.inputs += 1;
+        while !self.is_done() {
+            self.last_turn.store(self.clock.mono().0, Ordering::Release);
+            if let Some(input) = self.happening().await {
                 return Some(input);
             }
         }
+        None
     }
 
-    /// Waits for one thing to happen; `None` when it concerns nobody but the shard. May be dropped and asked again.
+    /// Waits for one thing to happen; `None` when it concerns nobody but the shard.
     async fn happening(&mut self) -> Option<Input<'static>> {
         let rest = self.inner.wake.since(self.clock.mono()).min(HEARTBEAT);
         tokio::select! {
@@ -168,10 +140,15 @@ impl Shard {
         self.lanes.step(self.clock.now(), input, &mut self.dice, actions);
     }
 
-    /// The lanes have counted what came through a gate: its place is free again.
-    pub(super) fn counted(&mut self) {
+    /// Everything the lanes wanted is under way. Only now may the door take the place of what came through a gate again: the lane has
+    /// lowered its limit by what it holds.
+    pub(super) fn end_turn(&mut self) {
         if let Some(gate) = self.inner.counting.take() {
             gate.counted();
+        }
+        let leases = mem::take(&mut self.inner.unread);
+        if !leases.is_empty() {
+            self.read(leases);
         }
     }
 
@@ -181,7 +158,7 @@ impl Shard {
         let reference = lease.reference();
         self.ledger.open(reference, lease.target.clone(), facts);
         match lease.payload {
-            PayloadRef::InStore(_) => self.inner.turn.unread.push(lease),
+            PayloadRef::InStore(_) => self.inner.unread.push(lease),
             PayloadRef::Here(payload, permit) => self.send(reference, &lease.target, facts, payload, permit),
         }
     }
@@ -219,14 +196,33 @@ impl Shard {
         }
     }
 
-    /// Asks the store for leases, at the end of the turn.
-    pub(super) fn claim(&mut self, wants: Vec<Want>) {
-        self.inner.turn.wants.extend(wants);
+    /// Asks the store for leases.
+    pub(super) fn claim(&self, wants: Vec<Want>) {
+        let targets: Vec<TargetName> = wants.iter().map(|want| want.target.clone()).collect();
+        let reply = self.store.claim(wants);
+        self.inner.answers.push(Box::pin(async move {
+            match reply.await {
+                Ok(claimed) => Answer::Input(Input::Claimed(claimed)),
+                Err(error) => {
+                    tracing::warn!(event = "store", reason = %error, "waiting deliveries could not be claimed: asked again soon");
+                    Answer::Input(Input::ClaimFailed(targets))
+                }
+            }
+        }));
     }
 
-    /// Has these written down, at the end of the turn.
-    pub(super) fn settle(&mut self, fenced: Vec<Fenced>) {
-        self.inner.turn.fenced.extend(fenced);
+    /// Has these written down.
+    pub(super) fn settle(&self, fenced: Vec<Fenced>) {
+        let reply = self.store.settle(fenced.clone());
+        self.inner.answers.push(Box::pin(async move {
+            match reply.await {
+                Ok(fates) => Answer::Settled(fenced.into_iter().zip(fates).collect()),
+                Err(error) => {
+                    tracing::warn!(event = "store", reason = %error, "results of attempts are not written down yet: asked again soon");
+                    Answer::Input(Input::SettleFailed(fenced))
+                }
+            }
+        }));
     }
 
     /// Wakes the lanes at this time at the latest.
@@ -297,50 +293,7 @@ impl Shard {
         }
     }
 
-    /// One call of each kind for all that this turn asks of the store.
-    fn tell_the_store(&mut self) {
-        let mut turn = mem::take(&mut self.inner.turn);
-        while !turn.fenced.is_empty() {
-            let rest = turn.fenced.split_off(turn.fenced.len().min(SETTLE_MAX));
-            self.ask_to_settle(mem::replace(&mut turn.fenced, rest));
-        }
-        if !turn.wants.is_empty() {
-            self.ask_to_claim(turn.wants);
-        }
-        while !turn.unread.is_empty() {
-            let rest = turn.unread.split_off(turn.unread.len().min(CLAIM_MAX));
-            self.ask_to_read(mem::replace(&mut turn.unread, rest));
-        }
-    }
-
-    fn ask_to_settle(&self, fenced: Vec<Fenced>) {
-        let reply = self.store.settle(fenced.clone());
-        self.inner.answers.push(Box::pin(async move {
-            match reply.await {
-                Ok(fates) => Answer::Settled(fenced.into_iter().zip(fates).collect()),
-                Err(error) => {
-                    tracing::warn!(event = "store", reason = %error, "results of attempts are not written down yet: asked again soon");
-                    Answer::Input(Input::SettleFailed(fenced))
-                }
-            }
-        }));
-    }
-
-    fn ask_to_claim(&self, wants: Vec<Want>) {
-        let targets: Vec<TargetName> = wants.iter().map(|want| want.target.clone()).collect();
-        let reply = self.store.claim(wants);
-        self.inner.answers.push(Box::pin(async move {
-            match reply.await {
-                Ok(claimed) => Answer::Input(Input::Claimed(claimed)),
-                Err(error) => {
-                    tracing::warn!(event = "store", reason = %error, "waiting deliveries could not be claimed: asked again soon");
-                    Answer::Input(Input::ClaimFailed(targets))
-                }
-            }
-        }));
-    }
-
-    fn ask_to_read(&self, leases: Vec<Lease>) {
+    fn read(&self, leases: Vec<Lease>) {
         let variant = |lease: &Lease| match lease.payload {
             PayloadRef::InStore(variant) => variant,
             PayloadRef::Here(..) => 0,
@@ -354,12 +307,7 @@ impl Shard {
 
     fn is_done(&self) -> bool {
         let Some(by) = self.inner.stopping else { return false };
-        let settled = self.lanes.is_idle() && self.inner.answers.is_empty() && self.handed.is_empty();
-        settled || self.clock.mono() > by + LAST_SETTLES
-    }
-
-    fn beat(&self) {
-        self.last_turn.store(self.clock.mono().0, Ordering::Release);
+        (self.lanes.is_idle() && self.handed.is_empty()) || self.clock.mono() > by + LAST_SETTLES
     }
 }
 

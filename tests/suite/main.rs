@@ -6,6 +6,7 @@ mod barrier;
 #[cfg(feature = "faults")]
 mod commit_errors;
 mod crash;
+mod deliver;
 mod documents;
 #[cfg(feature = "faults")]
 mod planted_bugs;
