@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Behaviour through public interfaces, over real sockets.
+
+mod door;
