@@ -15,10 +15,9 @@ use crate::{
     clock::Clock,
     config::{self, Surroundings},
     deliver::TlsByTarget,
-    door,
-    limits,
+    door, limits,
     metrics::{Metrics, SourceFacts},
-    plan::{self, Level, Plan},
+    plan::{self, Plan},
     provider::Catalogue,
     store::{
         Store,

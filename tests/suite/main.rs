@@ -8,6 +8,7 @@ mod commit_errors;
 mod crash;
 mod deliver;
 mod documents;
+mod door;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod refusals;
