@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::call;
+use super::call::{self, CallError};
 use crate::app::Exit;
 
 /// Where to ask, and what.
@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args) -> Exit {
         }
         Err(error) => {
             super::complain(format_args!("{error}"));
-            Exit::Unreachable
+            if matches!(error, CallError::Url(_)) { Exit::Usage } else { Exit::Unreachable }
         }
     }
 }
