@@ -17,35 +17,35 @@ use crate::{
 };
 
 /// Fenced writes and wanted leases in one batch; a single call may bring more and is then alone.
-pub const BATCH_URGENT_MAX: usize = 128;
+pub(super) const BATCH_URGENT_MAX: usize = 128;
 /// Urgent calls waiting: far above what the lanes can have out, so reaching it means the writer stands still.
-pub const URGENT_WAITING_MAX: usize = 4096;
+pub(super) const URGENT_WAITING_MAX: usize = 4096;
 /// How long a chore waits for a quiet moment before it is taken all the same.
-pub const CHORE_WAIT_MAX: Duration = Duration::from_secs(1);
+pub(super) const CHORE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The queue: filled from any thread, emptied by the writer.
 #[derive(Debug)]
-pub struct Queue<U, A, C> {
+pub(super) struct Queue<U, A, C> {
     waiting: Mutex<Waiting<U, A, C>>,
     filled: Condvar,
 }
 
 /// What is to be done in one turn. Its vectors are reused from turn to turn.
 #[derive(Debug)]
-pub struct Batch<U, A, C> {
+pub(super) struct Batch<U, A, C> {
     /// Claims and settles, in order.
-    pub urgent: Vec<U>,
+    pub(super) urgent: Vec<U>,
     /// Admits, in order.
-    pub admits: Vec<A>,
+    pub(super) admits: Vec<A>,
     /// Admits past their deadline: to be answered, not run.
-    pub late: Vec<A>,
+    pub(super) late: Vec<A>,
     /// At most one chore.
-    pub chore: Option<C>,
+    pub(super) chore: Option<C>,
 }
 
 /// What a wait for work came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// There is work in the batch.
     Work,
     /// Nothing came within the given time.
@@ -58,7 +58,7 @@ pub enum Next {
 
 /// Why something was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// Too much is waiting, or it has waited too long.
     Busy,
     /// The store is closing or closed.
@@ -91,13 +91,8 @@ enum Door {
 
 impl<U, A, C> Default for Queue<U, A, C> {
     fn default() -> Self {
-        let waiting = Waiting {
-            urgent: VecDeque::new(),
-            admits: VecDeque::new(),
-            admit_bytes: 0,
-            chores: VecDeque::new(),
-            door: Door::Open,
-        };
+        let waiting =
+            Waiting { urgent: VecDeque::new(), admits: VecDeque::new(), admit_bytes: 0, chores: VecDeque::new(), door: Door::Open };
         Self { waiting: Mutex::new(waiting), filled: Condvar::new() }
     }
 }
@@ -108,20 +103,12 @@ impl<U, A, C> Default for Batch<U, A, C> {
     }
 }
 
-impl<U, A, C> Batch<U, A, C> {
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.admits.is_empty() && self.late.is_empty() && self.chore.is_none()
-    }
-}
-
 impl<U, A, C> Queue<U, A, C> {
     /// Queues a claim or a settle; `weight` is how many leases it is about.
     ///
     /// # Errors
     /// Why it was not queued.
-    pub fn push_urgent(&self, urgent: U, weight: usize) -> Result<(), Refused> {
+    pub(super) fn push_urgent(&self, urgent: U, weight: usize) -> Result<(), Refused> {
         let mut waiting = self.open()?;
         if waiting.urgent.len() >= URGENT_WAITING_MAX {
             return Err(Refused::Busy);
@@ -135,7 +122,7 @@ impl<U, A, C> Queue<U, A, C> {
     ///
     /// # Errors
     /// Why it was not queued.
-    pub fn push_admit(&self, admit: A, bytes: usize, by: Mono, now: Mono) -> Result<(), Refused> {
+    pub(super) fn push_admit(&self, admit: A, bytes: usize, by: Mono, now: Mono) -> Result<(), Refused> {
         let mut waiting = self.open()?;
         let full = waiting.admits.len() >= ADMITS_WAITING_MAX || waiting.admit_bytes.saturating_add(bytes) > ADMIT_BYTES_WAITING_MAX;
         if full || waiting.age(now) > QUEUE_AGE_MAX {
@@ -151,7 +138,7 @@ impl<U, A, C> Queue<U, A, C> {
     ///
     /// # Errors
     /// Why it was not queued.
-    pub fn push_chore(&self, chore: C, now: Mono) -> Result<(), Refused> {
+    pub(super) fn push_chore(&self, chore: C, now: Mono) -> Result<(), Refused> {
         let mut waiting = self.open()?;
         waiting.chores.push_back((now, chore));
         self.filled.notify_one();
@@ -162,7 +149,7 @@ impl<U, A, C> Queue<U, A, C> {
     ///
     /// # Errors
     /// It was closed before.
-    pub fn close(&self, last: C, now: Mono) -> Result<(), Refused> {
+    pub(super) fn close(&self, last: C, now: Mono) -> Result<(), Refused> {
         let mut waiting = self.open()?;
         waiting.chores.push_back((now, last));
         waiting.door = Door::Draining;
@@ -171,28 +158,27 @@ impl<U, A, C> Queue<U, A, C> {
     }
 
     /// Takes nothing more and hands nothing more out, as a crash would.
-    pub fn abandon(&self) {
+    pub(super) fn abandon(&self) {
         self.lock().door = Door::Abandoned;
         self.filled.notify_one();
     }
 
     /// How long the oldest waiting admit has waited.
     #[must_use]
-    pub fn age(&self, now: Mono) -> Duration {
+    pub(super) fn age(&self, now: Mono) -> Duration {
         self.lock().age(now)
     }
 
     /// Admits that are waiting.
     #[must_use]
-    pub fn admits_waiting(&self) -> usize {
+    pub(super) fn admits_waiting(&self) -> usize {
         self.lock().admits.len()
     }
 
     /// Waits for work, for so long at most, and puts the next batch into `batch`, which must be empty.
-    pub fn next(&self, batch: &mut Batch<U, A, C>, clock: &Clock, at_most: Duration) -> Next {
+    pub(super) fn next(&self, batch: &mut Batch<U, A, C>, clock: &Clock, at_most: Duration) -> Next {
         let idle = |waiting: &mut Waiting<U, A, C>| waiting.door == Door::Open && waiting.is_empty();
-        let (mut waiting, _) =
-            self.filled.wait_timeout_while(self.lock(), at_most, idle).unwrap_or_else(PoisonError::into_inner);
+        let (mut waiting, _) = self.filled.wait_timeout_while(self.lock(), at_most, idle).unwrap_or_else(PoisonError::into_inner);
         match waiting.door {
             Door::Abandoned => return Next::Abandoned,
             Door::Draining if waiting.is_empty() => return Next::Drained,

@@ -109,8 +109,7 @@ pub(super) fn migrate(conn: &Connection) -> Result<()> {
     let Some(missing) = MIGRATIONS.get(done..).filter(|missing| !missing.is_empty()) else { return Ok(()) };
     let steps = missing.concat();
     let version = version();
-    let all =
-        format!("BEGIN IMMEDIATE; {steps} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={version}; COMMIT;");
+    let all = format!("BEGIN IMMEDIATE; {steps} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={version}; COMMIT;");
     conn.execute_batch(&all).inspect_err(|_| {
         // The error that matters is the first one.
         let _ = conn.execute_batch("ROLLBACK");

@@ -193,18 +193,21 @@ impl Tail {
                     unsorted.sort_unstable_by_key(|(key, _)| *key);
                     unsorted
                 };
-                let cut = cut.unwrap_or(0);
-                self.merge = match thread::Builder::new().name("store-sort".into()).spawn(sort) {
-                    Ok(sorting) => Merge::Sorting { cut, sorting },
-                    Err(_) => Merge::None,
-                };
+                match thread::Builder::new().name("store-sort".into()).spawn(sort) {
+                    Ok(sorting) => self.merge = Merge::Sorting { cut: cut.unwrap_or(0), sorting },
+                    // No thread to be had: the generation goes on filling, and the next turn tries again.
+                    Err(_) => self.fresh = std::mem::take(&mut self.old),
+                }
             }
             Merge::Sorting { cut, sorting } if sorting.is_finished() => {
-                self.merge = match sorting.join() {
-                    Ok(sorted) => Merge::Merging { cut, sorted, done: 0 },
-                    // The sort cannot panic; if it did, the generation stays in memory and in `seen`, which is right, only larger.
-                    Err(_) => Merge::None,
-                };
+                match sorting.join() {
+                    Ok(sorted) => self.merge = Merge::Merging { cut, sorted, done: 0 },
+                    // A sort that panicked changed nothing: the generation is whole, and what came meanwhile is newer.
+                    Err(_) => {
+                        let newer = std::mem::replace(&mut self.fresh, std::mem::take(&mut self.old));
+                        self.fresh.extend(newer);
+                    }
+                }
             }
             other => self.merge = other,
         }
