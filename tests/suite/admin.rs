@@ -53,7 +53,9 @@ fn a_token_is_made_once_and_is_the_only_way_in() {
     let token = fs::read_to_string(&file).expect("read").trim().to_owned();
     let bearer = format!("Bearer {token}");
     assert_eq!(get(&gateway, "/api/v1/status", &[("Authorization", &bearer)]).status, 200);
-    for stranger in [&[][..], &[("Authorization", "Bearer nobody")], &[("Authorization", "Basic YTpi")], &[("Authorization", token.as_str())]] {
+    for stranger in
+        [&[][..], &[("Authorization", "Bearer nobody")], &[("Authorization", "Basic YTpi")], &[("Authorization", token.as_str())]]
+    {
         assert_eq!(get(&gateway, "/api/v1/status", stranger).status, 401, "{stranger:?}");
     }
     assert!(!gateway.log().contains(&token), "it is not logged");

@@ -85,9 +85,8 @@ fn the_first_configuration_is_whole_private_and_never_overwritten() {
 #[test]
 fn health_tells_ready_from_stopping_from_gone() {
     let target = Recorder::start();
-    let mut gateway = Gateway::written(
-        &(one_target(&target, "") + "server: { listen: \"127.0.0.1:@DOOR@\", shutdown: { delay: 3s, deadline: 5s } }\n"),
-    );
+    let mut gateway =
+        Gateway::written(&(one_target(&target, "") + "server: { listen: \"127.0.0.1:@DOOR@\", shutdown: { delay: 3s, deadline: 5s } }\n"));
     let admin = format!("http://{}", gateway.admin());
     let health = |gateway: &Gateway, more: &[&str]| code(&gateway.command(&[&["health", "--admin", &admin], more].concat()));
     assert_eq!(health(&gateway, &[]), Some(69), "nobody is there");
