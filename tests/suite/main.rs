@@ -13,3 +13,4 @@ mod refusals;
 mod secrecy;
 mod spine;
 mod stops;
+mod waiting;
