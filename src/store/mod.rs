@@ -10,11 +10,13 @@
 //! - Fenced writes are taken before admits; an admit past its deadline is answered [`StoreError::Busy`], unrun.
 
 mod admission;
+mod model;
 mod tally;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use admission::{Admission, NewEvent, Owed, Start};
+pub use model::{DeliveryRow, Model, ModelStore};
 pub use tally::{Tallies, TargetTally};
 
 use crate::{

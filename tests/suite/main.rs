@@ -6,7 +6,9 @@ mod barrier;
 #[cfg(feature = "faults")]
 mod commit_errors;
 mod crash;
+mod deliver;
 mod documents;
+mod door;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod refusals;
