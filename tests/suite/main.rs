@@ -17,3 +17,4 @@ mod refusals;
 mod secrecy;
 mod spine;
 mod stops;
+mod waiting;

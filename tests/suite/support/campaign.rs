@@ -12,6 +12,7 @@ use std::{
 use super::{
     checker::{Book, Verdict, judge},
     dice::Dice,
+    exposition::Exposition,
     gateway::Gateway,
     ledger::{Answered, Entry, Ledger, milliseconds},
     listener::{Listener, Reaction},
@@ -24,6 +25,12 @@ use super::{
 const RUNG_AGAIN_MAX: usize = 3_000;
 /// The largest pad of a body, in bytes; most are far smaller.
 const PAD_BYTES_MAX: u64 = 64 * 1024;
+
+/// Attempts a target of a campaign may have under way, the configured `concurrency`.
+pub const CONCURRENCY: usize = 16;
+/// Deliveries of one target that may be leased at once: under way, claimed ahead, and settled but not yet written down (four times over).
+/// More would mean leases that no place in a lane stands for, and memory without a bound.
+const LEASED_MAX: u64 = 6 * CONCURRENCY as u64;
 
 /// A campaign to run.
 #[derive(Clone, Debug)]
@@ -53,6 +60,8 @@ pub struct Findings {
     pub own_ends: usize,
     /// The slowest start until ready.
     pub slowest_ready: Duration,
+    /// The most deliveries of one target that were leased at once, as scraped in full flow.
+    pub leased_max: u64,
     /// Whether everything acknowledged had been taken before the drain's deadline.
     pub drained: bool,
     /// Acknowledged events rung again, all of which must be known.
@@ -63,6 +72,9 @@ impl Findings {
     /// Everything that breaks the contract.
     pub fn violations(&self) -> Vec<String> {
         let mut all = self.verdict.violations.clone();
+        if self.leased_max > LEASED_MAX {
+            all.push(format!("{} deliveries of one target were leased at once (at most {LEASED_MAX})", self.leased_max));
+        }
         if !self.drained {
             all.push("acknowledged deliveries were still open at the drain's deadline".to_owned());
         }
@@ -129,7 +141,7 @@ impl Targets {
     }
 
     fn configuration(&self) -> String {
-        let retry = "retry: { first: 100ms, factor: 2, max: 1s }";
+        let settings = format!("concurrency: {CONCURRENCY}, retry: {{ first: 100ms, factor: 2, max: 1s }}");
         let targets = self.books.iter().zip(&self.listeners);
         let targets: String = targets.map(|((name, _), on)| format!("  {name}: {{ url: \"{}\", {retry} }}\n", on.url())).collect();
         format!(
@@ -168,11 +180,12 @@ impl Campaign {
             })
             .collect();
         let mut dice = Dice::seeded(self.seed);
-        let mut own_ends = 0;
+        let (mut own_ends, mut leased_max) = (0, 0);
         for _ in 0..self.kills {
             let goal = ledger.acked() + dice.between(self.acked_between.0, self.acked_between.1);
             holds_within(Duration::from_secs(60), || ledger.acked() >= goal || !gateway.is_running());
             own_ends += usize::from(!gateway.is_running());
+            leased_max = leased_max.max(leased(&gateway));
             gateway.kill();
             slowest_ready = slowest_ready.max(gateway.boot());
         }
@@ -192,7 +205,7 @@ impl Campaign {
         let rung_again = if drained { ring_again(&gateway, &ledger) } else { 0 };
         let drained = drained && holds_within(self.drain_within, || gateway.is_running() && gateway.open_deliveries() == 0);
         let verdict = judge(&ledger.read(), &targets.books());
-        Findings { verdict, kills: self.kills, own_ends, slowest_ready, drained, rung_again }
+        Findings { verdict, kills: self.kills, own_ends, slowest_ready, leased_max, drained, rung_again }
     }
 
     /// Waits until every target has taken every acknowledged event.
@@ -210,6 +223,14 @@ impl Campaign {
             missing.is_empty()
         })
     }
+}
+
+/// The most leased deliveries any target has at this moment, as the gateway counts them; 0 when it does not answer.
+fn leased(gateway: &Gateway) -> u64 {
+    let Ok(answer) = gateway.look("/metrics") else { return 0 };
+    let metrics = Exposition::parse(&answer.text());
+    let of = |target: &str| metrics.count("queue_deliveries", &[("target", target), ("state", "in_flight")]);
+    ["steady", "flaky", "slow"].into_iter().map(of).max().unwrap_or(0)
 }
 
 /// Genuine events the ledger says were acknowledged.
