@@ -18,8 +18,6 @@ use crate::{
 };
 
 const CONFIDENCES: [(&str, Confidence); 3] = [("high", Confidence::High), ("medium", Confidence::Medium), ("low", Confidence::Low)];
-/// What the event's type is called in messages.
-const TYPE: &str = "the event's type";
 /// Keys of the grammar that are not built yet.
 const PLANNED_KEYS: [&str; 3] = ["like", "document", "handshakes"];
 
@@ -140,8 +138,8 @@ fn declared(checks: &[Check], credentials: &[CredentialRule], node: &Node, probl
 
 fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> EventRule {
     let mut fields = Fields::of(node, "an event", problems);
-    let id = fields.take("id").map(|node| templates(node, "the event's id", problems)).unwrap_or_default();
-    let types = fields.take("type").map(|node| templates(node, TYPE, problems)).unwrap_or_default();
+    let id = fields.take("id").map(|node| templates(node, "the event's id", usize::MAX, problems)).unwrap_or_default();
+    let types = fields.take("type").map(|node| templates(node, "the event's type", 1, problems)).unwrap_or_default();
     fields.plan("once");
     fields.finish(problems);
     let signed = |templates: &[Template]| {
@@ -290,7 +288,7 @@ pub(super) fn template(node: &Node, what: &str, problems: &mut Problems) -> Opti
 }
 
 /// The alternatives of an event rule. A field of a signature belongs to one candidate and says nothing about the event.
-fn templates(node: &Node, what: &str, problems: &mut Problems) -> Vec<Template> {
+fn templates(node: &Node, what: &str, stars_max: usize, problems: &mut Problems) -> Vec<Template> {
     let mut templates = Vec::new();
     for item in as_list(node) {
         let Some(template) = template(item, what, problems) else {
@@ -301,7 +299,7 @@ fn templates(node: &Node, what: &str, problems: &mut Problems) -> Vec<Template> 
             problems.error(&item.at, format!("{what} has no value of the request in it, so all events would be the same"));
         } else if atoms().any(|atom| matches!(atom, Atom::Field(_) | Atom::Credential(_))) {
             problems.error(&item.at, format!("{what} is made of the request; `sig:` and `credential:` are not part of it"));
-        } else if what == TYPE && atoms().filter(|atom| matches!(atom, Atom::Json(pointer) if pointer.many())).count() > 1 {
+        } else if atoms().filter(|atom| matches!(atom, Atom::Json(pointer) if pointer.many())).count() > stars_max {
             problems.error(&item.at, "a type has at most one `*` value in it: with two nobody can say which belongs to which");
         } else {
             templates.push(template);
