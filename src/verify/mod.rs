@@ -169,6 +169,13 @@ impl Verifier {
         Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope) }
     }
 
+    /// Whether the signature covers the event's id. An id that it does not cover can be changed on a request that was seen, so whoever
+    /// deduplicates by it should know the body too.
+    #[must_use]
+    pub fn id_signed(&self) -> bool {
+        self.event.id_signed
+    }
+
     /// The fingerprints of the secrets that may match, for metrics; sorted.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {

@@ -87,8 +87,8 @@ fn run(provider: &Provider, vector: &Vector) -> Result<Result<(String, String), 
 /// The credentials of a vector.
 pub(super) fn credentials(vector: &Vector) -> Vec<Credential> {
     let each = |(name, values): &(Box<str>, Vec<Box<str>>)| {
-        let of = |value: &Box<str>| Credential { name: name.clone(), value: Secret::new(value.as_bytes()), until: None };
-        values.iter().map(of).collect::<Vec<_>>()
+        let of = |value: &str| Credential { name: name.clone(), value: Secret::new(value.as_bytes()), until: None };
+        values.iter().map(|value| of(value)).collect::<Vec<_>>()
     };
     vector.credentials.iter().flat_map(each).collect()
 }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::{Credential, compile, document::Document, moment, spelling, value::Scope};
 use crate::{
     clock::UnixMs,
-    provider::{Atom, Check, Pointer, Provider, Step},
+    provider::{Atom, Check, Pointer, Provider, Step, Template},
     request::{HeadersBuilder, RawRequest},
 };
 
@@ -94,7 +94,7 @@ impl Draft {
         let Some(template) = provider.event.id.first() else {
             return Ok(());
         };
-        let of_type = |atom: &Atom| provider.event.types.iter().flat_map(|types| types.values()).any(|value| value.atom == *atom);
+        let of_type = |atom: &Atom| provider.event.types.iter().flat_map(Template::values).any(|value| value.atom == *atom);
         let settable = |atom: &&Atom| matches!(atom, Atom::Header(_) | Atom::Json(_)) && !of_type(atom);
         match template.values().map(|value| &value.atom).find(settable) {
             Some(atom) => self.set(atom, id).map_err(|why| format!("the id of {} cannot be set: {why}", provider.slug)),
