@@ -9,8 +9,11 @@ mod file;
 mod health;
 mod init;
 mod man;
+mod providers;
+mod raw;
 mod run;
 mod status;
+mod verify;
 
 use std::{
     fmt,
@@ -45,6 +48,10 @@ enum Command {
     Run(run::Args),
     /// Write a starter configuration, and the secrets we choose into .env. Overwrites nothing.
     Init(init::Args),
+    /// List the providers; with a name, how to set one up; `providers test` runs every known answer.
+    Providers(ProvidersArgs),
+    /// Tell whether a captured request is genuine, and if not, why: 0 or 1.
+    Verify(verify::VerifyArgs),
     /// Ask a running gateway whether it is ready, or alive: 0, 1, or 69 when it cannot be reached.
     Health(health::Args),
     /// Show how a running gateway stands.
@@ -55,6 +62,16 @@ enum Command {
     Man,
 }
 
+/// Which providers.
+#[derive(Debug, clap::Args)]
+struct ProvidersArgs {
+    /// One provider, or `test`
+    name: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -63,6 +80,8 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&error).into(),
     };
     let ended = match cli.command {
+        Command::Providers(args) => return catalogue(&args).into(),
+        Command::Verify(args) => return verify::verify(&args, &mut io::stdout(), &mut io::stderr()).into(),
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Health(args) => health::run(&args),
@@ -71,6 +90,14 @@ pub fn main() -> ExitCode {
         Command::Man => man::run(),
     };
     ended.into()
+}
+
+fn catalogue(args: &ProvidersArgs) -> u8 {
+    let (out, err) = (&mut io::stdout(), &mut io::stderr());
+    match args.name.as_deref() {
+        Some("test") => providers::test_providers(out),
+        name => providers::providers(name, args.json, out, err),
+    }
 }
 
 /// What clap has to say, unless the word was one of the planned commands.
