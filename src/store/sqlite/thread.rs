@@ -39,7 +39,7 @@ struct Owned {
 }
 
 /// Starts the readers and the writer.
-pub(super) fn start(shared: Arc<Shared>, opened: Opened) -> Result<Started, OpenError> {
+pub(super) fn start(shared: &Arc<Shared>, opened: Opened) -> Result<Started, OpenError> {
     let path = shared.settings.path.clone();
     let failed = |why: String| OpenError::Io { action: "start the threads on", path: path.clone(), why };
     let Opened { mut conn, lock, boots, memory, .. } = opened;
@@ -53,7 +53,7 @@ pub(super) fn start(shared: Arc<Shared>, opened: Opened) -> Result<Started, Open
     let reader = |name| Reader::start(name, &path, &shared.clock, &shared.gate).map_err(|error| failed(error.to_string()));
     let readers = [reader("store-read-a")?, reader("store-read-b")?];
     let [payloads, views] = [0, 1].map(|index: usize| readers[index].questions.clone());
-    let owned = Owned { shared: Arc::clone(&shared), conn, memory, boots, readers, lock };
+    let owned = Owned { shared: Arc::clone(shared), conn, memory, boots, readers, lock };
     let writer = thread::Builder::new().name("store-writer".into()).spawn(move || owned.live(log_pages));
     Ok(Started { payloads, views, writer: writer.map_err(|error| failed(error.to_string()))? })
 }
