@@ -56,8 +56,17 @@ pub struct Model {
 /// Something that may be seen outside only once it is durable.
 #[derive(Debug)]
 enum Effect {
-    Fill(Slot, Lease, Payload, u8),
+    Fill(Box<Fill>),
     Announce(Arc<LaneGate>),
+}
+
+/// A slot, and what goes through it.
+#[derive(Debug)]
+struct Fill {
+    slot: Slot,
+    lease: Lease,
+    payload: Payload,
+    variant: u8,
 }
 
 impl Model {
@@ -179,6 +188,12 @@ impl Model {
         self.rows.view(id)
     }
 
+    /// Whether there is such an event, the tail's included.
+    #[must_use]
+    pub fn knows(&self, id: EventId) -> bool {
+        self.rows.event(id).is_some()
+    }
+
     /// Every delivery, the tail's included.
     pub fn deliveries(&self) -> impl Iterator<Item = (&DeliveryId, &DeliveryRow)> {
         self.rows.deliveries()
@@ -208,7 +223,7 @@ impl Model {
         self.gates.clear();
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Fill(slot, lease, payload, variant) => slot.fill(lease, payload, variant),
+                Effect::Fill(fill) => fill.slot.fill(fill.lease, fill.payload, fill.variant),
                 Effect::Announce(gate) => gate.announce(),
             }
         }
@@ -286,7 +301,8 @@ impl Model {
             (Start::Leased(slot, lease), Some(payload)) => {
                 let token = self.next_token();
                 row = DeliveryRow { state: State::InFlight, due: Some(now.wall.after(lease)), token: Some(token), attempt: 1, ..row };
-                self.effects.push(Effect::Fill(slot, row.lease(id, token, lease, now), payload, row.variant));
+                let lease = row.lease(id, token, lease, now);
+                self.effects.push(Effect::Fill(Box::new(Fill { slot, lease, payload, variant: row.variant })));
             }
             (Start::Dead(reason), _) => {
                 row = DeliveryRow { state: State::Dead, due: None, done_at: Some(now.wall), dead: Some(reason), ..row };
@@ -304,9 +320,9 @@ impl Model {
     fn revive(&mut self, first: EventId, owed: Vec<Owed>, now: UnixMs) -> u32 {
         let mut revived = 0;
         for one in owed {
-            let latest = self.rows.of_event(first).filter(|(_, row)| row.target == one.target).last();
+            let latest = self.rows.of_event(first).rfind(|(_, row)| row.target == one.target);
             let Some((dead, row)) = latest.filter(|(_, row)| row.state == State::Dead) else { continue };
-            let next_slot = self.rows.of_event(first).last().and_then(|(id, _)| id.slot.checked_add(1));
+            let next_slot = self.rows.of_event(first).next_back().and_then(|(id, _)| id.slot.checked_add(1));
             let Some(slot) = next_slot else { continue };
             let row = DeliveryRow { replay_of: Some(dead.slot), ..DeliveryRow::waiting(one.target, row.variant, now) };
             self.rows.put_delivery(DeliveryId { event: first, slot }, Some(row));
