@@ -17,4 +17,5 @@ mod refusals;
 mod secrecy;
 mod spine;
 mod stops;
+mod store;
 mod waiting;

@@ -110,7 +110,7 @@ impl SqliteStore {
             gate: Arc::default(),
             merge_at,
         });
-        let started = thread::start(Arc::clone(&shared), opened)?;
+        let started = thread::start(&shared, opened)?;
         Ok(Arc::new(Self { shared, payloads: started.payloads, views: started.views, writer: Mutex::new(Some(started.writer)) }))
     }
 

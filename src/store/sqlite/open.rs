@@ -249,7 +249,7 @@ fn level_of(path: &Path, directory: &Path) -> Result<Level, OpenError> {
     const MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58F6];
     const OVERLAY: i64 = 0x794C_7630;
     let kind = rustix::fs::statfs(directory).map_err(|error| OpenError::io("look at the file system of", directory, &error))?.f_type;
-    #[expect(clippy::unnecessary_cast, reason = "the width of f_type differs between platforms")]
+    // Its width differs between platforms.
     let kind = kind as i64;
     if let Some((_, name)) = NETWORK.iter().find(|(magic, _)| *magic == kind) {
         return Err(OpenError::unusable(path, format!("it is on {name}, where a write-ahead log is not safe; put it on a local disk")));

@@ -235,3 +235,150 @@ fn event_of(row: &rusqlite::Row<'_>, column: usize) -> Result<EventId> {
     let stored: i64 = row.get(column)?;
     EventId::from_i64(stored).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, stored))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::sqlite::schema;
+
+    /// What happens to the index; keys and events are few, so that they meet.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A batch of requests (key, window in ms, whether a delivery stays open), merged with so many keys, then committed or rolled back.
+        Batch {
+            rings: Vec<(u8, i64, bool)>,
+            merge: usize,
+            commit: bool,
+        },
+        /// All open deliveries up to this one are settled.
+        SettleUpTo(i64),
+        Wait(i64),
+        Crash,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let rings = prop::collection::vec((0..24_u8, prop_oneof![Just(5_i64), Just(1_000_000)], any::<bool>()), 0..6);
+        prop_oneof![
+            8 => (rings, 1..8_usize, prop::bool::weighted(0.8)).prop_map(|(rings, merge, commit)| Step::Batch { rings, merge, commit }),
+            1 => (0..100_i64).prop_map(Step::SettleUpTo),
+            2 => (0..10_i64).prop_map(Step::Wait),
+            1 => Just(Step::Crash),
+        ]
+    }
+
+    /// The truth: the newest record of each key, and which events have an open delivery.
+    #[derive(Clone, Default)]
+    struct Truth {
+        records: HashMap<DedupKey, Record>,
+        open: Vec<EventId>,
+    }
+
+    impl Truth {
+        fn find(&self, key: DedupKey, now: UnixMs) -> Option<EventId> {
+            let live = |record: &&Record| record.expires > now || self.open.contains(&record.event);
+            self.records.get(&key).filter(live).map(|record| record.event)
+        }
+    }
+
+    fn ring(conn: &Connection, truth: &mut Truth, event: EventId, open: bool) {
+        let insert = "INSERT INTO delivery VALUES(?1, 0, 1, ?2, NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL, NULL)";
+        conn.execute(insert, params![event.to_i64(), if open { 0 } else { 2 }]).expect("a delivery");
+        if open {
+            truth.open.push(event);
+        }
+    }
+
+    fn run(steps: Vec<Step>) {
+        let conn = Connection::open_in_memory().expect("memory");
+        schema::migrate(&conn).expect("the schema");
+        let mut sql = Sql::prepare(&conn).expect("statements");
+        let mut tail = Tail::load(&conn, 6).expect("empty");
+        let mut new = NewlySeen::default();
+        let (mut truth, mut now, mut last) = (Truth::default(), UnixMs(0), 0_i64);
+        for step in steps {
+            match step {
+                Step::Batch { rings, merge, commit } => {
+                    let before = truth.clone();
+                    conn.execute_batch("BEGIN").expect("begin");
+                    for (key, window, open) in rings {
+                        let key = DedupKey([key; 16]);
+                        let found = tail.find(&new, &mut sql, key, now).expect("a look-up");
+                        let live = found.filter(|found| found.live).map(|found| found.event);
+                        assert_eq!(live, truth.find(key, now), "{key:?} at {now:?}");
+                        if live.is_none() {
+                            last += 1;
+                            let event = EventId::from_i64(last).expect("positive");
+                            let record = Record { event, expires: UnixMs(now.0 + window) };
+                            new.append(&mut sql, key, record).expect("an append");
+                            truth.records.insert(key, record);
+                            ring(&conn, &mut truth, event, open);
+                        }
+                    }
+                    tail.merge(&mut new, &mut sql, merge, now).expect("a merge");
+                    if commit {
+                        conn.execute_batch("COMMIT").expect("commit");
+                        tail.apply(&mut new);
+                    } else {
+                        conn.execute_batch("ROLLBACK").expect("rollback");
+                        new.clear();
+                        truth = before;
+                    }
+                    turn_to_the_end_of_a_sort(&mut tail, &mut sql);
+                }
+                Step::SettleUpTo(event) => {
+                    conn.execute("UPDATE delivery SET state=2 WHERE event<=?1", [event]).expect("settled");
+                    truth.open.retain(|open| open.to_i64() > event);
+                }
+                Step::Wait(ms) => now = UnixMs(now.0 + ms),
+                Step::Crash => tail = Tail::load(&conn, 6).expect("the tail"),
+            }
+        }
+    }
+
+    fn turn_to_the_end_of_a_sort(tail: &mut Tail, sql: &mut Sql<'_>) {
+        tail.turn(sql).expect("a turn");
+        while matches!(tail.merge, Merge::Sorting { .. }) {
+            thread::yield_now();
+            tail.turn(sql).expect("a turn");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn knows_what_a_map_would_know_through_merges_rollbacks_and_crashes(steps in prop::collection::vec(step(), 1..60)) {
+            run(steps);
+        }
+    }
+
+    #[test]
+    fn merging_moves_all_keys_and_purges_the_expired_ones() {
+        let conn = Connection::open_in_memory().expect("memory");
+        schema::migrate(&conn).expect("the schema");
+        let mut sql = Sql::prepare(&conn).expect("statements");
+        let mut tail = Tail::load(&conn, 100).expect("empty");
+        let mut new = NewlySeen::default();
+        for generation in 0..3_u8 {
+            for n in 0..100_u8 {
+                let event = EventId::from_i64(i64::from(generation) * 100 + i64::from(n)).expect("positive");
+                let key = DedupKey([n.wrapping_mul(37).wrapping_add(generation); 16]);
+                let expires = if generation == 0 { UnixMs(5) } else { UnixMs(1000) };
+                new.append(&mut sql, key, Record { event, expires }).expect("an append");
+            }
+            tail.apply(&mut new);
+            turn_to_the_end_of_a_sort(&mut tail, &mut sql);
+            let now = UnixMs(if generation == 0 { 0 } else { 10 });
+            while tail.has_work() {
+                tail.merge(&mut new, &mut sql, 16, now).expect("a merge");
+                tail.apply(&mut new);
+            }
+            let left: i64 = conn.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).expect("a count");
+            assert_eq!((left, tail.old.len(), tail.fresh.len()), (0, 0, 0));
+        }
+        let expired: i64 = conn.query_row("SELECT count(*) FROM dedup WHERE expires<=10", [], |row| row.get(0)).expect("a count");
+        assert_eq!(expired, 0, "the merge is the purge");
+    }
+}

@@ -39,7 +39,7 @@ struct Owned {
 }
 
 /// Starts the readers and the writer.
-pub(super) fn start(shared: Arc<Shared>, opened: Opened) -> Result<Started, OpenError> {
+pub(super) fn start(shared: &Arc<Shared>, opened: Opened) -> Result<Started, OpenError> {
     let path = shared.settings.path.clone();
     let failed = |why: String| OpenError::Io { action: "start the threads on", path: path.clone(), why };
     let Opened { mut conn, lock, boots, memory, .. } = opened;
@@ -53,18 +53,29 @@ pub(super) fn start(shared: Arc<Shared>, opened: Opened) -> Result<Started, Open
     let reader = |name| Reader::start(name, &path, &shared.clock, &shared.gate).map_err(|error| failed(error.to_string()));
     let readers = [reader("store-read-a")?, reader("store-read-b")?];
     let [payloads, views] = [0, 1].map(|index: usize| readers[index].questions.clone());
-    let owned = Owned { shared: Arc::clone(&shared), conn, memory, boots, readers, lock };
-    let writer = thread::Builder::new().name("store-writer".into()).spawn(move || owned.live(log_pages));
-    Ok(Started { payloads, views, writer: writer.map_err(|error| failed(error.to_string()))? })
+    let owned = Owned { shared: Arc::clone(shared), conn, memory, boots, readers, lock };
+    let (ready, is_ready) = mpsc::channel();
+    let writer = thread::Builder::new().name("store-writer".into()).spawn(move || owned.live(log_pages, &ready));
+    let writer = writer.map_err(|error| failed(error.to_string()))?;
+    // Tallies, room and statements stand before anybody can ask for them.
+    is_ready.recv().unwrap_or_else(|_| Err("the writer ended at once".to_owned())).map_err(failed)?;
+    Ok(Started { payloads, views, writer })
 }
 
 impl Owned {
-    fn live(self, log_pages: Arc<AtomicU32>) {
+    fn live(self, log_pages: Arc<AtomicU32>, ready: &mpsc::Sender<Result<(), String>>) {
         let _guard = AbortOnPanic;
         let Self { shared, conn, memory, boots, readers, lock } = self;
+        // Whoever opens the store waits for this; nobody else can be gone yet.
         let end = match Writer::new(&conn, &shared, memory, boots, log_pages) {
-            Ok(writer) => writer.run(),
-            Err(error) => fatal::give_up(&error),
+            Ok(writer) => {
+                let _ = ready.send(Ok(()));
+                writer.run()
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error.to_string()));
+                End::Abandoned
+            }
         };
         readers.into_iter().for_each(Reader::stop);
         match end {
