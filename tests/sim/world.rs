@@ -308,7 +308,7 @@ impl World {
             Act::Freeze(length) => {
                 self.count(Kind::Freeze);
                 self.frozen += length;
-                self.frozen_until = self.frozen_until.max(self.at) + length;
+                self.frozen_until = self.frozen_until.max(self.at + length);
                 self.freeze(length);
             }
             Act::Swap(targets) if !self.is_calm => {
@@ -327,10 +327,10 @@ impl World {
 
     /// The process stands still; the clocks, the providers and the targets go on.
     fn freeze(&mut self, length: u64) {
-        let life = self.life;
+        let (life, thaw) = (self.life, self.at + length);
         let shifted = std::mem::take(&mut self.heap).into_iter().map(|Reverse(mut due)| {
             if due.life == Some(life) {
-                due.at += length;
+                due.at = due.at.max(thaw);
             }
             Reverse(due)
         });
