@@ -351,13 +351,11 @@ impl Model {
     fn settle_one(&mut self, write: &Fenced, now: UnixMs) -> Fate {
         let LeaseRef { id, token } = write.lease();
         let Some(row) = self.rows.delivery(id).cloned() else { return Fate::Stale };
-        if !self.is_planted(Fault::SettleWithoutFence) {
-            if row.token != Some(token) {
-                return Fate::Stale;
-            }
-            if row.state != State::InFlight {
-                return Fate::Again;
-            }
+        if row.token != Some(token) && !self.is_planted(Fault::SettleWithoutFence) {
+            return Fate::Stale;
+        }
+        if row.state != State::InFlight {
+            return Fate::Again;
         }
         let row = self.settled(id, row, write, now);
         self.rows.put_delivery(id, Some(row));

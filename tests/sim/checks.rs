@@ -61,7 +61,7 @@ impl World {
     /// Every second: no lane with room sleeps past due work.
     pub(crate) fn probe(&mut self) {
         let faults = self.counts.faults.iter().sum();
-        if std::mem::replace(&mut self.faults_seen, faults) != faults || self.at <= self.clock_doubtful_until {
+        if std::mem::replace(&mut self.faults_seen, faults) != faults || self.at <= self.clock_doubtful_until.max(self.frozen_until) {
             self.asleep.clear();
             return;
         }

@@ -26,7 +26,7 @@ impl World {
     /// A provider rings; the door takes slots and hands the event to the store.
     pub(crate) fn ring(&mut self, index: usize) {
         let now = self.now();
-        let Some(gateway) = self.gateway.as_ref().filter(|gateway| !gateway.is_stopping) else {
+        let Some(gateway) = self.gateway.as_ref().filter(|gateway| !gateway.is_stopping && !self.is_frozen()) else {
             self.ring_again(index);
             return;
         };

@@ -113,6 +113,7 @@ pub(crate) struct World {
     deadline: u64,
     stepped_back_ms: u64,
     frozen: u64,
+    pub(crate) frozen_until: u64,
     pub(crate) retrying: BTreeSet<usize>,
     pub(crate) rings_to_come: usize,
     /// By target: since how many probes it has had due work, room, and no progress.
@@ -144,6 +145,7 @@ impl World {
             deadline: u64::MAX,
             stepped_back_ms: 0,
             frozen: 0,
+            frozen_until: 0,
             retrying: BTreeSet::new(),
             rings_to_come: rings,
             asleep: BTreeMap::new(),
@@ -271,6 +273,7 @@ impl World {
             Happening::MayExit(deadline) => self.may_exit(deadline),
             Happening::Act(act) => self.act(act),
             Happening::Start => self.start(),
+            Happening::Calm if self.is_frozen() => self.later(self.frozen_until, Happening::Calm),
             Happening::Calm => self.calm(),
             Happening::Probe => {
                 self.probe();
@@ -296,6 +299,7 @@ impl World {
                 self.end_process();
                 self.later(self.at + pause, Happening::Start);
             }
+            Act::Stop(..) | Act::Swap(_) | Act::Sweep if self.is_frozen() => self.later(self.frozen_until, Happening::Act(act)),
             Act::Stop(cut_after, pause) => {
                 self.count(Kind::Stop);
                 self.stop(cut_after);
@@ -304,6 +308,7 @@ impl World {
             Act::Freeze(length) => {
                 self.count(Kind::Freeze);
                 self.frozen += length;
+                self.frozen_until = self.frozen_until.max(self.at + length);
                 self.freeze(length);
             }
             Act::Swap(targets) if !self.is_calm => {
@@ -315,12 +320,17 @@ impl World {
         }
     }
 
+    /// Whether the process stands still.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.at < self.frozen_until
+    }
+
     /// The process stands still; the clocks, the providers and the targets go on.
     fn freeze(&mut self, length: u64) {
-        let life = self.life;
+        let (life, thaw) = (self.life, self.at + length);
         let shifted = std::mem::take(&mut self.heap).into_iter().map(|Reverse(mut due)| {
             if due.life == Some(life) {
-                due.at += length;
+                due.at = due.at.max(thaw);
             }
             Reverse(due)
         });
@@ -345,6 +355,7 @@ impl World {
         self.say(|| "the process ends".to_owned());
         self.note_leases();
         self.gateway = None;
+        self.frozen_until = 0;
         self.life += 1;
         self.desk.forget();
         self.books.end_life();
