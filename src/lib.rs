@@ -1,11 +1,16 @@
 //! hookgate receives webhooks: the internet's doorbell, answered.
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod deliver;
 pub mod delivery;
+pub mod door;
 pub mod event;
 pub mod faults;
 pub mod handoff;
+pub mod ingest;
 pub mod lease;
 pub mod limits;
 pub mod metrics;
@@ -18,5 +23,6 @@ pub mod request;
 pub mod route;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod verify;
 pub mod yaml;

@@ -1,3 +1,16 @@
-//! The gateway from outside.
+//! The gateway from outside: the real binary, over sockets and TLS, against senders and targets that keep their own books.
 
+mod support;
+
+mod barrier;
+#[cfg(feature = "faults")]
+mod commit_errors;
+mod crash;
 mod deliver;
+mod documents;
+#[cfg(feature = "faults")]
+mod planted_bugs;
+mod refusals;
+mod secrecy;
+mod spine;
+mod stops;
