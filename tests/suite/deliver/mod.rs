@@ -1,12 +1,8 @@
 //! Deliveries against a zoo of targets: every way a target can behave becomes the right result, and nothing but its own delivery suffers.
 
-#[path = "support/proof.rs"]
 mod proof;
-#[path = "support/rig.rs"]
 mod rig;
-#[path = "support/target.rs"]
 mod target;
-#[path = "support/tls_target.rs"]
 mod tls_target;
 
 use std::{sync::atomic::Ordering, time::Duration};
