@@ -118,6 +118,14 @@ pub struct Door {
     thread: thread::JoinHandle<io::Result<()>>,
 }
 
+/// Loads the certificates and throws them away: what can be known of a door without opening it, while another process may stand in it.
+///
+/// # Errors
+/// A certificate or key is unreadable, or they do not belong together.
+pub fn check(plan: &Plan) -> Result<(), DoorError> {
+    load(&plan.server.tls).map(|_| ())
+}
+
 /// Opens the socket and loads the certificates. A certificate that has run out, or has not begun, is loaded with a warning: with it some
 /// clients may still come, without it none would.
 ///
@@ -125,14 +133,7 @@ pub struct Door {
 /// The address cannot be listened on; a certificate or key is unreadable, or they do not belong together.
 pub fn bind(plan: &Plan) -> Result<Bound, DoorError> {
     let server = &plan.server;
-    let (tls, expiries) = match &server.tls {
-        Tls::None | Tls::Upstream => (None, Vec::new()),
-        Tls::Own { certificates, min_version } => {
-            let (config, expiries) = certificates::load(certificates, *min_version)?;
-            warn_of_expiries(&expiries, Clock::System.wall());
-            (Some(Arc::new(config)), expiries)
-        }
-    };
+    let (tls, expiries) = load(&server.tls)?;
     let at = server.listen;
     let listening = || -> io::Result<(TcpListener, SocketAddr)> {
         let listener = TcpListener::bind(at)?;
@@ -201,13 +202,24 @@ impl Door {
     /// Stops accepting, closes idle connections, and waits at most `grace` for requests under way; then cuts what is left. Says how many
     /// connections that were.
     pub async fn stop(self, grace: Duration) -> usize {
-        // The command is on its way with the call; its future ends only after the workers' own look-round, once a second.
+        // The command is on its way with the call. Its future also waits for the workers' own look-round, once a second, by which nothing is won.
         let stopped = self.server.stop(true);
         // Out of time is no error: what is left is cut.
         let _ = tokio::time::timeout(grace, self.connections.all_gone()).await;
         let cut = self.connections.cut_all();
-        let _ = tokio::time::timeout(limits::LINGER_TIME, stopped).await;
+        let _ = tokio::time::timeout(limits::STOP_SLACK, stopped).await;
         cut
+    }
+}
+
+fn load(tls: &Tls) -> Result<(Option<Arc<rustls::ServerConfig>>, Vec<certificates::Expiry>), DoorError> {
+    match tls {
+        Tls::None | Tls::Upstream => Ok((None, Vec::new())),
+        Tls::Own { certificates, min_version } => {
+            let (config, expiries) = certificates::load(certificates, *min_version)?;
+            warn_of_expiries(&expiries, Clock::System.wall());
+            Ok((Some(Arc::new(config)), expiries))
+        }
     }
 }
 
