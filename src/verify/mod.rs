@@ -1,18 +1,72 @@
-//! Proving who rang. PLACEHOLDER: the public names below are fixed, their owner writes the rest.
+//! Proving who rang.
+//!
+//! # Against whom
+//! Anyone on the internet can send any bytes to a source's path, as often as he likes, and may have seen genuine requests. He does not hold
+//! a secret of the source. This module is the only way from a [`RawRequest`] to a [`Verified`], and nothing that is not `Verified` is
+//! stored, counted against others, or routed.
+//!
+//! * *Forgery.* The provider file fixes scheme, places, spellings and the message; a request can only match them, never choose. A check
+//!   without a key that is still good refuses everything.
+//! * *Timing.* Codes are compared as bytes of a fixed size in constant time. Every candidate is tried with every key, also after one has
+//!   matched, so the time tells neither how close a forgery came nor which secret is in use.
+//! * *Oracles.* A computed code is never returned, printed or logged, and has no `Debug`. A refusal is one word of a closed list.
+//! * *Replay in disguise.* Each signature has one spelling, each verified header may occur once, a timestamp is digits and nothing else,
+//!   and is bounded on both sides of now.
+//! * *Parser differentials.* What was signed is taken from the bytes as received. A JSON value that two readers could read differently is
+//!   unusable: it refuses in a check, and is no id in an event.
+//! * *Exhaustion.* Candidates, keys, types and JSON values have bounds. One code per key is computed for all signatures of one list, and the
+//!   body is fed to it where it lies. What the head already shows to be wrong is refused before the body is read.
+//!
+//! Not its business: replays within the tolerance (deduplication ends those), a secret that has leaked, limits on how much is sent.
+//!
+//! # The way
+//! [`compile`] takes keys up when a source is loaded. [`candidates`] finds what could be signatures, [`spelling`] reads them, [`value`] and
+//! [`document`] feed the message to the [`mac`], [`moment`] judges the timestamp, [`identity`] says what the request is. [`sign`] walks the
+//! same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`] runs the known answers.
 
-use std::time::Duration;
+mod candidates;
+mod compile;
+mod document;
+mod identity;
+mod mac;
+mod moment;
+mod proof;
+mod sign;
+mod spelling;
+mod value;
+
+use std::{borrow::Cow, time::Duration};
+
+use smallvec::SmallVec;
+use subtle::Choice;
+
+pub use proof::{Tried, prove};
+pub use sign::{Sample, SignedRequest, sign};
 
 use crate::{
     clock::UnixMs,
-    provider::Provider,
+    provider::{EventRule, Pointer, Provider},
     rejection::Rejection,
     request::RawRequest,
     secret::{Fingerprint, Secret},
 };
+use candidates::Group;
+use compile::Prepared;
+use document::Document;
+use value::{Lack, Scope};
 
 /// A provider compiled with the credentials of one source.
 #[derive(Debug)]
-pub struct Verifier {}
+pub struct Verifier {
+    checks: Vec<Prepared>,
+    event: EventRule,
+    /// Headers that must not occur twice.
+    singles: Vec<Box<str>>,
+    check_pointers: Vec<Pointer>,
+    event_pointers: Vec<Pointer>,
+    /// Credentials whose values stand in a message.
+    named: Vec<Credential>,
+}
 
 /// A credential as configured: its value, and until when it is good.
 #[derive(Clone, Debug)]
@@ -23,6 +77,15 @@ pub struct Credential {
     pub value: Secret,
     /// After this it no longer matches.
     pub until: Option<UnixMs>,
+}
+
+/// How far a signed timestamp may lie from now, where a source says it itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tolerance {
+    /// So far, in both directions.
+    Within(Duration),
+    /// Any distance.
+    None,
 }
 
 /// That a request was verified. Only this module can make one.
@@ -48,35 +111,37 @@ pub struct Identity {
     pub types: crate::event::EventTypes,
 }
 
-/// How far a signed timestamp may lie from now, where a source says it itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tolerance {
-    /// So far, in both directions.
-    Within(Duration),
-    /// Any distance.
-    None,
-}
-
 impl Verifier {
-    /// Compiles a provider with the credentials of one source.
+    /// Compiles a provider with the credentials of one source. `endpoint` is the source's public URL, where the provider signs it;
+    /// `tolerance` overrides the provider file's.
     ///
     /// # Errors
-    /// Everything that is wrong with the credentials, without a value of one.
+    /// Everything that is wrong with the credentials, each in a sentence for the operator, without a value of one.
     pub fn compile(
-        _provider: &Provider,
-        _credentials: &[Credential],
-        _endpoint: Option<&url::Url>,
-        _tolerance: Option<Tolerance>,
+        provider: &Provider,
+        credentials: &[Credential],
+        endpoint: Option<&url::Url>,
+        tolerance: Option<Tolerance>,
     ) -> Result<Self, Vec<String>> {
-        Ok(Self {})
+        compile::compile(provider, credentials, endpoint, tolerance)
     }
 
     /// Everything that can be refused from the head alone, before a byte of the body is read: presence and shape of the signature,
-    /// repeated headers, the timestamp's age. `head.body` is empty.
+    /// repeated headers, the timestamp's age at `head.received_at`. `head.body` is empty.
     ///
     /// # Errors
     /// The reason to refuse.
-    pub fn precheck(&self, _head: &RawRequest) -> Result<(), Rejection> {
+    pub fn precheck(&self, head: &RawRequest) -> Result<(), Rejection> {
+        self.single_headers(head)?;
+        let nothing = Document::read(b"", &[]);
+        let scope = self.scope(head, &nothing, head.received_at);
+        for check in self.checks.iter().filter(|check| check.in_head) {
+            let texts = candidates::places(&check.rule.signature, &scope)?;
+            let groups = candidates::groups(&check.rule, &texts)?;
+            if check.rule.timestamp.as_ref().is_some_and(|timestamp| timestamp.at.in_head()) {
+                check.any_in_time(&groups, &scope)?;
+            }
+        }
         Ok(())
     }
 
@@ -84,21 +149,121 @@ impl Verifier {
     ///
     /// # Errors
     /// The reason, for our logs and metrics only.
-    pub fn verify(&self, request: RawRequest, _now: UnixMs) -> Result<Verified, Rejection> {
-        Ok(Verified { request, proof: Proof { secret: None, skew_ms: None } })
+    pub fn verify(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Rejection> {
+        self.single_headers(&request)?;
+        let document = Document::read(&request.body, &self.check_pointers);
+        let scope = self.scope(&request, &document, now);
+        let mut proof = Proof { secret: None, skew_ms: None };
+        for check in &self.checks {
+            let held = check.hold(&scope)?;
+            proof = Proof { secret: proof.secret.or(held.secret), skew_ms: proof.skew_ms.or(held.skew_ms) };
+        }
+        Ok(Verified { request, proof })
     }
 
     /// What the verified request is.
     #[must_use]
-    pub fn identify(&self, _verified: &Verified) -> Identity {
-        Identity { id: None, types: crate::event::EventTypes::default() }
+    pub fn identify(&self, verified: &Verified) -> Identity {
+        let document = Document::read(&verified.request.body, &self.event_pointers);
+        let scope = Scope { empty_is_absent: true, ..self.scope(&verified.request, &document, verified.request.received_at) };
+        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope) }
     }
 
     /// The fingerprints of the secrets that may match, for metrics; sorted.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        Vec::new()
+        let mut all: Vec<_> = self.checks.iter().flat_map(|check| &check.keys).map(|key| key.fingerprint).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
+
+    fn scope<'a>(&'a self, request: &'a RawRequest, document: &'a Document<'a>, now: UnixMs) -> Scope<'a> {
+        Scope { request, document, fields: &[], credentials: &self.named, now, element: None, empty_is_absent: false }
+    }
+
+    /// Every header that is verified, or names the event, occurs at most once and is plain ASCII: there are no two readings of it.
+    fn single_headers(&self, request: &RawRequest) -> Result<(), Rejection> {
+        let mut seen: SmallVec<[bool; 8]> = smallvec::smallvec![false; self.singles.len()];
+        for (name, value) in request.headers.iter() {
+            let Some(index) = self.singles.iter().position(|single| single.eq_ignore_ascii_case(name)) else {
+                continue;
+            };
+            if std::mem::replace(&mut seen[index], true) {
+                return Err(Rejection::DuplicateHeader);
+            }
+            if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+                return Err(Rejection::Malformed);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Prepared {
+    /// Whether the check holds, and by which secret. All candidates are tried with all keys, whichever holds.
+    fn hold(&self, scope: &Scope<'_>) -> Result<Proof, Rejection> {
+        let texts = candidates::places(&self.rule.signature, scope)?;
+        let groups = candidates::groups(&self.rule, &texts)?;
+        let mut held: SmallVec<[(Fingerprint, &Group<'_>); 1]> = SmallVec::new();
+        let mut tried = false;
+        for group in &groups {
+            for key in &self.keys {
+                let mut mac = key.mac.clone();
+                let scope = Scope { fields: &group.fields, ..*scope };
+                if scope.feed(&self.rule.message, &mut |piece| mac.update(piece)).is_err() {
+                    // What was signed is not all there: no code could be of it.
+                    continue;
+                }
+                tried = true;
+                let good = Choice::from(u8::from(in_force(key.until, scope.now)));
+                if bool::from(group.any_is(&mac.finish()) & good) {
+                    held.push((key.fingerprint, group));
+                }
+            }
+        }
+        let Some((secret, _)) = held.first() else {
+            return Err(if tried || self.keys.is_empty() { Rejection::BadSignature } else { Rejection::Malformed });
+        };
+        let skew_ms = self.any_in_time(held.iter().map(|(_, group)| *group), scope)?;
+        Ok(Proof { secret: Some(*secret), skew_ms })
+    }
+
+    /// The skew of the first group whose timestamp is within the tolerance; without one, why the first is not.
+    fn any_in_time<'g, 't: 'g>(&self, groups: impl IntoIterator<Item = &'g Group<'t>>, scope: &Scope<'_>) -> Result<Option<i64>, Rejection> {
+        let Some(rule) = &self.rule.timestamp else {
+            return Ok(None);
+        };
+        let mut first = None;
+        for group in groups {
+            let scope = Scope { fields: &group.fields, ..*scope };
+            let text: Result<Cow<'_, [u8]>, Lack> = scope.atom(&rule.at);
+            let signed_at = text.ok().and_then(|text| moment::read(&text, rule.unit)).ok_or(Rejection::Malformed);
+            match signed_at.and_then(|signed_at| moment::skew(rule, self.tolerance, signed_at, scope.now)) {
+                Ok(skew_ms) => return Ok(Some(skew_ms)),
+                Err(why) => first = first.or(Some(why)),
+            }
+        }
+        Err(first.unwrap_or(Rejection::Malformed))
+    }
+}
+
+/// Credentials that load and look as if something else had been pasted, each in a sentence without its value: for warnings.
+#[must_use]
+pub fn doubts(provider: &Provider, credentials: &[Credential]) -> Vec<String> {
+    compile::doubts(provider, credentials)
+}
+
+impl Credential {
+    /// Whether it still matches.
+    #[must_use]
+    pub fn active(&self, now: UnixMs) -> bool {
+        in_force(self.until, now)
+    }
+}
+
+fn in_force(until: Option<UnixMs>, now: UnixMs) -> bool {
+    until.is_none_or(|until| now <= until)
 }
 
 impl Verified {
