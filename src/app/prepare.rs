@@ -87,7 +87,7 @@ pub fn plan(named: Option<&Path>, around: &Surroundings, problems: &mut Problems
 #[must_use]
 pub fn inspect(plan: &Plan) -> Vec<PrepareError> {
     let mut wrong = Vec::new();
-    wrong.extend(door::inspect(plan).err().map(PrepareError::Door));
+    wrong.extend(door::check(plan).err().map(PrepareError::Door));
     wrong.extend(TlsByTarget::prepare(plan).err().map(PrepareError::Targets));
     wrong.extend(is_writable(&plan.store.data_dir).err().map(|source| PrepareError::DataDir { path: plan.store.data_dir.clone(), source }));
     wrong
