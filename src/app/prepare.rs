@@ -19,10 +19,7 @@ use crate::{
     metrics::{Metrics, SourceFacts},
     plan::{self, Plan},
     provider::Catalogue,
-    store::{
-        Store,
-        sqlite::{OpenError, SqliteStore},
-    },
+    store::{OpenError, SqliteStore, Store},
     yaml::Problems,
 };
 
