@@ -121,10 +121,16 @@ impl PrepareError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            // A process before us may still be on its way out.
+            Self::Door(door::DoorError::Listen { cause: why, .. }) | Self::Admin(admin::AdminError::Listen { source: why, .. })
+                if why.kind() == io::ErrorKind::AddrInUse =>
+            {
+                Exit::TryAgain
+            }
             Self::Internal(_) | Self::Door(door::DoorError::Threads(_)) => Exit::Internal,
             Self::DataDir { .. } | Self::Door(_) | Self::Targets(_) | Self::Admin(_) | Self::Durability { .. } => Exit::Config,
             Self::Store(error) => match error {
-                OpenError::Locked { .. } => Exit::StoreLocked,
+                OpenError::Locked { .. } => Exit::TryAgain,
                 OpenError::Io { .. } => Exit::StoreIo,
                 OpenError::Unusable { .. } => Exit::Config,
                 OpenError::OldLibrary(_) => Exit::Internal,

@@ -177,7 +177,7 @@ fn routes(node: &Node, problems: &mut Problems) -> Vec<Route> {
 fn defaults(node: &Node, problems: &mut Problems) {
     let mut section = Section::of(node, "`defaults`", problems);
     let (source, target) = (section.part("source"), section.part("target"));
-    Source::read(&source, section.problems);
-    Target::read(&target, section.problems);
+    Source::read_part(&source, section.problems);
+    Target::read_part(&target, section.problems);
     section.finish();
 }

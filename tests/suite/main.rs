@@ -2,7 +2,9 @@
 
 mod support;
 
+mod admin;
 mod barrier;
+mod cli;
 #[cfg(feature = "faults")]
 mod commit_errors;
 mod crash;
