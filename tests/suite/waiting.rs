@@ -15,7 +15,7 @@ use hookgate::{
     plan::{self, Plan},
     provider::Catalogue,
     request::{HeadersBuilder, RawRequest},
-    store::{Admission, NewEvent, Owed, Start, Store, sqlite::SqliteStore},
+    store::{Admission, NewEvent, Owed, SqliteStore, Start, Store},
     verify::Proof,
     yaml::Problems,
 };

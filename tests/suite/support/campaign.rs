@@ -143,7 +143,7 @@ impl Targets {
     fn configuration(&self) -> String {
         let settings = format!("concurrency: {CONCURRENCY}, retry: {{ first: 100ms, factor: 2, max: 1s }}");
         let targets = self.books.iter().zip(&self.listeners);
-        let targets: String = targets.map(|((name, _), on)| format!("  {name}: {{ url: \"{}\", {retry} }}\n", on.url())).collect();
+        let targets: String = targets.map(|((name, _), on)| format!("  {name}: {{ url: \"{}\", {settings} }}\n", on.url())).collect();
         format!(
             r#"
 sources:
