@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     event::Payload,
+    faults::{Fault, planted},
     lease::{Lease, PayloadRef},
     name::TargetName,
 };
@@ -74,7 +75,7 @@ impl LaneGate {
     pub fn take(self: &Arc<Self>) -> Option<Slot> {
         let taken = self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, |places| {
             let (limit, taken) = halves(places);
-            (taken < limit).then_some(places + 1)
+            (taken < limit || planted(Fault::LeaseWithoutSlot)).then_some(places + 1)
         });
         taken.is_ok().then(|| Slot { gate: Arc::clone(self), filled: false })
     }

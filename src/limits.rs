@@ -6,6 +6,12 @@ use std::time::Duration;
 pub const HEADER_FIELDS_MAX: usize = 96;
 /// Bytes of headers that are stored and forwarded with an event.
 pub const STORED_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of them that are ours at most; the provider's fields may take the rest.
+pub const OUR_HEAD_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of the types of an event as a header shows them; further types are left out there.
+pub const SHOWN_TYPES_BYTES_MAX: usize = 1024;
+/// Bytes of the public URL as a header shows it; a longer one is left out, because half of it would mislead.
+pub const SHOWN_URL_BYTES_MAX: usize = 1536;
 /// Deliveries one event may fan out to.
 pub const FAN_OUT_MAX: usize = 64;
 /// Types one event may carry: providers send batches.
@@ -56,6 +62,37 @@ pub const LEASE_LOCAL_MARGIN: Duration = Duration::from_secs(2);
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 /// The longest delay between attempts: a stored due time beyond it came from a clock that had run ahead.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Threads that answer at the door, at most; fewer on a machine with fewer cores.
+pub const DOOR_WORKERS_MAX: usize = 4;
+/// Connections the kernel holds until we accept them.
+pub const LISTEN_BACKLOG: i32 = 1024;
+/// From the connection to the end of the TLS handshake.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(4);
+/// From there to the end of the first request's head.
+pub const HEAD_TIME: Duration = Duration::from_secs(5);
+/// How long a connection may idle between two requests.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long beyond that a later request's head may take: actix times only the first one's, so our watchdog does.
+pub const LATER_HEAD_TIME: Duration = Duration::from_secs(3);
+/// How long a connection may linger after an answer that closes it.
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
+/// How long a stop waits for the door's threads once their connections are gone.
+pub const STOP_SLACK: Duration = Duration::from_millis(100);
+/// How often the watchdog looks.
+pub const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// Requests one connection may carry, so that load finds its way to new workers and nothing lives for ever.
+pub const REQUESTS_PER_CONNECTION_MAX: u32 = 1000;
+/// What a body may take longer for each started MiB that has arrived.
+pub const BODY_TIME_PER_MIB: Duration = Duration::from_secs(1);
+/// The share of the bytes in flight that unverified requests may hold, in percent.
+pub const UNVERIFIED_SHARE_PERCENT: u64 = 50;
+/// How long before the answer is due the store must have begun: later it is told not to.
+pub const ADMIT_MARGIN: Duration = Duration::from_millis(250);
+/// How long before the answer is due the door stops waiting for the store.
+pub const ANSWER_MARGIN: Duration = Duration::from_millis(50);
+/// Seconds a refused provider is asked to wait, at least and at most: spread, so that all do not come back at once.
+pub const RETRY_AFTER_S: std::ops::RangeInclusive<u32> = 5..=30;
 
 /// How long a lease of a delivery to a target with this attempt timeout lasts.
 #[must_use]

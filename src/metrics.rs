@@ -74,6 +74,39 @@ impl RequestResult {
     }
 }
 
+/// What went wrong with a connection before or beside its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    /// Bytes that are no HTTP request: answered 400 and closed.
+    Parse,
+    /// A head beyond what is read: answered 431 and closed.
+    HeadTooLarge,
+    /// The connection broke.
+    Io,
+    /// It did not close in time.
+    CloseTimeout,
+    /// The client left while its request was being answered.
+    Abandoned,
+    /// It idled or trickled, and the watchdog cut it.
+    Cut,
+}
+
+impl HttpError {
+    /// Every error.
+    pub const ALL: [Self; 6] = [Self::Parse, Self::HeadTooLarge, Self::Io, Self::CloseTimeout, Self::Abandoned, Self::Cut];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Parse => "parse",
+            Self::HeadTooLarge => "head_too_large",
+            Self::Io => "io",
+            Self::CloseTimeout => "close_timeout",
+            Self::Abandoned => "abandoned",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 /// An operation of the store, timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreOperation {
@@ -130,6 +163,26 @@ impl SourceMetrics {
     pub fn reject(&self, reason: Rejection) {
         self.rejected[reason as usize].inc();
         self.request(RequestResult::Rejected);
+    }
+
+    /// Requests with this result since the start.
+    #[must_use]
+    pub fn requests_so_far(&self, result: RequestResult) -> u64 {
+        self.requests[result as usize].get()
+    }
+
+    /// Requests refused for this reason since the start.
+    #[must_use]
+    pub fn rejected_so_far(&self, reason: Rejection) -> u64 {
+        self.rejected[reason as usize].get()
+    }
+
+    /// When the last event came in; `None` when there was none since the start.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "it was set from a time in milliseconds, exactly")]
+    pub fn last_event(&self) -> Option<UnixMs> {
+        let seconds = self.last_event.get();
+        (seconds > 0.0).then(|| UnixMs((seconds * 1000.0).round() as i64))
     }
 
     /// Notes which secret matched, and that there was an event.
@@ -210,8 +263,7 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// TLS handshakes that failed.
     pub tls_handshake_failures: IntCounter,
-    /// Requests refused before they had a source, by reason.
-    pub http_errors: IntCounterVec,
+    http_errors: [IntCounter; HttpError::ALL.len()],
     /// When certificates expire, by name.
     pub tls_cert_expiry: GaugeVec,
     config_reload_successful: IntGauge,
@@ -240,7 +292,6 @@ impl Metrics {
     ///
     /// # Errors
     /// A name that is declared twice or not a metric's: a mistake in this file.
-    #[expect(clippy::too_many_lines, reason = "the table of metrics is one page, read from top to bottom")]
     pub fn new() -> prometheus::Result<Self> {
         let declare = Declare(Registry::new_custom(Some("hookgate".into()), None)?);
         let requests = declare.counters("requests_total", "Requests by what became of them.", &["source", "result"])?;
@@ -255,6 +306,7 @@ impl Metrics {
         let source_last =
             declare.gauges("source_last_event_timestamp_seconds", "When the last event came in, 0 for never.", &["source"])?;
         let operations = declare.histograms("store_operation_seconds", "How long the store takes.", &["operation"], STORE_BUCKETS_S)?;
+        let http_errors = declare.counters("http_errors_total", "Connections that went wrong, by reason.", &["reason"])?;
         let unmatched = SourceMetrics {
             requests: RequestResult::ALL.map(|result| requests.with_label_values(&[UNMATCHED, result.as_str()])),
             rejected: Rejection::ALL.map(|reason| rejected.with_label_values(&[UNMATCHED, reason.code()])),
@@ -292,7 +344,7 @@ impl Metrics {
             inflight_bytes: declare.int_gauge("inflight_bytes", "Bytes received and not yet answered.")?,
             connections: declare.int_gauge("connections", "Open connections at the door.")?,
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed.")?,
-            http_errors: declare.counters("http_errors_total", "Requests refused before they had a source.", &["reason"])?,
+            http_errors: HttpError::ALL.map(|error| http_errors.with_label_values(&[error.as_str()])),
             tls_cert_expiry: declare.gauges("tls_cert_expiry_timestamp_seconds", "When a certificate expires.", &["name"])?,
             config_reload_successful: declare.int_gauge("config_last_reload_successful", "1 when the last configuration was taken.")?,
             config_reload_success_at: declare
@@ -338,6 +390,11 @@ impl Metrics {
     /// Notes how long an operation of the store took.
     pub fn store_operation(&self, operation: StoreOperation, took: Duration) {
         self.store_operation[operation as usize].observe(took.as_secs_f64());
+    }
+
+    /// Counts what went wrong with a connection.
+    pub fn http_error(&self, error: HttpError) {
+        self.http_errors[error as usize].inc();
     }
 
     /// The text a scrape gets.

@@ -1,34 +1,195 @@
-//! PLACEHOLDER, written by its owner.
-use super::*;
-/// Randomness, passed in.
+//! One target's lane: what it holds, what it may start, what its gate may promise, and what it asks the store for.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use crate::{
+    clock::{Mono, Now},
+    lease::{Lease, Want},
+    limits::{LEASE_LOCAL_MARGIN, LEASE_START_MARGIN},
+    plan::Target,
+};
+
+use super::{backlog::Backlog, share::Share};
+
+/// Writes without a fate, in multiples of the lane's concurrency, at which it starts nothing more: the store must keep up.
+const UNSETTLED_PER_PLACE: usize = 4;
+/// One claimed lease in so many is of the newest while the oldest has waited long.
+const FRESH_ONE_IN: usize = 4;
+/// How long the oldest must have been due for that, in milliseconds.
+const FRESH_FROM_MS: u64 = 60_000;
+/// The longest sleep of a lane with work to come: the wall clock may have been set, or the machine may have slept.
+const WAKE_WITHIN: Duration = Duration::from_secs(60);
+/// The weight of what was known against one more attempt in the average of what attempts take.
+const LATENCY_WEIGHT: u32 = 7;
+
+/// One target's lane.
 #[derive(Debug)]
-pub struct Dice(rand::rngs::SmallRng);
-impl Dice {
-    /// Seeded: the same seed gives the same throws.
-    #[must_use]
-    pub fn seeded(seed: u64) -> Self {
-        Self(rand::SeedableRng::seed_from_u64(seed))
+pub(super) struct Lane {
+    pub(super) target: Arc<Target>,
+    /// The target has left the plan; what runs may finish.
+    pub(super) is_gone: bool,
+    /// Leases that wait for a place.
+    pub(super) ready: VecDeque<Lease>,
+    pub(super) running: usize,
+    /// Writes whose fate is not known.
+    pub(super) unsettled: usize,
+    pub(super) backlog: Backlog,
+    /// What the gate was last told; `None` when it must be told again.
+    pub(super) gate: Option<u32>,
+    /// Whether it waits in the share's queue.
+    pub(super) is_asking: bool,
+    /// Its entry in the list of timers.
+    pub(super) wake: Option<Mono>,
+    latency: Duration,
+    /// Leases claimed since one of the newest was.
+    since_fresh: usize,
+}
+
+/// A lane as status and metrics show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneNumbers {
+    /// Attempts under way.
+    pub running: usize,
+    /// Leases that wait for a place.
+    pub ready: usize,
+    /// Writes whose fate is not known.
+    pub unsettled: usize,
+    /// Slots its gate may have out.
+    pub gate: u32,
+}
+
+impl Lane {
+    /// A lane that has to look what there is.
+    pub(super) fn new(target: Arc<Target>) -> Self {
+        Self {
+            latency: target.timeout,
+            target,
+            is_gone: false,
+            ready: VecDeque::new(),
+            running: 0,
+            unsettled: 0,
+            backlog: Backlog::unknown(),
+            gate: None,
+            is_asking: false,
+            wake: None,
+            since_fresh: 0,
+        }
+    }
+
+    /// The target as the new plan has it.
+    pub(super) fn replan(&mut self, target: Arc<Target>) {
+        if self.is_gone || self.target.disabled != target.disabled {
+            self.backlog.doubt();
+        }
+        self.latency = self.latency.min(target.timeout);
+        self.target = target;
+        self.is_gone = false;
+        self.gate = None;
+    }
+
+    /// Attempts that may run at once.
+    pub(super) fn cap(&self) -> usize {
+        usize::try_from(self.target.concurrency).unwrap_or(usize::MAX)
+    }
+
+    /// Whether it may hold leases at all.
+    pub(super) fn is_open(&self, stopping: bool) -> bool {
+        !self.is_gone && !self.target.disabled && !stopping
+    }
+
+    /// Whether nothing of it is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.running == 0 && self.ready.is_empty() && self.unsettled == 0 && !self.backlog.is_claiming()
+    }
+
+    /// Attempts that may start now. A breaker, a ramp, a pace would each make it less.
+    pub(super) fn room(&self, share: &Share) -> usize {
+        if self.is_behind() { 0 } else { share.room(self.running, self.cap()) }
+    }
+
+    /// Whether it has work for a place it did not get.
+    pub(super) fn lacks_share(&self, share: &Share, now: Now) -> bool {
+        let has_work = !self.ready.is_empty() || self.backlog.is_due(now.wall);
+        has_work && self.running < self.cap() && !self.is_behind() && share.room(self.running, self.cap()) == 0
+    }
+
+    /// What the gate may promise: nothing while there is something due, or may be. A delivery that is due later does not close it: it has
+    /// had its attempt, so no order is broken, and when its time comes the gate closes before the claim.
+    pub(super) fn promise(&self, share: &Share, now: Now) -> u32 {
+        if !self.ready.is_empty() || self.backlog.is_due(now.wall) || self.is_behind() {
+            return 0;
+        }
+        u32::try_from(share.promise(self.running, self.cap())).unwrap_or(u32::MAX)
+    }
+
+    /// What to ask the store for, if anything.
+    pub(super) fn want(&self, share: &Share, now: Now) -> Option<usize> {
+        if self.is_behind() || self.backlog.is_claiming() || !self.backlog.is_due(now.wall) {
+            return None;
+        }
+        let room = self.room(share);
+        let prefetch = self.prefetch(self.running + room);
+        let wanted = (room + prefetch).checked_sub(self.ready.len()).filter(|wanted| *wanted > 0)?;
+        let runs_low = self.ready.is_empty() && room > 0 || self.ready.len() * 2 < prefetch;
+        runs_low.then_some(wanted)
+    }
+
+    /// Makes the want, and marks the claim as sent.
+    pub(super) fn claim(&mut self, count: usize, now: Now) -> Want {
+        let has_waited_ms = self.backlog.due().map_or(0, |due| now.wall.ms_since(due));
+        let mut fresh = 0;
+        if has_waited_ms >= FRESH_FROM_MS {
+            self.since_fresh += count;
+            fresh = (self.since_fresh / FRESH_ONE_IN).min(count);
+            self.since_fresh %= FRESH_ONE_IN;
+        }
+        self.backlog.claim_sent();
+        Want { target: self.target.name.clone(), oldest: count - fresh, fresh, lease: self.target.lease() }
+    }
+
+    /// Whether this lease has enough left for an attempt.
+    pub(super) fn can_start(&self, lease: &Lease, now: Mono) -> bool {
+        now < self.lapse(lease)
+    }
+
+    /// When the lane must have its turn again, if nothing happens before.
+    pub(super) fn next_wake(&self, now: Now) -> Option<Mono> {
+        let lapse = self.ready.iter().map(|lease| self.lapse(lease)).min();
+        let due = self.backlog.due().filter(|due| *due > now.wall);
+        let due = due.map(|due| now.mono + Duration::from_millis(due.ms_since(now.wall)).min(WAKE_WITHIN));
+        [lapse, due].into_iter().flatten().min()
+    }
+
+    /// An attempt took this long.
+    pub(super) fn note_latency(&mut self, took: Duration) {
+        self.latency = (self.latency * LATENCY_WEIGHT + took.min(self.target.timeout)) / (LATENCY_WEIGHT + 1);
+    }
+
+    /// The lane in numbers.
+    pub(super) fn numbers(&self) -> LaneNumbers {
+        LaneNumbers { running: self.running, ready: self.ready.len(), unsettled: self.unsettled, gate: self.gate.unwrap_or_default() }
+    }
+
+    /// Whether the store is so far behind with this lane's writes that it must wait.
+    fn is_behind(&self) -> bool {
+        self.unsettled >= self.cap() * UNSETTLED_PER_PLACE
+    }
+
+    /// When too little is left of a lease.
+    fn lapse(&self, lease: &Lease) -> Mono {
+        Mono(lease.until.0.saturating_sub(nanos(self.target.timeout + LEASE_START_MARGIN)))
+    }
+
+    /// Leases worth holding beyond the places: what recent attempts say will start well before it lapses.
+    fn prefetch(&self, places: usize) -> usize {
+        let lease = self.target.lease();
+        let slack = lease.saturating_sub(LEASE_LOCAL_MARGIN + LEASE_START_MARGIN + self.target.timeout);
+        let window = (lease / 3).min(slack / 2);
+        let started = places as u128 * window.as_micros() / self.latency.as_micros().max(1);
+        usize::try_from(started).unwrap_or(places).min(places)
     }
 }
-/// All lanes of a shard.
-#[derive(Debug, Default)]
-pub struct Lanes {}
-impl Lanes {
-    /// No lanes yet: they come with the first plan.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {}
-    }
-    /// Takes one input and says what is to be done.
-    pub fn step(&mut self, _now: Now, _input: Input<'_>, _dice: &mut Dice, _out: &mut Vec<Action>) {}
-    /// Attempts under way.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        0
-    }
-    /// Whether everything that was started is settled.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        true
-    }
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

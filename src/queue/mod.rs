@@ -2,18 +2,39 @@
 //!
 //! The shell (`deliver`) turns what happens into [`Input`]s, calls [`Lanes::step`] and carries the [`Action`]s out; it decides nothing. The
 //! simulator drives this very code.
+//!
+//! ```text
+//!   lanes    all lanes of a shard: takes the input, lets the lanes it touched have their turn, then claims, settles and sleeps
+//!   lane     one target's lane: room, gate, what to ask the store for
+//!   backlog  what a lane knows of deliveries in the store that it does not hold
+//!   held     every lease from hand-over or claim until its fate is known, and the writes that are due
+//!   share    how lanes share the places of a shard
+//!   retry    judge: from an attempt to delivered, retry or dead
+//! ```
+//!
+//! What the shell owes: every `Claim` is answered once by `Claimed` or `ClaimFailed`, every `Settle` once by `Fates` or `SettleFailed`, every
+//! `Start` once by `Finished` unless it was `Cut`. A slot of a gate is counted only after the step that took its lease.
 
+mod backlog;
+mod dice;
+mod held;
 mod lane;
+mod lanes;
+mod retry;
+mod share;
 
 use crate::{
-    clock::{Mono, Now},
+    clock::Mono,
     delivery::Attempt,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Want},
     name::TargetName,
     plan::Plan,
 };
 
-pub use lane::{Dice, Lanes};
+pub use dice::Dice;
+pub use lane::LaneNumbers;
+pub use lanes::{Lanes, LeaseCounts};
+pub use retry::judge;
 
 /// What happened.
 #[derive(Debug)]

@@ -10,11 +10,16 @@
 //! - Fenced writes are taken before admits; an admit past its deadline is answered [`StoreError::Busy`], unrun.
 
 mod admission;
+mod model;
+mod queue;
+mod sqlite;
 mod tally;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use admission::{Admission, NewEvent, Owed, Start};
+pub use model::{DeliveryRow, Model, ModelStore};
+pub use sqlite::{OpenError, Report, SqliteStore, back_up_offline, check};
 pub use tally::{Tallies, TargetTally};
 
 use crate::{

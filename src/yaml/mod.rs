@@ -8,14 +8,16 @@
 mod parse;
 mod problem;
 mod read;
+mod write;
 
 pub use parse::{DEPTH_MAX, FILE_BYTES_MAX, parse};
 pub use problem::{Problem, Problems, Severity, nearest};
 pub use read::{Fields, as_bool, as_list, as_text, off};
+pub use write::write;
 
 use std::{fmt, sync::Arc};
 
-/// A place in a file: 1-based line and column.
+/// A place in a file: 1-based line and column. A value that was given outside of any file has the name of its variable and no line.
 #[derive(Clone, PartialEq, Eq)]
 pub struct At {
     /// The file as the user named it.
@@ -26,8 +28,19 @@ pub struct At {
     pub column: usize,
 }
 
+impl At {
+    /// The place of a value that an environment variable gives.
+    #[must_use]
+    pub fn variable(name: &str) -> Self {
+        Self { file: name.into(), line: 0, column: 0 }
+    }
+}
+
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return f.write_str(&self.file);
+        }
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
@@ -45,6 +58,8 @@ pub struct Node {
     pub at: At,
     /// What it is.
     pub value: Value,
+    /// Whether its text came from outside the file (the environment, a file of secrets): no message and no listing may show it.
+    pub hidden: bool,
 }
 
 /// What a node holds.
@@ -75,6 +90,12 @@ pub struct Key {
 }
 
 impl Node {
+    /// A node as a file shows it.
+    #[must_use]
+    pub fn new(at: At, value: Value) -> Self {
+        Self { at, value, hidden: false }
+    }
+
     /// What kind of value it is, for messages.
     #[must_use]
     pub fn kind(&self) -> &'static str {

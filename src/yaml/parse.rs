@@ -1,6 +1,6 @@
 //! From text to tree: the parser's events, with a place on everything and a budget on size and depth.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
@@ -32,7 +32,7 @@ pub fn parse(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option<Nod
             }
         }
     }
-    Some(tree.root.unwrap_or(Node { at: start, value: Value::Null }))
+    Some(tree.root.unwrap_or(Node::new(start, Value::Null)))
 }
 
 /// The tree so far: finished root, and the collections that are still open.
@@ -46,8 +46,11 @@ struct Tree<'a> {
 /// A collection that has begun and not ended.
 enum Open {
     List(At, Vec<Node>),
-    Map(At, Vec<(Key, Node)>, Option<Key>),
+    Map(At, Vec<(Key, Node)>, Option<Key>, Lines),
 }
+
+/// The line each key of a mapping was first written at: a lookup, so that a mapping of a hundred thousand keys is read in no time.
+type Lines = HashMap<String, usize>;
 
 impl Tree<'_> {
     /// Takes one event; `false` ends the reading (the reason is noted).
@@ -65,9 +68,9 @@ impl Tree<'_> {
                 Self::refuse_extras(anchor, tag.is_some(), &at, problems);
                 let quoted = style != ScalarStyle::Plain;
                 let null = !quoted && matches!(&*text, "" | "~" | "null");
-                let key_wanted = matches!(self.open.last(), Some(Open::Map(_, _, None)));
+                let key_wanted = matches!(self.open.last(), Some(Open::Map(_, _, None, _)));
                 let value = if null && !key_wanted { Value::Null } else { Value::Scalar { text: text.into_owned(), quoted } };
-                self.place(Node { at, value }, problems)
+                self.place(Node::new(at, value), problems)
             }
             Event::SequenceStart(anchor, tag) => {
                 Self::refuse_extras(anchor, tag.is_some(), &at, problems);
@@ -75,23 +78,23 @@ impl Tree<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 Self::refuse_extras(anchor, tag.is_some(), &at, problems);
-                self.begin(Open::Map(at, Vec::new(), None), problems)
+                self.begin(Open::Map(at, Vec::new(), None, Lines::new()), problems)
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List(at, items)) => self.place(Node { at, value: Value::List(items) }, problems),
-                Some(Open::Map(at, entries, _)) => self.place(Node { at, value: Value::Map(entries) }, problems),
+                Some(Open::List(at, items)) => self.place(Node::new(at, Value::List(items)), problems),
+                Some(Open::Map(at, entries, ..)) => self.place(Node::new(at, Value::Map(entries)), problems),
                 None => false,
             },
             Event::Alias(_) => {
                 problems.error(&at, "aliases (`*name`) are not taken: write the value out");
-                self.place(Node { at, value: Value::Null }, problems)
+                self.place(Node::new(at, Value::Null), problems)
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => true,
         }
     }
 
     fn begin(&mut self, open: Open, problems: &mut Problems) -> bool {
-        let (Open::List(at, _) | Open::Map(at, _, _)) = &open;
+        let (Open::List(at, _) | Open::Map(at, ..)) = &open;
         if self.open.len() == DEPTH_MAX {
             problems.error(at, format!("nested deeper than {DEPTH_MAX}"));
             return false;
@@ -105,12 +108,14 @@ impl Tree<'_> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List(_, items)) => items.push(node),
-            Some(Open::Map(_, entries, key)) => match key.take() {
+            Some(Open::Map(_, entries, key, lines)) => match key.take() {
                 Some(key) => entries.push((key, node)),
                 None => match node.value {
                     Value::Scalar { text, .. } => {
-                        if let Some((first, _)) = entries.iter().find(|(other, _)| other.text == text) {
-                            problems.error(&node.at, format!("`{text}` is written twice, first at line {}", first.at.line));
+                        if let Some(first) = lines.get(&text) {
+                            problems.error(&node.at, format!("`{text}` is written twice, first at line {first}"));
+                        } else {
+                            lines.insert(text.clone(), node.at.line);
                         }
                         *key = Some(Key { at: node.at, text });
                     }

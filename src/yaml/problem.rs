@@ -84,10 +84,17 @@ impl Problems {
         self.0.iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// Whether an error is noted at exactly this place. A reader stays silent then: one mistake is told once.
+    #[must_use]
+    pub fn blames(&self, at: &At) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error && problem.at.as_ref() == Some(at))
+    }
+
     /// Everything, in the order of files and lines, each once.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Problem> {
-        self.0.sort_by_key(|problem| problem.at.as_ref().map(|at| (at.file.to_string(), at.line, at.column)));
+        let place = |problem: &Problem| problem.at.as_ref().map(|at| (at.file.to_string(), at.line, at.column));
+        self.0.sort_by_cached_key(|problem| (place(problem), problem.severity, problem.what.clone()));
         self.0.dedup();
         self.0
     }

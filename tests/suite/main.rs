@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The gateway from outside: the real binary, over sockets and TLS, against senders and targets that keep their own books.
+
+mod support;
+
+mod admin;
+mod barrier;
+mod cli;
+#[cfg(feature = "faults")]
+mod commit_errors;
+mod crash;
+mod deliver;
+mod documents;
+mod door;
+#[cfg(feature = "faults")]
+mod planted_bugs;
+mod refusals;
+mod secrecy;
+mod spine;
+mod stops;
+mod store;
+mod waiting;

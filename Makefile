@@ -1,0 +1,45 @@
+# What there is to run. `make` alone lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench crash barrier sim tools image
+
+CARGO ?= cargo
+# The tests run with planted bugs built in; they do nothing unless HOOKGATE_FAULT names one.
+FEATURES := --features faults
+KILLS ?= 50
+SEEDS ?= 1000000
+EVENTS ?= 10000
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, start a gateway with an echo target, ring it with signed events, and show them arrive
+	$(CARGO) run --release --locked -- demo
+
+test: tools ## everything CI runs: format, lints, house rules, unit tests, the binary over sockets, the simulator
+	@.ci/steps
+
+check: ## the quick ones: format, lints, house rules
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
+	$(CARGO) test --locked $(FEATURES) --test tidy
+
+bench: ## accept and end-to-end paths beside a bare handler, in one run (benches/README.md)
+	$(CARGO) bench --locked
+
+crash: tools ## kill -9 under full load on the release build, KILLS=50 times, then a start with a million deliveries waiting
+	$(CARGO) build --release --locked
+	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" CRASH_KILLS=$(KILLS) WAITING=1000000 \
+	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 crash:: waiting::
+
+barrier: tools ## strace audit: EVENTS=10000 acknowledgements, each after the fdatasync that holds its event
+	BARRIER_EVENTS=$(EVENTS) $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 barrier::
+
+sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
+	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
+
+tools: ## what the tests need besides cargo; installs it on Debian when run as root
+	@.ci/tools
+
+image: ## the container image
+	docker build -t hookgate .

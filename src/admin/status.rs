@@ -1,0 +1,165 @@
+//! /api/v1/status: what runs, how the store is, where each source and target stands. All of it from memory.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Gateway, Step, probe};
+use crate::{
+    clock::UnixMs,
+    metrics::RequestResult,
+    plan::{Source, Target, Tls},
+    rejection::Rejection,
+    store::TargetTally,
+};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    version: &'static str,
+    phase: &'static str,
+    uptime_s: u64,
+    generation: u64,
+    listen: String,
+    tls: &'static str,
+    store: Store,
+    sources: Vec<SourceStatus>,
+    targets: Vec<TargetStatus>,
+    /// Deliveries to targets that are not in the plan.
+    parked: u64,
+    log_lines_dropped: usize,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Store {
+    durability: &'static str,
+    accepting: bool,
+    queue_age_ms: u64,
+    bytes: u64,
+    max_bytes: u64,
+    free_bytes: u64,
+    last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceStatus {
+    name: String,
+    provider: String,
+    verification: &'static str,
+    paths: Vec<String>,
+    endpoint: Option<String>,
+    disabled: bool,
+    last_event: Option<String>,
+    /// Requests since the start, by what became of them.
+    requests: BTreeMap<&'static str, u64>,
+    /// Refused requests since the start, by reason; reasons that never occurred are left out.
+    rejected: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct TargetStatus {
+    name: String,
+    /// Scheme, host and port: the rest of a URL may be a secret.
+    origin: String,
+    disabled: bool,
+    pending: u64,
+    in_flight: u64,
+    dead: u64,
+    oldest_open: Option<String>,
+    delivered: u64,
+}
+
+/// How the gateway stands now.
+pub(super) fn of(gateway: &Gateway) -> Status {
+    let plan = &gateway.plan;
+    let tallies = gateway.store.tallies().read();
+    let parked = tallies.iter().filter(|(name, _)| !plan.targets.contains_key(*name)).map(|(_, tally)| tally.pending).sum();
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        phase: match gateway.phase.step() {
+            Step::Starting => "starting",
+            Step::Running => "running",
+            Step::Stopping => "stopping",
+        },
+        uptime_s: gateway.clock.mono().since(gateway.started).as_secs(),
+        generation: plan.generation,
+        listen: plan.server.listen.to_string(),
+        tls: match plan.server.tls {
+            Tls::None => "none",
+            Tls::Upstream => "upstream",
+            Tls::Own { .. } => "own",
+        },
+        store: store(gateway),
+        sources: plan.sources.values().map(|one| source(gateway, one)).collect(),
+        targets: plan.targets.values().map(|one| target(gateway, one, tallies.get(&one.name).cloned().unwrap_or_default())).collect(),
+        parked,
+        log_lines_dropped: (gateway.log_dropped)(),
+        warnings: warnings(gateway, parked),
+    }
+}
+
+fn store(gateway: &Gateway) -> Store {
+    let health = gateway.store.health();
+    Store {
+        durability: health.level.as_str(),
+        accepting: health.accepting,
+        queue_age_ms: u64::try_from(health.queue_age.as_millis()).unwrap_or(u64::MAX),
+        bytes: health.bytes,
+        max_bytes: gateway.plan.store.max_bytes,
+        free_bytes: health.free_bytes,
+        last_error: health.last_error.as_deref().map(str::to_owned),
+    }
+}
+
+fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
+    let counted = gateway.metrics.source(&source.name);
+    let rejected = Rejection::ALL.into_iter().map(|reason| (reason.code(), counted.rejected_so_far(reason)));
+    SourceStatus {
+        name: source.name.to_string(),
+        provider: source.provider.to_string(),
+        verification: "signed",
+        paths: source.paths.iter().map(|path| path.to_string()).collect(),
+        endpoint: source.endpoint.as_ref().map(|url| without_query(url.clone())),
+        disabled: source.disabled,
+        last_event: counted.last_event().map(|at| at.to_string()),
+        requests: RequestResult::ALL.into_iter().map(|result| (result.as_str(), counted.requests_so_far(result))).collect(),
+        rejected: rejected.filter(|(_, count)| *count > 0).collect(),
+    }
+}
+
+fn target(gateway: &Gateway, target: &Target, tally: TargetTally) -> TargetStatus {
+    TargetStatus {
+        name: target.name.to_string(),
+        origin: target.url.origin().ascii_serialization(),
+        disabled: target.disabled,
+        pending: tally.pending,
+        in_flight: tally.in_flight,
+        dead: tally.dead,
+        oldest_open: tally.oldest_open.map(|at: UnixMs| at.to_string()),
+        delivered: gateway.metrics.target(&target.name).map_or(0, |counted| counted.delivered.get()),
+    }
+}
+
+/// A URL without what may be a credential.
+fn without_query(mut url: url::Url) -> String {
+    url.set_query(None);
+    // A URL that cannot have a user has none to remove.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    url.into()
+}
+
+fn warnings(gateway: &Gateway, parked: u64) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    warnings.extend(probe::stuck(gateway).into_iter().map(str::to_owned));
+    if gateway.phase.step() == Step::Running {
+        warnings.extend(probe::unready(gateway).into_iter().map(str::to_owned));
+    }
+    if parked > 0 {
+        warnings.push(format!("{parked} deliveries wait for targets that are not in the configuration"));
+    }
+    if gateway.store.health().level == crate::plan::Level::Ephemeral {
+        warnings.push("the store is on a file system that is thrown away: a restart of the machine loses everything".into());
+    }
+    warnings
+}

@@ -1,0 +1,341 @@
+//! `hookgate init`: a first configuration that runs as it is, the secrets we may choose, and what to paste where.
+//!
+//! It writes two files or none, and never over one that is there. Secrets go into `.env`, which a shell, systemd and compose read alike,
+//! and are never printed.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use base64::Engine as _;
+use rand::TryRng as _;
+
+use crate::{
+    app::Exit,
+    name::SourceName,
+    provider::{Catalogue, CredentialRule, Provider},
+    secret::Secret,
+    yaml::nearest,
+};
+
+/// Random bytes of a secret of ours.
+const SECRET_BYTES: usize = 32;
+/// The provider of a configuration nobody named one for: its secret is ours to choose, so it runs at once.
+const FIRST_PROVIDER: &str = "github";
+/// The target nobody named.
+const FIRST_TARGET: &str = "http://127.0.0.1:3000/webhooks";
+
+/// How a provider file says, where a credential is found, that the operator makes it up.
+const OUR_CHOICE: &str = "your own choice";
+
+/// What the first configuration is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A provider that will send webhooks; may be repeated (`hookgate providers` lists them)
+    #[arg(long = "provider", value_name = "P")]
+    providers: Vec<String>,
+    /// Where events go
+    #[arg(long, value_name = "URL", conflicts_with = "in_front_of")]
+    target: Option<url::Url>,
+    /// A service that receives the webhooks itself today: the same path here, the service as the target
+    #[arg(long, value_name = "URL")]
+    in_front_of: Option<url::Url>,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+enum InitError {
+    #[error("there is no provider `{0}`{1}; `hookgate providers` lists them all")]
+    Unknown(String, String),
+    #[error("`{0}` was asked for twice")]
+    Twice(String),
+    #[error("{0} is no URL of a target: it must be http:// or https://, without user and password")]
+    Url(String),
+    #[error("{0} is there already, and init overwrites nothing; nothing was written")]
+    There(PathBuf),
+    #[error("cannot write {0}: {1}")]
+    Write(PathBuf, io::Error),
+    #[error("the system gives no randomness: {0}")]
+    Random(String),
+}
+
+/// Writes the files into the current directory and says what to do next.
+pub(super) fn run(args: &Args) -> Exit {
+    match Draft::of(args, &Catalogue::embedded()).and_then(|draft| draft.write(Path::new(".")).map(|()| draft)) {
+        Ok(draft) => {
+            super::say(format_args!("{}", draft.next_steps().trim_end()));
+            Exit::Fine
+        }
+        Err(error) => {
+            super::complain(format_args!("{error}"));
+            match error {
+                InitError::Unknown(..) | InitError::Twice(_) | InitError::Url(_) => Exit::Usage,
+                InitError::There(_) => Exit::No,
+                InitError::Write(..) => Exit::StoreIo,
+                InitError::Random(_) => Exit::Internal,
+            }
+        }
+    }
+}
+
+/// Everything that is to be written.
+#[derive(Debug)]
+struct Draft {
+    sources: Vec<SourceDraft>,
+    target: url::Url,
+}
+
+#[derive(Debug)]
+struct SourceDraft {
+    name: SourceName,
+    title: String,
+    path: String,
+    /// Whether the path must be written down, because it is not `/hooks/<name>`.
+    has_own_path: bool,
+    credentials: Vec<CredentialDraft>,
+    setup: Vec<String>,
+}
+
+#[derive(Debug)]
+struct CredentialDraft {
+    name: String,
+    variable: String,
+    label: String,
+    place: Option<String>,
+    /// A secret of ours; `None` when the provider makes it, and people have to copy it.
+    ours: Option<Secret>,
+}
+
+impl Draft {
+    fn of(args: &Args, catalogue: &Catalogue) -> Result<Self, InitError> {
+        let target = args.in_front_of.as_ref().or(args.target.as_ref()).cloned();
+        let target = match target {
+            Some(url) => url,
+            None => FIRST_TARGET.parse().map_err(|_| InitError::Url(FIRST_TARGET.into()))?,
+        };
+        let is_plain = target.username().is_empty() && target.password().is_none();
+        if !matches!(target.scheme(), "http" | "https") || target.host().is_none() || !is_plain {
+            return Err(InitError::Url(target.to_string()));
+        }
+        let wanted = if args.providers.is_empty() { vec![FIRST_PROVIDER.to_owned()] } else { args.providers.clone() };
+        let mut sources: Vec<SourceDraft> = Vec::new();
+        for slug in &wanted {
+            let Some((provider, name)) = catalogue.find(slug).zip(SourceName::parse(slug)) else {
+                let meant = nearest(slug, catalogue.names()).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+                return Err(InitError::Unknown(slug.clone(), meant));
+            };
+            if sources.iter().any(|source| source.name == name) {
+                return Err(InitError::Twice(slug.clone()));
+            }
+            // One path cannot tell two providers apart, so only a single one inherits the service's.
+            let inherited = args.in_front_of.as_ref().filter(|url| wanted.len() == 1 && url.path() != "/").map(url::Url::path);
+            sources.push(SourceDraft::of(provider, name, inherited)?);
+        }
+        Ok(Self { sources, target })
+    }
+
+    /// Writes both files, or says why neither was written.
+    fn write(&self, dir: &Path) -> Result<(), InitError> {
+        let config = (dir.join("hookgate.yaml"), self.yaml(), 0o644);
+        let secrets = (dir.join(".env"), self.env(), 0o600);
+        for (path, ..) in [&config, &secrets] {
+            if path.symlink_metadata().is_ok() {
+                return Err(InitError::There(path.clone()));
+            }
+        }
+        for (path, text, mode) in [config, secrets] {
+            let written = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
+            written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| InitError::Write(path, error))?;
+        }
+        Ok(())
+    }
+
+    fn yaml(&self) -> String {
+        let mut text = String::from(HEAD);
+        for source in &self.sources {
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(text, "  {}:                       # {}", source.name, source.title);
+            let _ = writeln!(text, "    provider: {}", source.name);
+            if source.has_own_path {
+                let _ = writeln!(text, "    path: {:?}", source.path);
+            }
+            let (secret, others): (Vec<_>, Vec<_>) = source.credentials.iter().partition(|one| one.name == "secret");
+            for one in secret {
+                let _ = writeln!(text, "    secret: \"${{{}}}\"", one.variable);
+            }
+            if !others.is_empty() {
+                text.push_str("    credentials:\n");
+            }
+            for one in others {
+                let _ = writeln!(text, "      {}: \"${{{}}}\"", one.name, one.variable);
+            }
+        }
+        let _ =
+            write!(text, "\n# Who receives them: body and headers arrive as the provider sent them.\ntargets:\n  app:\n    url: {:?}\n", {
+                self.target.as_str()
+            });
+        let names: Vec<_> = self.sources.iter().map(|source| source.name.as_str()).collect();
+        let _ = write!(
+            text,
+            "\n# Who gets what. `types: [\"invoice.*\"]` would narrow it down.\nroutes:\n  - {{ from: [{}], to: app }}\n",
+            names.join(", ")
+        );
+        text
+    }
+
+    fn env(&self) -> String {
+        let mut text = String::from("# Secrets of hookgate.yaml. Keep this file out of version control.\n");
+        for one in self.sources.iter().flat_map(|source| &source.credentials) {
+            match &one.ours {
+                Some(secret) => {
+                    let _ = writeln!(text, "{}={}", one.variable, String::from_utf8_lossy(secret.reveal()));
+                }
+                None => {
+                    let place = one.place.as_deref().map(|place| format!(" ({place})")).unwrap_or_default();
+                    let _ = writeln!(text, "# {}{place}\n{}=", one.label, one.variable);
+                }
+            }
+        }
+        text
+    }
+
+    fn next_steps(&self) -> String {
+        let mut text = String::from("Wrote hookgate.yaml, and .env for the secrets.\n");
+        for source in &self.sources {
+            let endpoint = format!("https://YOUR-HOST{}", source.path);
+            let _ = write!(text, "\n{}: the URL to paste is\n    {endpoint}\n", source.title);
+            for step in &source.setup {
+                let _ = writeln!(text, "  - {}", step.replace("{endpoint}", &endpoint));
+            }
+            for one in &source.credentials {
+                match one.ours {
+                    Some(_) => {
+                        let _ = writeln!(text, "  - {} stands in .env as {}: give it to {}.", one.label, one.variable, source.title);
+                    }
+                    None => {
+                        let _ = writeln!(text, "  - Put the {} into .env as {}.", one.label, one.variable);
+                    }
+                }
+            }
+        }
+        text.push_str("\nStart it:\n    set -a; . ./.env; set +a; hookgate run\n");
+        if let Some(first) = self.sources.first() {
+            let _ = write!(text, "\nRing it from another terminal:\n    set -a; . ./.env; set +a; hookgate send {}\n", first.name);
+        }
+        text
+    }
+}
+
+impl SourceDraft {
+    fn of(provider: &Provider, name: SourceName, inherited: Option<&str>) -> Result<Self, InitError> {
+        let credentials = provider.credentials.iter().filter(|rule| rule.required);
+        Ok(Self {
+            title: provider.title.to_string(),
+            path: inherited.map_or_else(|| format!("/hooks/{name}"), str::to_owned),
+            has_own_path: inherited.is_some(),
+            credentials: credentials.map(|rule| CredentialDraft::of(rule, &name)).collect::<Result<_, _>>()?,
+            setup: provider.setup.iter().map(|step| step.to_string()).collect(),
+            name,
+        })
+    }
+}
+
+impl CredentialDraft {
+    fn of(rule: &CredentialRule, source: &SourceName) -> Result<Self, InitError> {
+        let what = if &*rule.name == "secret" { "WEBHOOK_SECRET".to_owned() } else { rule.name.to_uppercase() };
+        // What the provider shows somewhere is the provider's to make, unless its file says that it is agreed on: then we make a good one.
+        let is_agreed = rule.place.as_deref().is_none_or(|place| place.contains(OUR_CHOICE));
+        let ours = if is_agreed { Some(random_secret(rule.prefix.as_deref())?) } else { None };
+        Ok(Self {
+            name: rule.name.to_string(),
+            variable: format!("{source}_{what}").to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+            label: rule.label.to_string(),
+            place: rule.place.as_deref().map(str::to_owned),
+            ours,
+        })
+    }
+}
+
+/// A secret in letters a shell, YAML and every vendor's form take: hex, or base64 behind a prefix (`whsec_`), which is how those are read.
+fn random_secret(prefix: Option<&str>) -> Result<Secret, InitError> {
+    let mut random = zeroize::Zeroizing::new([0_u8; SECRET_BYTES]);
+    rand::rngs::SysRng.try_fill_bytes(random.as_mut()).map_err(|error| InitError::Random(error.to_string()))?;
+    Ok(match prefix {
+        Some(prefix) => Secret::new(format!("{prefix}{}", base64::engine::general_purpose::STANDARD.encode(*random))),
+        None => Secret::new(hex::encode(*random)),
+    })
+}
+
+const HEAD: &str = "\
+# hookgate's configuration. `hookgate check` says everything that is wrong with it.
+
+server:
+  listen: 127.0.0.1:8080          # off loopback, say who ends TLS: tls: { cert: a.pem, key: a.key }, or tls: upstream
+# public_url: https://hooks.example.com
+
+admin:
+  listen: 127.0.0.1:9480          # status, metrics, probes; the token is made at the first start: hookgate-data/admin.token
+
+# Who rings, and how it is proved. ${NAME} is taken from the environment.
+sources:
+";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn args(providers: &[&str], target: Option<&str>, in_front_of: Option<&str>) -> Args {
+        let url = |text: &str| text.parse().expect("a URL");
+        Args {
+            providers: providers.iter().map(|one| (*one).to_owned()).collect(),
+            target: target.map(url),
+            in_front_of: in_front_of.map(url),
+        }
+    }
+
+    #[test]
+    fn it_never_overwrites_and_writes_both_or_none() {
+        for there in ["hookgate.yaml", ".env"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            fs::write(dir.path().join(there), "mine").expect("written");
+            let draft = Draft::of(&args(&[], None, None), &Catalogue::embedded()).expect("drafted");
+            assert!(matches!(draft.write(dir.path()), Err(InitError::There(_))));
+            let names: Vec<_> = fs::read_dir(dir.path()).expect("read").map(|one| one.expect("read").file_name()).collect();
+            assert_eq!(names, [there]);
+            assert_eq!(fs::read_to_string(dir.path().join(there)).expect("read"), "mine");
+        }
+    }
+
+    #[test]
+    fn secrets_are_private_and_never_printed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let draft = Draft::of(&args(&["github"], None, None), &Catalogue::embedded()).expect("drafted");
+        draft.write(dir.path()).expect("written");
+        let env = dir.path().join(".env");
+        assert_eq!(fs::metadata(&env).expect("there").permissions().mode() & 0o777, 0o600);
+        let text = fs::read_to_string(env).expect("read");
+        for secret in text.lines().filter_map(|line| line.split_once('=')).map(|(_, value)| value).filter(|value| !value.is_empty()) {
+            assert!(!draft.next_steps().contains(secret) && !draft.yaml().contains(secret));
+        }
+        assert!(draft.next_steps().contains("/hooks/github"));
+    }
+
+    #[test]
+    fn in_front_of_keeps_the_path() {
+        let draft = Draft::of(&args(&["stripe"], None, Some("http://app:3000/api/stripe")), &Catalogue::embedded()).expect("drafted");
+        assert!(draft.yaml().contains("path: \"/api/stripe\""), "{}", draft.yaml());
+        assert!(draft.yaml().contains("url: \"http://app:3000/api/stripe\""));
+    }
+
+    #[test]
+    fn a_typo_is_told_from_a_provider() {
+        let error = Draft::of(&args(&["githbu"], None, None), &Catalogue::embedded()).expect_err("unknown");
+        assert!(error.to_string().contains("did you mean `github`"), "{error}");
+    }
+}

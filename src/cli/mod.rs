@@ -1,0 +1,149 @@
+//! The command line: one command a file, exit codes that mean the same everywhere.
+//!
+//! Results go to standard output, everything else to standard error. A command of the contract that this version does not have says
+//! "planned" and ends with 2; it is not in the help.
+
+mod call;
+mod completions;
+mod file;
+mod health;
+mod init;
+mod man;
+mod providers;
+mod raw;
+mod run;
+mod status;
+mod verify;
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{
+    CommandFactory as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use crate::app::Exit;
+
+/// Commands of the contract that this version does not have.
+const PLANNED: [&str; 12] =
+    ["route", "test", "events", "deliveries", "replay", "cancel", "pause", "resume", "tail", "listen", "secrets", "reload"];
+
+/// Receives webhooks: proves who rang, writes the event down, answers 2xx, and delivers it until every target has it.
+#[derive(Debug, Parser)]
+#[command(name = "hookgate", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 fine, 1 the answer is no, 2 usage, 69 admin not reachable, 70 internal, 74 store I/O, \
+                        75 store locked, 78 configuration.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway. SIGTERM drains; a second one ends it at once.
+    Run(run::Args),
+    /// Write a starter configuration, and the secrets we choose into .env. Overwrites nothing.
+    Init(init::Args),
+    /// List the providers; with a name, how to set one up; `providers test` runs every known answer.
+    Providers(ProvidersArgs),
+    /// Tell whether a captured request is genuine, and if not, why: 0 or 1.
+    Verify(verify::VerifyArgs),
+    /// Ask a running gateway whether it is ready, or alive: 0, 1, or 69 when it cannot be reached.
+    Health(health::Args),
+    /// Show how a running gateway stands.
+    Status(status::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+    /// Print the manual page.
+    Man,
+}
+
+/// Which providers.
+#[derive(Debug, clap::Args)]
+struct ProvidersArgs {
+    /// One provider, or `test`
+    name: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error).into(),
+    };
+    let ended = match cli.command {
+        Command::Providers(args) => return catalogue(&args).into(),
+        Command::Verify(args) => return verify::verify(&args, &mut io::stdout(), &mut io::stderr()).into(),
+        Command::Run(args) => run::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man => man::run(),
+    };
+    ended.into()
+}
+
+fn catalogue(args: &ProvidersArgs) -> u8 {
+    let (out, err) = (&mut io::stdout(), &mut io::stderr());
+    match args.name.as_deref() {
+        Some("test") => providers::test_providers(out),
+        name => providers::providers(name, args.json, out, err),
+    }
+}
+
+/// What clap has to say, unless the word was one of the planned commands.
+fn refuse(error: &clap::Error) -> Exit {
+    if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) = (error.kind(), error.get(ContextKind::InvalidSubcommand))
+        && PLANNED.contains(&word.as_str())
+    {
+        complain(format_args!("`hookgate {word}` is planned: this version does not have it yet"));
+        return Exit::Usage;
+    }
+    // A closed pipe behind `--help` is nobody's fault.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Fine }
+}
+
+/// The whole command tree, for completions and the manual page.
+fn tree() -> clap::Command {
+    Cli::command()
+}
+
+/// Writes a line of the result. A closed pipe behind it ends the output, not the command.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Writes a line to people: what is wrong, what to do next.
+fn complain(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        tree().debug_assert();
+    }
+
+    #[test]
+    fn a_planned_command_says_so_and_a_typo_does_not() {
+        for planned in PLANNED {
+            let error = Cli::try_parse_from(["hookgate", planned]).expect_err("not built");
+            assert_eq!(error.kind(), ErrorKind::InvalidSubcommand, "{planned}");
+            assert_eq!(refuse(&error), Exit::Usage);
+        }
+        assert!(Cli::try_parse_from(["hookgate", "rnu"]).is_err());
+    }
+}

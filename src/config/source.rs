@@ -1,0 +1,247 @@
+//! `sources`: configured intakes as they are written.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    credential::{Credential, credentials},
+    placed::{Link, Named, OneOrMany, Period, Placed, Size},
+    section::Section,
+    values,
+};
+use crate::yaml::{At, Node, Problems, Value, off};
+
+/// The longest path, in bytes.
+const PATH_BYTES_MAX: usize = 1024;
+
+/// A configured intake: a path, a provider, its credentials, its limits.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(extend("x-required" = ["provider"]))]
+pub struct Source {
+    /// Where it begins.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub at: At,
+    /// The kind of sender: a name from `hookgate providers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Placed<String>>,
+    /// The exact path, `/hooks/<name>` when left out; a list while migrating.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Placed<OneOrMany<Placed<String>>>>,
+    /// The full URL as given to the provider, when it is not `server.public_url` and the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<Placed<Link>>,
+    /// The signing secret; a list while rotating, of which any may match. At most 4 are active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Placed<OneOrMany<Credential>>>,
+    /// Further credentials, in the provider's own words.
+    #[serde(skip_serializing_if = "nothing_named")]
+    pub credentials: Named<OneOrMany<Credential>>,
+    /// How far a signed timestamp may lie from now: `provider` for what its file says, a duration, or `none`.
+    pub tolerance: Placed<Tolerance>,
+    /// Bytes of a body: `provider` for what its file says, else `server.limits.body`.
+    pub body_limit: Placed<BodyLimit>,
+    /// How repeats are known.
+    pub dedup: Dedup,
+    /// What becomes of events no route wants. Written out, no route need name this source.
+    pub unrouted: Placed<Unrouted>,
+    /// Switched off: its paths answer 404.
+    pub disabled: Placed<bool>,
+}
+
+fn nothing_named<T>(named: &Named<T>) -> bool {
+    named.0.is_empty()
+}
+
+/// How far a signed timestamp may lie from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tolerance {
+    /// As the provider file says.
+    Provider,
+    /// Any age is taken.
+    None,
+    /// So far, either way.
+    #[serde(untagged)]
+    Within(Period),
+}
+
+/// Bytes of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BodyLimit {
+    /// As the provider file says.
+    Provider,
+    /// So many.
+    #[serde(untagged)]
+    Bytes(Size),
+}
+
+/// How repeats are known.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Dedup {
+    /// For how long: `auto` is the longer of 7 days and the provider's retries and 24 hours.
+    pub window: Placed<Window>,
+    /// By what.
+    pub by: Placed<DedupBy>,
+    /// What a repeat does to dead deliveries of the event: `revive` gives them a new try.
+    pub on_repeat: Placed<OnRepeat>,
+}
+
+/// For how long repeats are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    /// The longer of 7 days and the provider's retries and 24 hours.
+    Auto,
+    /// For so long.
+    #[serde(untagged)]
+    For(Period),
+}
+
+/// What makes two requests the same event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DedupBy {
+    /// The provider's event id, or the body when there is none.
+    Provider,
+    /// The body.
+    Body,
+    /// Nothing: every request is new.
+    None,
+}
+
+/// What a repeat does to dead deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRepeat {
+    /// Gives them a new try.
+    Revive,
+    /// Nothing.
+    None,
+}
+
+/// What becomes of events no route wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unrouted {
+    /// Stored, listed, replayable.
+    Keep,
+    /// Answered and forgotten.
+    Drop,
+}
+
+impl Source {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
+        // An inline `verify` would do as well, and is refused as planned.
+        if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && node.get("provider").or(node.get("verify")).is_none() {
+            problems.error_hint(&node.at, "a source needs `provider`", "`hookgate providers` lists them");
+        }
+        Self::read_part(node, problems)
+    }
+
+    /// The same of a mapping that need not be complete.
+    pub(super) fn read_part(node: &Node, problems: &mut Problems) -> Self {
+        let mut section = Section::of(node, "a source", problems);
+        let read = Self {
+            at: node.at.clone(),
+            provider: section.optional("provider", values::string),
+            path: section.several("path", path),
+            public_url: section.optional("public_url", values::link),
+            secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
+            credentials: named_credentials(&section.part("credentials"), section.problems),
+            tolerance: section.value("tolerance", Tolerance::Provider, |node, what, problems| match plain(node) {
+                Some("provider") => Some(Tolerance::Provider),
+                _ if off(node) => Some(Tolerance::None),
+                _ => values::lasting(node, what, problems).map(Tolerance::Within),
+            }),
+            body_limit: section.value("body_limit", BodyLimit::Provider, |node, what, problems| match plain(node) {
+                Some("provider") => Some(BodyLimit::Provider),
+                _ => values::size(node, what, problems).map(BodyLimit::Bytes),
+            }),
+            dedup: Dedup::read(&section.part("dedup"), section.problems),
+            unrouted: section.value("unrouted", Unrouted::Keep, |node, what, problems| {
+                values::choice(&[Unrouted::Keep, Unrouted::Drop], node, what, problems)
+            }),
+            disabled: section.value("disabled", false, values::flag),
+        };
+        section.planned(&["verify", "url_token", "allow_ips", "client_cert", "allow_methods", "allow_unsigned", "observe_until"]);
+        section.planned(&["redact", "respond", "on_reject", "reply_from", "expect_every", "formerly"]);
+        section.finish();
+        read
+    }
+}
+
+/// The text of a scalar that stands in the file.
+fn plain(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Scalar { text, .. } => Some(text),
+        Value::Null | Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+/// A path as it stands in a request line: compared byte for byte, so only what can arrive there is taken.
+fn path(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
+    let text = values::text(node, what, problems)?;
+    let fault = if !text.starts_with('/') {
+        "begins with `/`"
+    } else if text.contains(['?', '#']) {
+        "ends before any `?` or `#`"
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "is printable ASCII, with everything else percent-encoded"
+    } else if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        "has no `.` and `..`, which clients take out before they send it"
+    } else if text.len() > PATH_BYTES_MAX {
+        "is at most 1024 bytes long"
+    } else {
+        return Some(text.to_owned());
+    };
+    problems.error(&node.at, format!("{what} {fault}, and this is {}", values::shown(node, text)));
+    None
+}
+
+fn named_credentials(node: &Node, problems: &mut Problems) -> Named<OneOrMany<Credential>> {
+    match &node.value {
+        Value::Map(entries) => {
+            let read = |(key, value): &(crate::yaml::Key, Node)| {
+                (key.clone(), credentials(value, &format!("the credential `{}`", key.text), problems))
+            };
+            Named(entries.iter().map(read).collect())
+        }
+        Value::Null => Named::default(),
+        Value::Scalar { .. } | Value::List(_) => {
+            problems.error(&node.at, format!("`credentials` is a mapping of names to values, and this is {}", node.kind()));
+            Named::default()
+        }
+    }
+}
+
+impl Dedup {
+    fn read(node: &Node, problems: &mut Problems) -> Self {
+        // `dedup: none` is short for `by: none`; a key with nothing behind it is not meant that way.
+        let switched_off = off(node) && node.value != Value::Null;
+        let empty = Node::new(node.at.clone(), Value::Null);
+        let mut section = Section::of(if switched_off { &empty } else { node }, "`dedup`", problems);
+        let by = if switched_off { DedupBy::None } else { DedupBy::Provider };
+        let read = Self {
+            window: section.value("window", Window::Auto, |node, what, problems| match plain(node) {
+                Some("auto") => Some(Window::Auto),
+                _ => values::lasting(node, what, problems).map(Window::For),
+            }),
+            by: section.value("by", by, dedup_by),
+            on_repeat: section.value("on_repeat", OnRepeat::Revive, |node, what, problems| {
+                values::choice(&[OnRepeat::Revive, OnRepeat::None], node, what, problems)
+            }),
+        };
+        section.finish();
+        read
+    }
+}
+
+fn dedup_by(node: &Node, what: &str, problems: &mut Problems) -> Option<DedupBy> {
+    if plain(node).is_some_and(|text| text.contains('{')) {
+        problems.error(&node.at, "a template in `by` is planned and not built yet");
+        return None;
+    }
+    values::choice(&[DedupBy::Provider, DedupBy::Body, DedupBy::None], node, what, problems)
+}

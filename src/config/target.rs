@@ -1,0 +1,370 @@
+//! `targets`: configured receivers of events as they are written.
+
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+
+use super::{
+    credential,
+    placed::{Guarded, Link, Named, OneOrMany, Period, Placed},
+    section::Section,
+    values,
+};
+use crate::{
+    limits,
+    secret::Secret,
+    yaml::{At, Key, Node, Problems, Value, nearest, off},
+};
+
+/// A configured receiver of events.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(extend("x-required" = ["url"]))]
+pub struct Target {
+    /// Where it begins.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub at: At,
+    /// What it is.
+    pub kind: Placed<Kind>,
+    /// Where it listens: http or https, without user, password and fragment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<Placed<Link>>,
+    /// How it is asked.
+    pub method: Placed<Method>,
+    /// Headers every delivery carries besides.
+    #[serde(skip_serializing_if = "nothing_named")]
+    pub headers: Named<HeaderText>,
+    /// A whole attempt, from name resolution to the last byte of the answer; at most 300 s.
+    pub timeout: Placed<Period>,
+    /// Until the connection stands.
+    pub connect_timeout: Placed<Period>,
+    /// Attempts under way at once.
+    pub concurrency: Placed<u32>,
+    /// When to try again, and when no more. `none` tries once.
+    pub retry: Retry,
+    /// How we show who we are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// TLS of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TargetTls>,
+    /// Switched off: its deliveries wait.
+    pub disabled: Placed<bool>,
+}
+
+fn nothing_named<T>(named: &Named<T>) -> bool {
+    named.0.is_empty()
+}
+
+/// What a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An HTTP service.
+    Http,
+}
+
+/// How a target is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+}
+
+/// A header's value. Listings show it only when it stands in the file and its name does not sound like a credential.
+#[derive(Clone, Debug)]
+pub struct HeaderText {
+    /// Where it stands.
+    pub at: At,
+    /// The value.
+    pub value: Secret,
+    /// Whether a listing may show it.
+    pub open: bool,
+}
+
+impl Serialize for HeaderText {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.open {
+            // The value is no credential, so a listing may show it.
+            to.serialize_str(&String::from_utf8_lossy(self.value.reveal()))
+        } else {
+            Guarded(self.value.clone()).serialize(to)
+        }
+    }
+}
+
+impl JsonSchema for HeaderText {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HeaderText".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+/// When to try again, and when no more.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Retry {
+    /// The first delay.
+    pub first: Placed<Period>,
+    /// What each further one is multiplied by.
+    pub factor: Placed<f64>,
+    /// The longest delay, at most 24 h.
+    pub max: Placed<Period>,
+    /// How delays are spread: `equal` waits between half of the delay and all of it.
+    pub jitter: Placed<Jitter>,
+    /// The age after which a failed attempt is the last; `none` never.
+    pub give_up_after: Placed<GiveUp>,
+    /// Failures after which a delivery is dead; `unlimited` leaves it to the age.
+    pub attempts: Placed<Attempts>,
+    /// The most a `Retry-After` is heeded.
+    pub retry_after_max: Placed<Period>,
+    /// Statuses that are final: `410`, or a class such as `4xx`.
+    pub dead_on: Placed<OneOrMany<Placed<Status>>>,
+}
+
+/// How delays are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Jitter {
+    /// Between half of the delay and all of it.
+    Equal,
+}
+
+/// The age after which a failed attempt is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GiveUp {
+    /// Never.
+    None,
+    /// So old.
+    #[serde(untagged)]
+    After(Period),
+}
+
+/// Failures after which a delivery is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attempts {
+    /// As many as fit into the age.
+    Unlimited,
+    /// So many.
+    #[serde(untagged)]
+    AtMost(u32),
+}
+
+/// A status, or all of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// One status.
+    Exact(u16),
+    /// A class by its first digit.
+    Class(u16),
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Exact(status) => to.serialize_u16(*status),
+            Self::Class(digit) => to.collect_str(&format_args!("{digit}xx")),
+        }
+    }
+}
+
+impl JsonSchema for Status {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Status".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"], "pattern": r"^[1345]([0-9]{2}|xx)$|\$\{" })
+    }
+}
+
+/// How we show who we are to a target: one of them.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Auth {
+    /// Where it begins.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub at: At,
+    /// `Authorization: Bearer ...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer: Option<Placed<Guarded>>,
+    /// `Authorization: Basic ...`, as `user:password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic: Option<Placed<Guarded>>,
+}
+
+/// TLS of a target's own, as PEM files.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TargetTls {
+    /// Where it begins.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub at: At,
+    /// Whom to trust instead of the system's roots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Placed<PathBuf>>,
+    /// Our certificate chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<Placed<PathBuf>>,
+    /// Its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Placed<PathBuf>>,
+}
+
+impl Target {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
+        // Kinds that need no URL are refused as planned.
+        let over_http = node.get("kind").is_none_or(|kind| matches!(&kind.value, Value::Scalar { text, .. } if text == "http"));
+        if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && over_http && node.get("url").is_none() {
+            problems.error_hint(&node.at, "a target needs `url`", "write where it listens, such as `http://127.0.0.1:3000/webhooks`");
+        }
+        Self::read_part(node, problems)
+    }
+
+    /// The same of a mapping that need not be complete.
+    pub(super) fn read_part(node: &Node, problems: &mut Problems) -> Self {
+        let in_flight_max = u32::try_from(limits::IN_FLIGHT_MAX).unwrap_or(u32::MAX);
+        let mut section = Section::of(node, "a target", problems);
+        let timeout = section.value("timeout", Period::secs(10), values::lasting);
+        let connect_default = Period::secs(3).min(*timeout);
+        let read = Self {
+            at: node.at.clone(),
+            kind: section.value("kind", Kind::Http, kind),
+            url: section.optional("url", values::link),
+            method: section.value("method", Method::Post, |node, what, problems| {
+                values::choice(&[Method::Post, Method::Put, Method::Patch], node, what, problems)
+            }),
+            headers: headers(&section.part("headers"), section.problems),
+            timeout,
+            connect_timeout: section.value("connect_timeout", connect_default, values::lasting),
+            concurrency: section.value("concurrency", 16, |node, what, problems| values::count(node, what, 1, in_flight_max, problems)),
+            retry: Retry::read(&section.part("retry"), section.problems),
+            auth: section.node("auth").filter(|node| !off(node)).map(|node| Auth::read(node, section.problems)),
+            tls: section.node("tls").filter(|node| !off(node)).map(|node| TargetTls::read(node, section.problems)),
+            disabled: section.value("disabled", false, values::flag),
+        };
+        section.planned(&["rate_limit", "breaker", "order_by", "sign", "proxy", "forward_credentials", "formerly"]);
+        section.finish();
+        read
+    }
+}
+
+fn kind(node: &Node, what: &str, problems: &mut Problems) -> Option<Kind> {
+    const PLANNED: [&str; 5] = ["slack", "teams", "discord", "redis-stream", "pull"];
+    let text = values::text(node, what, problems)?;
+    if text == "http" {
+        return Some(Kind::Http);
+    }
+    if PLANNED.contains(&text) {
+        problems.error(&node.at, format!("a target of kind `{text}` is planned and not built yet"));
+        return None;
+    }
+    let said = format!("{what} is `http`, and this is {}", values::shown(node, text));
+    match nearest(text, ["http"].into_iter().chain(PLANNED)) {
+        Some(meant) => problems.error_hint(&node.at, said, format!("did you mean `{meant}`?")),
+        None => problems.error(&node.at, said),
+    }
+    None
+}
+
+fn headers(node: &Node, problems: &mut Problems) -> Named<HeaderText> {
+    if off(node) {
+        return Named::default();
+    }
+    let Value::Map(entries) = &node.value else {
+        problems.error(&node.at, format!("`headers` is a mapping of names to values, and this is {}", node.kind()));
+        return Named::default();
+    };
+    let read = |(key, node): &(Key, Node)| {
+        let text = values::text(node, &format!("the header `{}`", key.text), problems)?;
+        let open = !node.hidden && !sounds_secret(&key.text);
+        Some((key.clone(), HeaderText { at: node.at.clone(), value: Secret::new(text), open }))
+    };
+    Named(entries.iter().filter_map(read).collect())
+}
+
+fn sounds_secret(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    ["auth", "key", "token", "secret", "password", "cookie", "credential", "signature"].iter().any(|word| header.contains(word))
+}
+
+impl Retry {
+    fn read(node: &Node, problems: &mut Problems) -> Self {
+        // `retry: none` is one attempt; a key with nothing behind it is not meant that way.
+        let once = off(node) && node.value != Value::Null;
+        let empty = Node::new(node.at.clone(), Value::Null);
+        let mut section = Section::of(if once { &empty } else { node }, "`retry`", problems);
+        let read = Self {
+            first: section.value("first", Period::secs(1), values::lasting),
+            factor: section.value("factor", 2.0, |node, what, problems| values::number(node, what, 1.0, 100.0, problems)),
+            max: section.value("max", Period::secs(60 * 60), values::lasting),
+            jitter: section.value("jitter", Jitter::Equal, |node, what, problems| values::choice(&[Jitter::Equal], node, what, problems)),
+            give_up_after: section.value("give_up_after", GiveUp::After(Period::secs(3 * 24 * 60 * 60)), |node, what, problems| {
+                if off(node) { Some(GiveUp::None) } else { values::lasting(node, what, problems).map(GiveUp::After) }
+            }),
+            attempts: section.value("attempts", if once { Attempts::AtMost(1) } else { Attempts::Unlimited }, attempts),
+            retry_after_max: section.value("retry_after_max", Period::secs(60 * 60), values::period),
+            dead_on: section.many_or("dead_on", [], status),
+        };
+        section.finish();
+        read
+    }
+}
+
+fn attempts(node: &Node, what: &str, problems: &mut Problems) -> Option<Attempts> {
+    match &node.value {
+        Value::Scalar { text, .. } if text == "unlimited" => Some(Attempts::Unlimited),
+        _ if off(node) => Some(Attempts::Unlimited),
+        _ => values::count(node, what, 1, 1_000_000, problems).map(Attempts::AtMost),
+    }
+}
+
+fn status(node: &Node, what: &str, problems: &mut Problems) -> Option<Status> {
+    let text = values::text(node, what, problems)?;
+    let read = match text.strip_suffix("xx") {
+        Some(digit) => digit.parse().ok().filter(|digit| matches!(digit, 1 | 3..=5)).map(Status::Class),
+        None => text.parse().ok().filter(|status| matches!(status, 100..=199 | 300..=599)).map(Status::Exact),
+    };
+    if read.is_none() {
+        let wanted = "are statuses other than 2xx, such as `410` or `4xx`";
+        problems.error(&node.at, format!("{what} {wanted}, and this is {}", values::shown(node, text)));
+    }
+    read
+}
+
+impl Auth {
+    fn read(node: &Node, problems: &mut Problems) -> Self {
+        let mut section = Section::of(node, "`auth`", problems);
+        let bearer = section.optional("bearer", credential::guarded);
+        let basic = section.optional("basic", credential::guarded);
+        match (node.get("bearer"), node.get("basic")) {
+            (None, None) => section.problems.error(&node.at, "`auth` needs `bearer` or `basic`"),
+            (Some(_), Some(_)) => section.problems.error(&node.at, "`auth` is `bearer` or `basic`, and not both"),
+            _ => {}
+        }
+        section.finish();
+        Self { at: node.at.clone(), bearer, basic }
+    }
+}
+
+impl TargetTls {
+    fn read(node: &Node, problems: &mut Problems) -> Self {
+        let mut section = Section::of(node, "`tls`", problems);
+        let read = Self {
+            at: node.at.clone(),
+            ca: section.optional("ca", values::path),
+            cert: section.optional("cert", values::path),
+            key: section.optional("key", values::path),
+        };
+        section.finish();
+        read
+    }
+}

@@ -1,0 +1,132 @@
+//! TLS towards targets: one configuration shared by all, and one of its own for a target that names a CA or a client certificate.
+
+use std::{collections::HashMap, fmt, io, path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use crate::{
+    name::TargetName,
+    plan::{ClientTls, Plan},
+};
+
+/// The TLS configuration of each `https` target.
+#[derive(Clone, Default)]
+pub struct TlsByTarget(HashMap<TargetName, Arc<ClientConfig>>);
+
+impl TlsByTarget {
+    /// Reads what the plan's enabled targets name: roots, CAs, client certificates. Part of what `check` refuses, too.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not what it should be, or no roots at all; the text names the target and the file.
+    pub fn prepare(plan: &Plan) -> io::Result<Self> {
+        let mut prepared = HashMap::new();
+        let mut shared: Option<Arc<ClientConfig>> = None;
+        for target in plan.targets.values().filter(|target| target.url.scheme() == "https" && !target.disabled) {
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("targets.{}: {error}", target.name));
+            let config = match &shared {
+                Some(config) if target.tls == ClientTls::default() => Arc::clone(config),
+                _ => client_config(&target.tls).map_err(named)?,
+            };
+            if target.tls == ClientTls::default() {
+                shared = Some(Arc::clone(&config));
+            }
+            prepared.insert(target.name.clone(), config);
+        }
+        Ok(Self(prepared))
+    }
+
+    /// The configuration of a target; `None` when it has no TLS.
+    #[must_use]
+    pub fn of(&self, target: &TargetName) -> Option<Arc<ClientConfig>> {
+        self.0.get(target).cloned()
+    }
+}
+
+impl fmt::Debug for TlsByTarget {
+    /// Names only: a configuration holds a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn client_config(tls: &ClientTls) -> io::Result<Arc<ClientConfig>> {
+    let roots = match &tls.ca {
+        Some(ca) => trusting(&[ca])?,
+        None => system_roots()?,
+    };
+    let builder = builder()?.with_root_certificates(roots);
+    let config = match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => {
+            let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+            builder
+                .with_client_auth_cert(certificates(cert)?, key_der)
+                .map_err(|error| invalid(format!("{} and {}: {error}", cert.display(), key.display())))?
+        }
+        (None, None) => builder.with_no_client_auth(),
+        _ => return Err(invalid("tls.cert and tls.key belong together".into())),
+    };
+    Ok(Arc::new(config))
+}
+
+/// A configuration that trusts the system's roots, where there are any, and besides them exactly these certificates.
+///
+/// # Errors
+/// A file that cannot be read or holds no certificate.
+pub fn trusting_besides(certificates: &[&Path]) -> io::Result<Arc<ClientConfig>> {
+    let mut roots = trusting(certificates)?;
+    roots.roots.extend(system_roots().map(|system| system.roots).unwrap_or_default());
+    Ok(Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn builder() -> io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    // Named, not the process default: whatever else is linked in, this is the one that is used.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| invalid(error.to_string()))
+}
+
+fn system_roots() -> io::Result<RootCertStore> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Systems carry a few roots no library can read; the rest is what counts.
+    let (usable, _unusable) = roots.add_parsable_certificates(found.certs);
+    if usable == 0 {
+        let cause = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
+        let advice = "install the system's CA certificates (package ca-certificates), or name the target's own in tls.ca";
+        return Err(invalid(format!("no trusted root certificates were found on this system{cause}: {advice}")));
+    }
+    Ok(roots)
+}
+
+fn trusting(files: &[impl AsRef<Path>]) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for file in files.iter().map(AsRef::as_ref) {
+        for certificate in certificates(file)? {
+            roots.add(certificate).map_err(|error| invalid(format!("{}: {error}", file.display())))?;
+        }
+    }
+    Ok(roots)
+}
+
+fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if certificates.is_empty() => Err(invalid(format!("{}: there is no certificate in it", file.display()))),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(unreadable(file, &error)),
+    }
+}
+
+fn unreadable(file: &Path, error: &rustls::pki_types::pem::Error) -> io::Error {
+    let kind = match error {
+        rustls::pki_types::pem::Error::Io(error) => error.kind(),
+        _ => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, format!("{}: {error}", file.display()))
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}

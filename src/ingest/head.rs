@@ -1,0 +1,172 @@
+//! The head of a request as the door hands it over, and the head of an event as it is stored: what of the provider's may be forwarded, and ours.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use bytes::Bytes;
+
+use super::identity;
+use crate::{
+    clock::UnixMs,
+    event::EventId,
+    limits::{OUR_HEAD_BYTES_MAX, SHOWN_URL_BYTES_MAX, STORED_HEAD_BYTES_MAX},
+    plan::Source,
+    request::{Headers, HeadersBuilder, RawRequest, Single},
+    verify::Identity,
+};
+
+/// Fields that are not forwarded: between two hops (RFC 9110, 7.6.1), about this connection only, or claims about the way here that a target
+/// might believe. Further ones are kept back by their prefix, and those that `Connection` names.
+const KEPT_BACK: [&str; 16] = [
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-real-ip",
+];
+const KEPT_BACK_PREFIXES: [&str; 3] = ["x-forwarded-", "cf-", "hookgate-"];
+
+/// The head of a request, as received.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The method.
+    pub method: Box<str>,
+    /// The path: no decoding, no normalisation.
+    pub path: Box<str>,
+    /// What followed the `?`; `None` without one.
+    pub query: Option<Box<str>>,
+    /// All fields.
+    pub headers: Headers,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+}
+
+impl Head {
+    /// The length of the body, when the head says it. The HTTP reader has refused what is no number, is repeated or contradicts a
+    /// `Transfer-Encoding`.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        match self.headers.single("content-length") {
+            Single::One(value) => std::str::from_utf8(value).ok()?.trim().parse().ok(),
+            Single::Absent | Single::Repeated => None,
+        }
+    }
+
+    /// Bytes of the fields that would be stored.
+    pub(super) fn forwarded_bytes(&self) -> usize {
+        let all = self.headers.block().len();
+        if all <= STORED_HEAD_BYTES_MAX - OUR_HEAD_BYTES_MAX {
+            return all;
+        }
+        let hops = self.headers.all("via").map(|hops| ("via", hops));
+        forwarded(&self.headers).chain(hops).map(|(name, value)| name.len() + value.len() + 4).sum()
+    }
+
+    /// The request this is the head of; its body is still to come.
+    pub(super) fn into_request(self, client_ip: IpAddr) -> RawRequest {
+        RawRequest {
+            method: self.method,
+            path: self.path,
+            query: self.query,
+            headers: self.headers,
+            body: Bytes::new(),
+            client_ip,
+            received_at: UnixMs::default(),
+        }
+    }
+}
+
+/// What our own fields say.
+pub(super) struct Facts<'a> {
+    pub(super) id: EventId,
+    pub(super) source: &'a Source,
+    pub(super) identity: &'a Identity,
+    pub(super) public_url: Option<&'a url::Url>,
+    pub(super) via: &'a str,
+}
+
+/// The block that is stored with an event: the provider's fields that may be forwarded, then ours.
+#[must_use]
+pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
+    let mut head = HeadersBuilder::new();
+    // What the builder refuses (a name that is no token, a value with a line end) has no way through HTTP/1.1 either.
+    for (name, value) in forwarded(&request.headers) {
+        head.push(name, value);
+    }
+    head.push("Via", via_with_ours(&request.headers, facts.via).as_slice());
+    head.push("Hookgate-Event-Id", facts.id.to_string().as_bytes());
+    head.push("Hookgate-Source", facts.source.name.as_str().as_bytes());
+    head.push("Hookgate-Provider", facts.source.provider.as_bytes());
+    let types = identity::shown_types(&facts.identity.types);
+    if !types.is_empty() {
+        head.push("Hookgate-Event-Type", types.as_bytes());
+    }
+    if let Some(id) = &facts.identity.id {
+        head.push("Hookgate-Provider-Event-Id", identity::stored_id(id).as_bytes());
+    }
+    head.push("Hookgate-Received-At", request.received_at.to_string().as_bytes());
+    if let Some(url) = original_url(request, facts).filter(|url| url.len() <= SHOWN_URL_BYTES_MAX) {
+        head.push("Hookgate-Original-Url", url.as_bytes());
+    }
+    head.push("Hookgate-Verified", b"true");
+    head.build().block().clone()
+}
+
+/// Who we are in a `Via`: a name that tells gateways apart and nothing about them.
+#[must_use]
+pub(super) fn via(instance: u32) -> Box<str> {
+    format!("1.1 hookgate/{instance:08x}").into()
+}
+
+/// The fields that may be forwarded, less `Via`, which is written anew.
+fn forwarded(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
+    let named = |name: &str| {
+        let options = headers.all("connection").flat_map(|value| value.split(|byte| *byte == b','));
+        options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let has_connection = headers.all("connection").next().is_some();
+    let starts = |name: &str, prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    headers.iter().filter(move |(name, _)| {
+        let listed = KEPT_BACK.iter().any(|kept| name.eq_ignore_ascii_case(kept));
+        let prefixed = KEPT_BACK_PREFIXES.iter().any(|prefix| starts(name, prefix));
+        !(listed || prefixed || has_connection && named(name))
+    })
+}
+
+/// The hops so far and us, in one field. `Connection` cannot strike them out: a loop could then hide itself.
+fn via_with_ours(headers: &Headers, ours: &str) -> Vec<u8> {
+    let mut via = Vec::new();
+    for hops in headers.all("via").filter(|hops| !hops.is_empty()) {
+        via.extend_from_slice(hops);
+        via.extend_from_slice(b", ");
+    }
+    via.extend_from_slice(ours.as_bytes());
+    via
+}
+
+/// The URL the provider rang, as it knows it: never from `Host` or a forwarded field. `None` while no public URL is known.
+fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
+    let source = facts.source;
+    let mut url = if source.paths.first().is_some_and(|first| *first == request.path) {
+        let mut endpoint = source.endpoint.clone()?;
+        endpoint.set_query(None);
+        endpoint.to_string()
+    } else {
+        let base = facts.public_url?.as_str().trim_end_matches('/');
+        format!("{base}{}", identity::safe(request.path.as_bytes()))
+    };
+    if let Some(query) = &request.query {
+        // Writing to a String cannot fail.
+        let _ = write!(url, "?{}", identity::safe(query.as_bytes()));
+    }
+    Some(url)
+}

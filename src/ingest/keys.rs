@@ -1,0 +1,94 @@
+//! What makes two requests the same event.
+//!
+//! The key is SHA-256 over the source, a namespace and the identity, cut to 128 bits: as long as ever, whatever a provider sends. Each part
+//! goes in with its length before it, so that no two different triples give the same bytes, and the namespace keeps a provider's id apart
+//! from a body's hash that happens to read the same.
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    event::{DedupKey, EventId},
+    name::SourceName,
+    plan::DedupBy,
+};
+
+/// Identities by what they are made of. The numbers are part of every stored key: never renumber.
+#[derive(Clone, Copy)]
+enum Namespace {
+    ProviderId = 1,
+    BodyHash = 2,
+    EventId = 3,
+}
+
+/// The key of an event. A provider that gives no id (or an empty one) is known by its body; `DedupBy::None` makes every event its own.
+#[must_use]
+pub(super) fn key(source: &SourceName, by: DedupBy, provider_id: Option<&[u8]>, body: &[u8], event: EventId) -> DedupKey {
+    let provider_id = provider_id.filter(|id| !id.is_empty());
+    match (by, provider_id) {
+        (DedupBy::Provider, Some(id)) => hash(source, Namespace::ProviderId, id),
+        (DedupBy::Provider, None) | (DedupBy::Body, _) => hash(source, Namespace::BodyHash, &Sha256::digest(body)),
+        (DedupBy::None, _) => hash(source, Namespace::EventId, &event.to_i64().to_be_bytes()),
+    }
+}
+
+fn hash(source: &SourceName, namespace: Namespace, identity: &[u8]) -> DedupKey {
+    let mut hasher = Sha256::new_with_prefix(b"hookgate dedup 1\0");
+    for part in [source.as_str().as_bytes(), &[namespace as u8], identity] {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    DedupKey(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::clock::UnixMs;
+
+    fn name(text: &str) -> SourceName {
+        SourceName::parse(text).expect("a name")
+    }
+
+    #[test]
+    fn whatever_differs_differs_in_the_key() {
+        let event = EventId::first_at(UnixMs(1));
+        let other = EventId::first_at(UnixMs(2));
+        let body_hash = Sha256::digest(b"body");
+        let keys = [
+            key(&name("a"), DedupBy::Provider, Some(b"id"), b"body", event),
+            key(&name("a"), DedupBy::Provider, Some(b"id2"), b"body", event),
+            key(&name("ai"), DedupBy::Provider, Some(b"d"), b"body", event),
+            key(&name("b"), DedupBy::Provider, Some(b"id"), b"body", event),
+            key(&name("a"), DedupBy::Provider, Some(&body_hash), b"body", event),
+            key(&name("a"), DedupBy::Provider, None, b"body", event),
+            key(&name("a"), DedupBy::Provider, None, b"bodY", event),
+            key(&name("a"), DedupBy::Provider, Some(&event.to_i64().to_be_bytes()), b"body", event),
+            key(&name("a"), DedupBy::None, None, b"body", event),
+            key(&name("a"), DedupBy::None, None, b"body", other),
+        ];
+        assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
+    }
+
+    #[test]
+    fn only_what_the_rule_names_counts() {
+        let event = EventId::first_at(UnixMs(1));
+        let other = EventId::first_at(UnixMs(2));
+        let a = name("a");
+        assert_eq!(key(&a, DedupBy::Provider, Some(b"id"), b"x", event), key(&a, DedupBy::Provider, Some(b"id"), b"y", other));
+        assert_eq!(key(&a, DedupBy::Body, Some(b"id"), b"x", event), key(&a, DedupBy::Body, Some(b"id2"), b"x", other));
+        assert_eq!(key(&a, DedupBy::Provider, Some(b""), b"x", event), key(&a, DedupBy::Provider, None, b"x", other));
+        assert_eq!(key(&a, DedupBy::Provider, None, b"x", event), key(&a, DedupBy::Body, None, b"x", other));
+    }
+
+    #[test]
+    fn a_stored_key_stays_what_it_was() {
+        // A change here makes every repeat of what is stored a new event: it needs a migration.
+        let stored = key(&name("stripe"), DedupBy::Provider, Some(b"evt_1"), b"", EventId::first_at(UnixMs(0)));
+        assert_eq!(format!("{stored:?}"), "b7c0a1f8097c467f7053c18775aea226");
+    }
+}

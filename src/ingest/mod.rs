@@ -1,0 +1,196 @@
+//! The front half: the way of a webhook from its head to its answer. Read [`Ingest::answer`] and the function under it, top-down.
+//!
+//! ```text
+//!  head -> checks that cost nothing -> body -> Verified -> NewEvent -> admit -> answer
+//!             |                          |        |                      |
+//!             +--- Refusal: nothing of it reaches the store -------------+ 503: the provider tries again
+//! ```
+//!
+//! What it promises: no byte of an unverified request gets further than `verify`; a 2xx follows the durable commit; every request is answered
+//! within its deadline, counted once and logged once; a request sees one plan from its head to its answer. It knows no HTTP server: `door`
+//! gives it a head and a stream of bytes, and writes the answer out.
+
+mod account;
+mod address;
+mod answer;
+mod body;
+mod budget;
+mod checks;
+mod head;
+mod identity;
+mod keys;
+mod refusal;
+mod slots;
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures_util::Stream;
+use smallvec::smallvec;
+
+pub use answer::Answer;
+pub use body::BrokenBody;
+pub use head::Head;
+
+use crate::{
+    clock::{Clock, Mono, Now},
+    event::{EventId, EventIds, Payload},
+    handoff::Gates,
+    limits,
+    metrics::{Metrics, RequestResult},
+    plan::{Plan, Source, Unrouted},
+    request::RawRequest,
+    store::{Admission, NewEvent, Store, StoreError},
+    verify::Verified,
+};
+use account::Account;
+use address::Client;
+use answer::Acknowledged;
+use budget::Budget;
+use refusal::Refusal;
+
+/// The front half, shared by all who answer at the door.
+#[derive(Debug)]
+pub struct Ingest {
+    plan: ArcSwap<Plan>,
+    store: Arc<dyn Store>,
+    gates: Arc<Gates>,
+    ids: Arc<EventIds>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    budget: Budget,
+    /// Who we are in a `Via`.
+    via: Box<str>,
+}
+
+impl Ingest {
+    /// The way of a webhook: what came in is taken in or refused, and either way answered, counted and logged.
+    pub async fn answer(&self, head: Head, body: impl Stream<Item = Result<Bytes, BrokenBody>> + Unpin) -> Answer {
+        let plan = self.plan.load_full();
+        let client = Client::of(&head, &plan.server);
+        let mut account = Account::open(self.clock.mono(), client.ip);
+        let end = self.take_in(&plan, client, head, body, &mut account).await;
+        let answer = match &end {
+            Ok(acknowledged) => acknowledged.answer(),
+            Err(refusal) => refusal.answer(account.body_is_read()),
+        };
+        account.close(&self.metrics, plan.log.requests, self.clock.now(), &end, answer.status);
+        answer
+    }
+
+    /// Each step takes what only the step before it can give; the first that refuses ends the way.
+    async fn take_in(
+        &self,
+        plan: &Plan,
+        client: Client,
+        head: Head,
+        body: impl Stream<Item = Result<Bytes, BrokenBody>> + Unpin,
+        account: &mut Account,
+    ) -> Result<Acknowledged, Refusal> {
+        let source = checks::source_of(plan, &head)?;
+        account.belongs_to(source);
+        checks::check(source, &head)?;
+        let announced = head.content_length();
+        let mut request = head.into_request(client.ip);
+        source.verifier.precheck(&request)?;
+
+        let mut share = self.budget.enter(source, client, &plan.server.limits)?;
+        request.body = body::read(body, announced, source.body_limit, plan.server.limits.body_time, &self.clock, &mut share).await?;
+        let now = self.clock.now();
+        account.body_read(request.body.len());
+        request.received_at = now.wall;
+
+        let verified = source.verifier.verify(request, now.wall)?;
+        share.is_verified();
+        account.proved(verified.proof());
+        let event = self.compose(plan, source, verified, now)?;
+        account.identified(&event);
+        self.admit(source, event, now.mono).await
+    }
+
+    /// Waits for the store until the answer is due and no longer. The store finishes what it has begun even when nobody waits any more.
+    async fn admit(&self, source: &Source, event: NewEvent, last_byte: Mono) -> Result<Acknowledged, Refusal> {
+        let id = event.id;
+        let result = if event.owed.is_empty() { RequestResult::Unrouted } else { RequestResult::Accepted };
+        let acknowledged = |event, result| Acknowledged { event, result, reply: source.accepted.clone() };
+        if result == RequestResult::Unrouted && source.unrouted == Unrouted::Drop {
+            return Ok(acknowledged(id, result));
+        }
+        let targets: Vec<_> = event.owed.iter().map(|owed| owed.target.clone()).collect();
+        let reply = self.store.admit(event, last_byte + before(source.answer_within, limits::ADMIT_MARGIN));
+        let due = last_byte + before(source.answer_within, limits::ANSWER_MARGIN);
+        let admission = tokio::time::timeout(due.since(self.clock.mono()), reply).await.map_err(|_| Refusal::Late)??;
+        match admission {
+            Admission::Accepted => {
+                targets.iter().filter_map(|target| self.metrics.target(target)).for_each(|target| target.created.inc());
+                Ok(acknowledged(id, result))
+            }
+            Admission::Duplicate { first, .. } => Ok(acknowledged(first, RequestResult::Duplicate)),
+        }
+    }
+
+    /// Everything that is decided before the store sees the event: who it is, what makes a repeat of it, its bytes, to whom it is owed.
+    fn compose(&self, plan: &Plan, source: &Source, verified: Verified, now: Now) -> Result<NewEvent, Refusal> {
+        let id: EventId = self.ids.next(now.wall);
+        let proof = verified.proof();
+        let identity = source.verifier.identify(&verified);
+        let provider_event_id = identity.id.as_deref().map(identity::stored_id);
+        let request: RawRequest = verified.into_request();
+        let key = keys::key(&source.name, source.dedup.by, identity.id.as_deref(), &request.body, id);
+        let facts = head::Facts { id, source, identity: &identity, public_url: plan.server.public_url.as_ref(), via: &self.via };
+        let head = head::compose(&request, &facts);
+        let owed = slots::owed(plan, &self.gates, &source.name, &identity.types);
+        Ok(NewEvent {
+            id,
+            source: source.name.clone(),
+            types: identity.types,
+            provider_event_id,
+            received_at: request.received_at,
+            key,
+            window: source.dedup.window,
+            revive: source.dedup.revive,
+            payloads: smallvec![Payload { head, body: request.body }],
+            owed,
+            proof,
+        })
+    }
+}
+
+impl Ingest {
+    /// A front half that runs `plan`. The series of the plan's sources and targets should be configured in `metrics` before the first request.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, store: Arc<dyn Store>, gates: Arc<Gates>, ids: Arc<EventIds>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let budget = Budget::new(metrics.inflight_bytes.clone());
+        let via = head::via(rand::random());
+        Self { plan: ArcSwap::new(plan), store, gates, ids, clock, metrics, budget, via }
+    }
+
+    /// Runs another plan from the next request on; those under way end with the one they began with.
+    pub fn replace_plan(&self, plan: Arc<Plan>) {
+        self.plan.store(plan);
+    }
+
+    /// The metrics everything here is counted in.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The clock everything here is timed by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// `margin` less than `within`, but never less than half of it: a short deadline is not eaten up by its margin.
+fn before(within: Duration, margin: Duration) -> Duration {
+    within.saturating_sub(margin).max(within / 2)
+}

@@ -1,0 +1,93 @@
+//! Every way a request can end without an event, and the answer to each: whose fault it is decides the status, and nothing else shows.
+
+use super::answer::Answer;
+use crate::{
+    limits::RETRY_AFTER_S,
+    metrics::{RequestResult, SourceMetrics},
+    rejection::Rejection,
+    store::StoreError,
+};
+
+/// A request that was not taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// For what it is: the same again would be refused again.
+    Rejected(Rejection),
+    /// Its fields are more than is stored.
+    HeadTooLarge,
+    /// Its body ended before its end.
+    BrokenBody,
+    /// There is no room for its bytes.
+    BytesBusy,
+    /// Its source has no room for its bytes.
+    SourceBytesBusy,
+    /// Its address has too many unproved requests under way.
+    AddressBusy,
+    /// The store did not take it.
+    Store(StoreError),
+    /// The store did not answer in time: it may have taken it, and then the next try is a duplicate.
+    Late,
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl Refusal {
+    /// Counts it, under the closed list of reasons.
+    pub(super) fn count(&self, metrics: &SourceMetrics) {
+        match self {
+            Self::Rejected(rejection) => metrics.reject(*rejection),
+            Self::HeadTooLarge => metrics.reject(Rejection::TooLarge),
+            Self::BrokenBody => metrics.reject(Rejection::Malformed),
+            Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => metrics.request(self.result()),
+        }
+    }
+
+    /// What metrics and logs call it.
+    pub(super) fn result(&self) -> RequestResult {
+        match self {
+            Self::Rejected(_) | Self::HeadTooLarge | Self::BrokenBody => RequestResult::Rejected,
+            Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy => RequestResult::Throttled,
+            Self::Store(_) | Self::Late => RequestResult::Unavailable,
+        }
+    }
+
+    /// Why, for the log.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => rejection.code(),
+            Self::HeadTooLarge => "head_too_large",
+            Self::BrokenBody => "broken_body",
+            Self::BytesBusy => "in_flight",
+            Self::SourceBytesBusy => "in_flight_per_source",
+            Self::AddressBusy => "in_flight_per_ip",
+            Self::Store(StoreError::Busy) => "store_busy",
+            Self::Store(StoreError::Away) => "store_away",
+            Self::Store(StoreError::Full) => "store_full",
+            Self::Store(StoreError::Unknown) => "store_unknown",
+            Self::Store(StoreError::Broken(_)) => "store_broken",
+            Self::Late => "deadline",
+        }
+    }
+
+    /// The answer. A body that was not read to its end makes the rest of the connection meaningless, so it is closed.
+    pub(super) fn answer(&self, body_is_read: bool) -> Answer {
+        let mut answer = match self {
+            Self::Rejected(rejection) => Answer::plain(rejection.status()),
+            Self::HeadTooLarge => Answer::plain(431),
+            Self::BrokenBody => Answer::plain(400),
+            Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => Answer::plain(503),
+        };
+        if *self == Self::Rejected(Rejection::Method) {
+            answer.headers.push(("Allow", "POST".into()));
+        }
+        if answer.status == 503 {
+            answer.headers.push(("Retry-After", rand::random_range(RETRY_AFTER_S).to_string()));
+        }
+        answer.close = !body_is_read;
+        answer
+    }
+}

@@ -1,0 +1,120 @@
+//! The reference store behind the [`Store`] trait: every call is a batch of its own, committed before it is answered.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock, Mono},
+    event::{EventId, Payload},
+    lease::{Claimed, Fate, Fenced, Want},
+    plan::{Level, Retention},
+    store::{Admission, EventView, Health, NewEvent, Reply, Store, StoreError, Swept, Tallies},
+};
+
+use super::Model;
+
+/// The reference store, for the conformance suite.
+#[derive(Debug)]
+pub struct ModelStore {
+    model: Mutex<Model>,
+    clock: Clock,
+}
+
+impl ModelStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(clock: Clock, retention: Retention) -> Self {
+        Self { model: Mutex::new(Model::new(retention)), clock }
+    }
+
+    /// What a process that is killed and started again finds: everything answered, and no lease.
+    pub fn restart(&self) {
+        let now = self.clock.wall();
+        self.lock().boot(now);
+    }
+
+    /// Whether index and tallies agree with the rows.
+    ///
+    /// # Errors
+    /// What differs, for people.
+    pub fn check(&self) -> Result<(), String> {
+        self.lock().check()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for ModelStore {
+    fn admit(&self, event: NewEvent, by: Mono) -> Reply<Admission> {
+        let now = self.clock.now();
+        if now.mono > by {
+            return answer(Err(StoreError::Busy));
+        }
+        let mut model = self.lock();
+        let admission = model.admit(event, now);
+        model.commit();
+        answer(Ok(admission))
+    }
+
+    fn claim(&self, wants: Vec<Want>) -> Reply<Vec<Claimed>> {
+        let mut model = self.lock();
+        let claimed = model.claim(&wants, self.clock.now());
+        model.commit();
+        answer(Ok(claimed))
+    }
+
+    fn settle(&self, fenced: Vec<Fenced>) -> Reply<Vec<Fate>> {
+        let mut model = self.lock();
+        let fates = model.settle(&fenced, self.clock.wall());
+        model.commit();
+        answer(Ok(fates))
+    }
+
+    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>> {
+        let model = self.lock();
+        answer(Ok(of.into_iter().map(|(event, variant)| model.payload(event, variant)).collect()))
+    }
+
+    fn sweep(&self, _budget: Duration) -> Reply<Swept> {
+        let mut model = self.lock();
+        let swept = model.sweep(self.clock.wall());
+        model.commit();
+        answer(Ok(swept))
+    }
+
+    fn event(&self, id: EventId) -> Reply<Option<EventView>> {
+        answer(Ok(self.lock().event(id)))
+    }
+
+    fn tallies(&self) -> Arc<Tallies> {
+        self.lock().tallies()
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            level: Level::Ephemeral,
+            accepting: true,
+            last_turn: self.clock.mono(),
+            queue_age: Duration::ZERO,
+            bytes: 0,
+            free_bytes: u64::MAX,
+            last_error: None,
+        }
+    }
+
+    fn highest_event_id(&self) -> i64 {
+        self.lock().highest_event_id()
+    }
+
+    fn close(&self, _by: Mono) -> Reply<()> {
+        answer(Ok(()))
+    }
+}
+
+fn answer<T: Send + 'static>(value: Result<T, StoreError>) -> Reply<T> {
+    Box::pin(std::future::ready(value))
+}

@@ -1,0 +1,142 @@
+//! From tree to text: block YAML that [`super::parse`] reads back as the same tree (places and quoting aside).
+
+use super::{Node, Value};
+
+/// Spaces of one step inward.
+const INDENT: usize = 2;
+
+/// Writes a tree as a YAML document.
+#[must_use]
+pub fn write(node: &Node) -> String {
+    let mut out = String::new();
+    match &node.value {
+        Value::Map(entries) if !entries.is_empty() => block(node, 0, &mut out),
+        Value::List(items) if !items.is_empty() => block(node, 0, &mut out),
+        Value::Null | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+            out.push_str(&inline(node));
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// Writes a collection that is not empty, one entry a line.
+fn block(node: &Node, indent: usize, out: &mut String) {
+    let margin = " ".repeat(indent);
+    match &node.value {
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                out.push_str(&margin);
+                out.push_str(&scalar(&key.text));
+                out.push(':');
+                after(value, indent, out);
+            }
+        }
+        Value::List(items) => {
+            for item in items {
+                out.push_str(&margin);
+                out.push('-');
+                after(item, indent, out);
+            }
+        }
+        Value::Null | Value::Scalar { .. } => {}
+    }
+}
+
+/// Writes what follows a `:` or a `-`.
+fn after(value: &Node, indent: usize, out: &mut String) {
+    let nested = match &value.value {
+        Value::Map(entries) => !entries.is_empty(),
+        Value::List(items) => !items.is_empty(),
+        Value::Null | Value::Scalar { .. } => false,
+    };
+    if nested {
+        out.push('\n');
+        block(value, indent + INDENT, out);
+    } else {
+        out.push(' ');
+        out.push_str(&inline(value));
+        out.push('\n');
+    }
+}
+
+fn inline(node: &Node) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Scalar { text, .. } => scalar(text),
+        Value::List(_) => "[]".to_owned(),
+        Value::Map(_) => "{}".to_owned(),
+    }
+}
+
+/// A scalar, in double quotes unless it can only be read as itself.
+fn scalar(text: &str) -> String {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '+' | '@' | '=' | '-' | '%' | ':' | ' ');
+    let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/' || c == '.')
+        && text.chars().all(inner)
+        && !text.ends_with([':', ' '])
+        && !text.contains(": ")
+        && text != "null";
+    if plain { text.to_owned() } else { quoted(text) }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                out.push_str(&format!("\\U{:08x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::yaml::{Problems, parse};
+
+    /// The tree without places, for comparison.
+    fn shape(node: &Node) -> String {
+        match &node.value {
+            Value::Null => "~".into(),
+            Value::Scalar { text, .. } => format!("{text:?}"),
+            Value::List(items) => format!("{:?}", items.iter().map(shape).collect::<Vec<_>>()),
+            Value::Map(entries) => format!("{{{:?}}}", entries.iter().map(|(key, value)| (&key.text, shape(value))).collect::<Vec<_>>()),
+        }
+    }
+
+    fn read(text: &str) -> Node {
+        let mut problems = Problems::new();
+        let node = parse(&Arc::from("t.yaml"), text, &mut problems);
+        assert!(!problems.has_errors(), "{text:?}: {problems:?}");
+        node.expect("read")
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let text = "a: 0123\nb: [1, \"null\", {c: 'x: y', d: []}, [[e]]]\nf: {}\n\"odd: key\": \"-\"\ng: null\n";
+        let node = read(text);
+        assert_eq!(shape(&read(&write(&node))), shape(&node));
+    }
+
+    proptest! {
+        #[test]
+        fn any_scalar_survives(text in "\\PC*|[\\x00-\\x7f]{0,12}") {
+            let node = read(&format!("a: {}\n", quoted(&text)));
+            prop_assert_eq!(shape(&read(&write(&node))), shape(&node));
+            prop_assert_eq!(shape(node.get("a").expect("a")), format!("{text:?}"));
+        }
+    }
+}
