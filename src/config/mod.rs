@@ -232,7 +232,7 @@ mod tests {
                 "store: { lock_wait: 30 }",
                 "f.yaml:1:21: `lock_wait` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `30s` or `30ms`?",
             ),
-            ("store: { lock_wait: 3x }", "f.yaml:1:22: `lock_wait` is a duration such as `10s`, `5m` or `3d`, and this is `3x`"),
+            ("store: { lock_wait: 3x }", "f.yaml:1:21: `lock_wait` is a duration such as `10s`, `5m` or `3d`, and this is `3x`"),
             (
                 "store: { max_size: 10 }",
                 "f.yaml:1:20: `max_size` is a size and needs its unit, such as `256KiB` or `10GiB`; did you mean `10MiB` or `10B`?",
@@ -312,7 +312,7 @@ mod tests {
                 "sources: { a: { provider: p, secret: \"$${X}\" } }",
                 "f.yaml:1:38: `secret` still contains `${`; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
             ),
-            ("sources: { a: { provider: p, secret: }}", "f.yaml:1:37: `secret` is empty"),
+            ("sources: { a: { provider: p, secret: }}", "f.yaml:1:36: `secret` is empty"),
             (
                 "sources: { a: { provider: p, secret: { value: 0123456789abcdef, until: soon } } }",
                 "f.yaml:1:72: `until` is a date such as `2026-12-01`, or a time such as `2026-12-01T08:00:00Z`, and this is `soon`",

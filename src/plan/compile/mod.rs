@@ -114,51 +114,51 @@ mod tests {
             ),
             (
                 file(", credentials: { secrte: 0123456789abcdef }", "", ROUTE),
-                "f.yaml:2:79: `github` has no credential `secrte`; did you mean `secret`?",
+                "f.yaml:2:74: `github` has no credential `secrte`; did you mean `secret`?",
             ),
             (
                 file(", credentials: { secret: 0123456789abcdef }", "", ROUTE),
-                "f.yaml:2:79: `secret` is written twice, as `secret` and among the `credentials`",
+                "f.yaml:2:74: `secret` is written twice, as `secret` and among the `credentials`",
             ),
             (
                 file(", body_limit: 64MiB", "", ROUTE),
-                "f.yaml:2:76: `body_limit` is at least 1B and at most `server.limits.body_max` (32MiB)",
+                "f.yaml:2:71: `body_limit` is at least 1B and at most `server.limits.body_max` (32MiB)",
             ),
             (
                 file(", dedup: { window: 1000d }", "", ROUTE),
-                "f.yaml:2:81: `window` is at most 366d: each event's key is kept for that long",
+                "f.yaml:2:76: `window` is at most 366d: each event's key is kept for that long",
             ),
-            (file(", path: [/x, /x]", "", ROUTE), "f.yaml:2:75: the path `/x` of `a` is taken by `a` at f.yaml:2:71"),
-            (file("", ", timeout: 301s", ROUTE), "f.yaml:4:49: `timeout` is at most 300s"),
-            (file("", ", timeout: 2s, connect_timeout: 3s", ROUTE), "f.yaml:4:70: `connect_timeout` (3s) is longer than `timeout` (2s)"),
-            (file("", ", headers: { Hookgate-X: 1 }", ROUTE), "f.yaml:4:51: the header `hookgate-x` is one of those we write ourselves"),
+            (file(", path: [/x, /x]", "", ROUTE), "f.yaml:2:70: the path `/x` of `a` is taken by `a` at f.yaml:2:66"),
+            (file("", ", timeout: 301s", ROUTE), "f.yaml:4:50: `timeout` is at most 300s"),
+            (file("", ", timeout: 2s, connect_timeout: 3s", ROUTE), "f.yaml:4:71: `connect_timeout` (3s) is longer than `timeout` (2s)"),
+            (file("", ", headers: { Hookgate-X: 1 }", ROUTE), "f.yaml:4:52: the header `hookgate-x` is one of those we write ourselves"),
             (
                 file("", ", headers: { Connection: x }", ROUTE),
-                "f.yaml:4:51: the header `connection` belongs to the connection, and is written by the client",
+                "f.yaml:4:52: the header `connection` belongs to the connection, and is written by the client",
             ),
-            (file("", ", headers: { x-a: 1, X-A: 2 }", ROUTE), "f.yaml:4:59: the header `x-a` is written twice: case makes no difference"),
-            (file("", ", headers: { \"x y\": 1 }", ROUTE), "f.yaml:4:51: `x y` cannot be a header's name"),
+            (file("", ", headers: { x-a: 1, X-A: 2 }", ROUTE), "f.yaml:4:60: the header `x-a` is written twice: case makes no difference"),
+            (file("", ", headers: { \"x y\": 1 }", ROUTE), "f.yaml:4:52: `x y` cannot be a header's name"),
             (
                 file("", ", headers: { x-a: \"b\\nc\" }", ROUTE),
-                "f.yaml:4:56: the header `x-a` holds a character no header may, such as a line break",
+                "f.yaml:4:57: the header `x-a` holds a character no header may, such as a line break",
             ),
             (
                 file("", ", headers: { authorization: x }, auth: { bearer: 0123456789abcdef }", ROUTE),
-                "f.yaml:4:51: the header `authorization` is what `auth` writes already",
+                "f.yaml:4:52: the header `authorization` is what `auth` writes already",
             ),
-            (file("", ", auth: { basic: 0123456789abcdef }", ROUTE), "f.yaml:4:55: `basic` is written `user:password`"),
+            (file("", ", auth: { basic: 0123456789abcdef }", ROUTE), "f.yaml:4:56: `basic` is written `user:password`"),
             (
                 file("", ", auth: { bearer: \"0123456789abcdef\\r\\nX: y\" }", ROUTE),
-                "f.yaml:4:56: `bearer` holds a character no token may, such as a blank or a line break",
+                "f.yaml:4:57: `bearer` holds a character no token may, such as a blank or a line break",
             ),
-            (file("", ", tls: { ca: x }", ROUTE), "f.yaml:4:45: `tls` says nothing about an http URL; write https, or leave `tls` out"),
-            (file("", ", retry: { first: 2h }", ROUTE), "f.yaml:4:56: `first` (2h) is longer than `max` (1h)"),
+            (file("", ", tls: { ca: x }", ROUTE), "f.yaml:4:46: `tls` says nothing about an http URL; write https, or leave `tls` out"),
+            (file("", ", retry: { first: 2h }", ROUTE), "f.yaml:4:57: `first` (2h) is longer than `max` (1h)"),
             (
                 file("", ", retry: { max: 25h }", ROUTE),
-                "f.yaml:4:54: `max` is at most 24h: a longer delay is taken for a clock that ran ahead",
+                "f.yaml:4:55: `max` is at most 24h: a longer delay is taken for a clock that ran ahead",
             ),
             (
-                file(keep, "", "routes: [{ to: t, name: x }, { to: t, types: y, name: x }]"),
+                file(keep, "", "routes: [{ to: t, types: y, name: x }, { to: t, name: x }]"),
                 "f.yaml:5:55: there are two routes of the name `x`",
             ),
             (
@@ -179,7 +179,7 @@ mod tests {
             ),
             (
                 file("", "", &format!("{ROUTE}\nadmin: {{ token: {SECRET}, tokens: [{{ name: a, role: read, token: {SECRET} }}] }}")),
-                "f.yaml:6:68: the tokens `admin` and `a` are the same",
+                "f.yaml:6:59: the tokens `admin` and `a` are the same",
             ),
             (
                 file("", "", &format!("{ROUTE}\negress: {{ deny: [loopback] }}")),
@@ -215,7 +215,7 @@ mod tests {
             "f.yaml:2:34: warning: `secret` is shorter than 16 bytes and may be guessed",
             "f.yaml:3:3: no route names the source `b`; name it in `routes`, or write `unrouted: keep` to collect its events",
             "f.yaml:3:34: the environment variable NOPE is not set; set it, or give a default: `${NOPE:-...}`",
-            "f.yaml:5:18: there is no target `nowhere`",
+            "f.yaml:5:20: there is no target `nowhere`",
             "f.yaml:6:11: `server` has no `lisen`; did you mean `listen`?",
         ];
         assert_eq!(problems, expected);
@@ -236,7 +236,7 @@ mod tests {
         );
         let (plan, problems) = compiled(&past, &[]);
         assert!(plan.is_some());
-        assert_eq!(problems, ["f.yaml:2:153: warning: a secret of `a` is past its `until` and no longer taken"]);
+        assert_eq!(problems, ["f.yaml:2:156: warning: a secret of `a` is past its `until` and no longer taken"]);
         let shared = with("canary-0123456789", "  b: { provider: github, secret: canary-0123456789 }\n");
         let (plan, problems) = compiled(&shared, &[]);
         assert!(plan.is_some());
