@@ -230,7 +230,11 @@ impl Prepared {
     }
 
     /// The skew of the first group whose timestamp is within the tolerance; without one, why the first is not.
-    fn any_in_time<'g, 't: 'g>(&self, groups: impl IntoIterator<Item = &'g Group<'t>>, scope: &Scope<'_>) -> Result<Option<i64>, Rejection> {
+    fn any_in_time<'g, 't: 'g>(
+        &self,
+        groups: impl IntoIterator<Item = &'g Group<'t>>,
+        scope: &Scope<'_>,
+    ) -> Result<Option<i64>, Rejection> {
         let Some(rule) = &self.rule.timestamp else {
             return Ok(None);
         };
