@@ -2,6 +2,8 @@
 //!
 //! Both lists are closed. A word that is in the grammar and not built yet is refused as planned; any other is unknown.
 
+use std::fmt;
+
 use crate::yaml::nearest;
 
 /// A place in a request, in a signature candidate, or in the credentials.
@@ -101,6 +103,32 @@ impl Atom {
     #[must_use]
     pub fn in_head(&self) -> bool {
         !matches!(self, Self::Body | Self::Json(_))
+    }
+}
+
+impl fmt::Display for Atom {
+    /// For people: `header X-Id`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body => f.write_str("the body"),
+            Self::Method => f.write_str("the method"),
+            Self::Path => f.write_str("the path"),
+            Self::Query => f.write_str("the query"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Parameter(name) => write!(f, "query parameter {name}"),
+            Self::Json(pointer) => write!(f, "JSON value {pointer}"),
+            Self::Field(name) => write!(f, "the signature's field {name}"),
+            Self::Credential(name) => write!(f, "credential {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|step| match step {
+            Step::Every => f.write_str("/*"),
+            Step::Member(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
+        })
     }
 }
 

@@ -1,7 +1,10 @@
 //! All providers that are known. The files are part of the binary; each is read when it is first asked for and never again, so a file that
 //! no configuration names costs nothing but its bytes on disk.
 
-use std::{collections::BTreeMap, sync::Arc, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{Provider, read};
 use crate::yaml::{Problem, Problems};
@@ -14,8 +17,11 @@ struct Files;
 /// All providers that are known, by slug. Looking one up reads its file the first time.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    entries: BTreeMap<Box<str>, OnceLock<Result<Box<Provider>, Vec<Problem>>>>,
+    entries: BTreeMap<Box<str>, Entry>,
 }
+
+/// A file once it was read: the provider, or what is wrong with it.
+type Entry = OnceLock<Result<Box<Provider>, Vec<Problem>>>;
 
 impl Catalogue {
     /// The files that are part of the binary.

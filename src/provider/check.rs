@@ -138,6 +138,18 @@ impl Scheme {
     }
 }
 
+impl Encoding {
+    /// For people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hex => "lower-case hex",
+            Self::Base64 => "base64 with padding",
+            Self::Base64Url => "URL-safe base64 without padding",
+        }
+    }
+}
+
 const SCHEMES: [(&str, Scheme); 3] =
     [("hmac-sha1", Scheme::HmacSha1), ("hmac-sha256", Scheme::HmacSha256), ("hmac-sha512", Scheme::HmacSha512)];
 const PLANNED_SCHEMES: [&str; 13] = [

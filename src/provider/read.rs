@@ -138,16 +138,10 @@ fn declared(checks: &[Check], credentials: &[CredentialRule], node: &Node, probl
 
 fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> EventRule {
     let mut fields = Fields::of(node, "an event", problems);
-    let id = fields.take("id").map(|node| templates(node, "the event's id", problems)).unwrap_or_default();
-    let types = fields.take("type").map(|node| templates(node, "the event's type", problems)).unwrap_or_default();
+    let id = fields.take("id").map(|node| templates(node, "the event's id", usize::MAX, problems)).unwrap_or_default();
+    let types = fields.take("type").map(|node| templates(node, "the event's type", 1, problems)).unwrap_or_default();
     fields.plan("once");
     fields.finish(problems);
-    for template in &types {
-        let many = template.values().filter(|value| matches!(&value.atom, Atom::Json(pointer) if pointer.many())).count();
-        if many > 1 {
-            problems.error(&node.at, "a type has at most one `*` value in it: with two nobody can say which belongs to which");
-        }
-    }
     let signed = |templates: &[Template]| {
         let covered = |atom: &Atom| checks.iter().any(|check| check::covers(&check.message, atom));
         !templates.is_empty() && templates.iter().flat_map(Template::values).all(|value| covered(&value.atom))
@@ -294,7 +288,7 @@ pub(super) fn template(node: &Node, what: &str, problems: &mut Problems) -> Opti
 }
 
 /// The alternatives of an event rule. A field of a signature belongs to one candidate and says nothing about the event.
-fn templates(node: &Node, what: &str, problems: &mut Problems) -> Vec<Template> {
+fn templates(node: &Node, what: &str, stars_max: usize, problems: &mut Problems) -> Vec<Template> {
     let mut templates = Vec::new();
     for item in as_list(node) {
         let Some(template) = template(item, what, problems) else {
@@ -305,6 +299,8 @@ fn templates(node: &Node, what: &str, problems: &mut Problems) -> Vec<Template> 
             problems.error(&item.at, format!("{what} has no value of the request in it, so all events would be the same"));
         } else if atoms().any(|atom| matches!(atom, Atom::Field(_) | Atom::Credential(_))) {
             problems.error(&item.at, format!("{what} is made of the request; `sig:` and `credential:` are not part of it"));
+        } else if atoms().filter(|atom| matches!(atom, Atom::Json(pointer) if pointer.many())).count() > stars_max {
+            problems.error(&item.at, "a type has at most one `*` value in it: with two nobody can say which belongs to which");
         } else {
             templates.push(template);
         }
@@ -314,4 +310,171 @@ fn templates(node: &Node, what: &str, problems: &mut Problems) -> Vec<Template> 
 
 fn texts(node: &Node, what: &str, problems: &mut Problems) -> Vec<Box<str>> {
     as_list(node).iter().filter_map(|item| as_text(item, what, problems)).map(Box::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::provider::{Catalogue, Encoding, KeyForm, Scheme};
+
+    const WHOLE: &str = r#"provider: t
+title: Test
+docs: [https://example.com/a, https://example.com/b]
+confidence: medium
+credentials:
+  secret: { label: Key, where: there, prefix: k_ }
+  app: { label: App, required: false }
+verify:
+  - scheme: hmac-sha512
+    signature: { at: [header:S, "query:sig"], split: [", ", ","], pairs: ";", value: v, strip: ["a=", ""], encoding: base64url }
+    message: "{method}{sig:t}[[.{credential:app}]]{body}"
+    key: { from: [secret], form: base64, strip: k_ }
+    timestamp: { at: sig:t, unit: ms, tolerance: none }
+event:
+  id: ["{header:Id}", "{json:/a~1b/0}"]
+  type: "{json:/items/*/kind}"
+replies:
+  accepted: { status: 202, json: { ok: true, n: 1.5, text: "{{x}}" } }
+limits: { body: 2MiB }
+delivery: { timeout: 5s, retries: 85m, success: "200" }
+setup: [one, two]
+"#;
+
+    fn load(text: &str) -> Result<Provider, Vec<String>> {
+        let mut problems = Problems::new();
+        read(&Arc::from("config/providers/t.yaml"), text, &mut problems)
+            .ok_or_else(|| problems.into_sorted().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_key_of_the_built_grammar_reads() {
+        let provider = load(WHOLE).expect("reads");
+        assert_eq!((&*provider.slug, &*provider.title, provider.docs.len()), ("t", "Test", 2));
+        assert_eq!(provider.confidence, Confidence::Medium);
+        assert_eq!(provider.credentials[0].prefix.as_deref(), Some("k_"));
+        assert!(provider.credentials[0].required && !provider.credentials[1].required);
+        let check = &provider.checks[0];
+        assert_eq!((check.scheme, check.signature.encoding, check.key.form), (Scheme::HmacSha512, Encoding::Base64Url, KeyForm::Base64));
+        assert_eq!(check.timestamp.as_ref().map(|timestamp| timestamp.tolerance), Some(None));
+        assert_eq!(provider.accepted.status, 202);
+        assert_eq!(&*provider.accepted.body, br#"{"n":1.5,"ok":true,"text":"{x}"}"#.as_slice());
+        assert_eq!(provider.body_limit, Some(2 * 1024 * 1024));
+        assert_eq!(provider.retries, Retries::For(std::time::Duration::from_secs(85 * 60)));
+        assert_eq!(provider.success, Success::Exactly(200));
+        // The header's id is not in the message; the types are in the body, which is.
+        assert!(!provider.event.id_signed && provider.event.types_signed);
+    }
+
+    #[test]
+    fn every_mistake_has_its_place_and_says_what_was_meant() {
+        let cases = [
+            ("title: Test", "titel: Test", "2:1: a provider file has no `titel`; did you mean `title`?"),
+            ("confidence: medium", "confidence: hihg", "4:13: the confidence cannot be `hihg`; did you mean `high`?"),
+            ("provider: t", "provider: u", "1:11: the provider is named `u` and its file `t`; the two are the same"),
+            ("provider: t", "provider: T", "1:11: the provider's name is 1 to 63 of a-z, 0-9 and `-`"),
+            ("limits:", "like: other\nlimits:", "19:1: `like` is planned and not built yet"),
+            ("hmac-sha512", "hmac-sha513", "9:13: the scheme cannot be `hmac-sha513`; did you mean `hmac-sha512`?"),
+            ("hmac-sha512", "ed25519", "9:13: the scheme `ed25519` is planned and not built yet"),
+            ("hmac-sha512", "none", "9:13: the scheme `none` is planned and not built yet"),
+            ("hmac-sha512", "{ by: header:V }", "9:13: a scheme chosen by the request (`by:`) is planned and not built yet"),
+            ("header:S,", "haeder:S,", "10:23: there is no atom `haeder`; did you mean `header`?"),
+            ("header:S,", "header:S-*,", "10:23: the header family `S-*` is planned and not built yet"),
+            ("value: v,", "", "10:16: `pairs` and `value` stand together: what separates the pairs, and the key of the signature"),
+            ("encoding: base64url", "encoding: base32", "10:118: the encoding cannot be `base32`; did you mean `base64`?"),
+            ("encoding: base64url", "columns: [t], encoding: hex", "10:108: `columns` is planned and not built yet"),
+            ("{method}", "{metod}", "11:14: the message: there is no atom `metod`; did you mean `method`?"),
+            ("{body}\"", "{body|sha2}\"", "11:14: the message: there is no filter `sha2`; did you mean `sha1`?"),
+            ("{credential:app}", "{credential:ap}", "9:3: `credentials` has no `ap`; declared: secret, app"),
+            ("from: [secret]", "from: [sercet]", "9:3: `credentials` has no `sercet`; declared: secret, app"),
+            ("form: base64", "form: pem", "12:34: the key's form `pem` is planned and not built yet"),
+            ("unit: ms", "unit: rfc3339", "13:35: the unit `rfc3339` is planned and not built yet"),
+            ("tolerance: none", "tolerance: 300", "13:50: the tolerance is a duration with its unit, such as `10s`, `5m` or `3d`"),
+            ("{header:Id}", "{sig:t}", "15:8: the event's id is made of the request; `sig:` and `credential:` are not part of it"),
+            ("{header:Id}", "one", "15:8: the event's id has no value of the request in it, so all events would be the same"),
+            ("kind}", "kind}{json:/a/*}", "16:9: a type has at most one `*` value in it: with two nobody can say which belongs to which"),
+            (
+                "status: 202",
+                "status: 302",
+                "18:23: the status of an accepted event is 200 to 299: anything else asks the vendor to try again",
+            ),
+            ("2MiB", "2097152", "19:17: the body's limit is a size with its unit, such as `256KiB` or `25MiB`"),
+            (
+                "retries: 85m",
+                "retries: often",
+                "20:35: `retries` (or `none`, or `unknown`) is a duration with its unit, such as `10s`, `5m` or `3d`",
+            ),
+        ];
+        let mut wrong = Vec::new();
+        for (old, new, expected) in cases {
+            assert!(WHOLE.contains(old), "{old}");
+            let found = load(&WHOLE.replacen(old, new, 1)).map(|_| ());
+            let expected = format!("config/providers/t.yaml:{expected}");
+            if !found.as_ref().is_err_and(|problems| problems.contains(&expected)) {
+                wrong.push(format!("{new}: {found:#?} has no {expected}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn what_no_single_key_says_wrong_is_seen_too() {
+        let check = |signature: &str, message: &str| {
+            load(&format!(
+                "provider: t\nverify:\n  - {{ scheme: hmac-sha1, signature: {{ {signature}, encoding: hex }}, message: '{message}' }}\n"
+            ))
+            .map(|_| ())
+            .expect_err("wrong")
+            .join("\n")
+        };
+        assert!(check("at: header:S", "constant").contains("so one signature would do for every request"));
+        assert!(check("at: header:S", "{sig:t}{body}").contains("without `pairs` a candidate has none"));
+        assert!(check("at: body", "{body}").contains("a signature stands in a header"));
+        assert!(check("at: json:/a/*", "{body}").contains("a check names one value"));
+        assert!(load("provider: t\nverify: []\n").expect_err("wrong").join("").contains("at least one check"));
+        assert!(load("").expect_err("wrong").join("\n").contains("a provider file needs `verify`"));
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_is_no_proof() {
+        let with = |rejects: &str| {
+            let vector = format!(
+                "  - {{ name: n, source: s, at: 1, credentials: {{ secret: k_ }}, body: aXbX, rejects: [{{ why: w, {rejects} }}] }}"
+            );
+            load(&format!("{WHOLE}vectors:\n{vector}\n")).map(|_| ()).map_err(|problems| problems.join("\n"))
+        };
+        assert_eq!(with("body: [b, c]"), Ok(()));
+        assert!(with("body: [X, c]").expect_err("twice").contains("does not occur in the body exactly once"));
+        assert!(with("body: [Y, c]").expect_err("never").contains("does not occur in the body exactly once"));
+        assert!(with("drop: []").expect_err("none").contains("differs from its vector in something"));
+        assert!(with("heeder: { a: b }").expect_err("unknown").contains("did you mean `header`?"));
+    }
+
+    #[test]
+    fn no_embedded_file_is_broken_and_none_is_read_before_it_is_asked_for() {
+        let catalogue = Catalogue::embedded();
+        assert!(catalogue.names().eq(["github", "standard-webhooks", "stripe"]));
+        assert!(format!("{catalogue:?}").matches("<uninit>").count() == 3);
+        for slug in catalogue.names() {
+            assert!(catalogue.load(slug).expect("named").is_ok(), "{:?}", catalogue.load(slug));
+        }
+        assert!(catalogue.find("githbu").is_none());
+        let signed = |slug: &str| catalogue.find(slug).map(|provider| (provider.event.id_signed, provider.event.types_signed));
+        assert_eq!(signed("github"), Some((false, false)));
+        assert_eq!(signed("stripe"), Some((true, true)));
+        assert_eq!(signed("standard-webhooks"), Some((true, true)));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(at in any::<prop::sample::Index>(), insert in "[a-z{}\\[\\]:,|'\"*# \n-]{1,6}", cut in 0_usize..20) {
+            let mut at = at.index(WHOLE.len());
+            while !WHOLE.is_char_boundary(at) {
+                at -= 1;
+            }
+            let rest = WHOLE.get(at + cut..).unwrap_or_default();
+            let _ = load(&format!("{}{insert}{rest}", &WHOLE[..at]));
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::atom::{Atom, Filter};
 /// A template, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
+    text: Box<str>,
     parts: Vec<Part>,
 }
 
@@ -46,7 +47,13 @@ impl Template {
         if reader.optional.is_some() {
             return Err("`[[` is not closed by `]]`".into());
         }
-        Ok(Self { parts: reader.outer })
+        Ok(Self { text: text.into(), parts: reader.outer })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Its pieces, in order.
@@ -190,7 +197,7 @@ mod tests {
             ),
         ];
         for (template, parts) in cases {
-            assert_eq!(Template::parse(template), Ok(Template { parts }), "{template}");
+            assert_eq!(Template::parse(template), Ok(Template { text: template.into(), parts }), "{template}");
         }
     }
 

@@ -58,8 +58,8 @@ pub(super) fn compile(
     let mut checks = Vec::with_capacity(provider.checks.len());
     for (index, rule) in provider.checks.iter().enumerate() {
         let keys = keys(rule, credentials, &mut problems);
-        let optional = |name: &Box<str>| provider.credential(name).is_some_and(|rule| !rule.required);
-        if keys.is_empty() && rule.key.from.iter().all(optional) {
+        let optional = |name: &str| provider.credential(name).is_some_and(|rule| !rule.required);
+        if keys.is_empty() && rule.key.from.iter().all(|name| optional(name)) {
             // A further check whose credential nobody set is left out; without the first, anyone could ring.
             if index == 0 {
                 problems.push(format!("{} needs {}: nothing would be verified without", provider.slug, quoted(&rule.key.from)));

@@ -169,6 +169,13 @@ impl Verifier {
         Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope) }
     }
 
+    /// Whether the signature covers the event's id. An id that it does not cover can be changed on a request that was seen, so whoever
+    /// deduplicates by it should know the body too.
+    #[must_use]
+    pub fn id_signed(&self) -> bool {
+        self.event.id_signed
+    }
+
     /// The fingerprints of the secrets that may match, for metrics; sorted.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
@@ -301,5 +308,196 @@ impl Proof {
     #[must_use]
     pub fn skew_ms(&self) -> Option<i64> {
         self.skew_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, sync::Arc};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{provider, request::HeadersBuilder, yaml::Problems};
+
+    const NOW: UnixMs = UnixMs(1_760_000_000_000);
+
+    fn read(verify: &str, rest: &str) -> Provider {
+        let mut problems = Problems::new();
+        let text = format!("provider: t\nverify:\n  - {verify}\n{rest}");
+        let provider = provider::read(&Arc::from("t.yaml"), &text, &mut problems);
+        provider.unwrap_or_else(|| panic!("{:?}", problems.into_sorted()))
+    }
+
+    fn secret(value: &str) -> Credential {
+        Credential { name: "secret".into(), value: Secret::new(value), until: None }
+    }
+
+    fn request(headers: &[(&str, &str)], body: &str) -> RawRequest {
+        let mut block = HeadersBuilder::new();
+        for (name, value) in headers {
+            assert!(block.push(name, value.as_bytes()));
+        }
+        RawRequest {
+            method: "POST".into(),
+            path: "/hooks/t".into(),
+            query: None,
+            headers: block.build(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            client_ip: IpAddr::from([127, 0, 0, 1]),
+            received_at: NOW,
+        }
+    }
+
+    /// A provider in the manner of Stripe, what it signs, and the header it comes in.
+    fn timed() -> Provider {
+        read(
+            "{ scheme: hmac-sha256, signature: { at: header:S, pairs: ',', value: v, encoding: hex }, message: '{sig:t}.{body}', \
+             timestamp: { at: sig:t, unit: s, tolerance: 5m } }",
+            "event: { id: '{json:/id}', type: ['{json:/list/*/kind}', '{json:/kind}'] }",
+        )
+    }
+
+    fn signature(secret: &str, message: &str) -> String {
+        let mut mac = mac::Mac::new(provider::Scheme::HmacSha256, secret.as_bytes()).expect("a key");
+        mac.update(message.as_bytes());
+        hex::encode(mac.finish().bytes())
+    }
+
+    fn verify(verifier: &Verifier, header: &str, body: &str) -> Result<Proof, Rejection> {
+        verifier.verify(request(&[("S", header)], body), NOW).map(|verified| verified.proof())
+    }
+
+    #[test]
+    fn each_reason_is_told_apart_for_our_own_eyes() {
+        let verifier = Verifier::compile(&timed(), &[secret("a")], None, None).expect("compiles");
+        let good = signature("a", "1760000000.{}");
+        let at = |seconds: i64| format!("t={seconds},v={}", signature("a", &format!("{seconds}.{{}}")));
+        let cases = [
+            (at(1_760_000_000), Ok(())),
+            (at(1_759_999_699), Err(Rejection::Stale)),
+            (at(1_760_000_301), Err(Rejection::Future)),
+            (format!("t=1760000001,v={good}"), Err(Rejection::BadSignature)),
+            (format!("v={good}"), Err(Rejection::Malformed)),
+            (format!("t=1760000000,t=1760000000,v={good}"), Err(Rejection::Malformed)),
+            (format!("t=1760000000,v={}", good.to_uppercase()), Err(Rejection::Malformed)),
+            (format!("t=1760000000,v={good},"), Err(Rejection::Malformed)),
+            (format!("t=1760000000,w={good}"), Err(Rejection::MissingSignature)),
+            (format!("t=1760000000,v=00,v={good}"), Ok(())),
+            (format!("t=1760000000{}", ",v=00".repeat(17)), Err(Rejection::Malformed)),
+            (format!("t=1760000000,v={good}\u{e9}"), Err(Rejection::Malformed)),
+            (String::new(), Err(Rejection::MissingSignature)),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(verify(&verifier, &header, "{}").map(|_| ()), expected, "{header}");
+        }
+        assert_eq!(verifier.verify(request(&[], "{}"), NOW).err(), Some(Rejection::MissingSignature));
+        let twice = request(&[("S", &at(1_760_000_000)), ("s", &at(1_760_000_000))], "{}");
+        assert_eq!(verifier.precheck(&twice), Err(Rejection::DuplicateHeader));
+        assert_eq!(verifier.verify(twice, NOW).err(), Some(Rejection::DuplicateHeader));
+    }
+
+    #[test]
+    fn the_head_alone_refuses_what_it_shows() {
+        let verifier = Verifier::compile(&timed(), &[secret("a")], None, None).expect("compiles");
+        let any = "0".repeat(64);
+        let early = |header: &str| verifier.precheck(&request(&[("S", header)], ""));
+        assert_eq!(early(&format!("t=1760000000,v={any}")), Ok(()));
+        assert_eq!(early(&format!("t=1759990000,v={any}")), Err(Rejection::Stale));
+        assert_eq!(early(&format!("t=1760090000,v={any}")), Err(Rejection::Future));
+        assert_eq!(early(&format!("t=now,v={any}")), Err(Rejection::Malformed));
+        assert_eq!(early("t=1760000000"), Err(Rejection::MissingSignature));
+        assert_eq!(verifier.precheck(&request(&[], "")), Err(Rejection::MissingSignature));
+    }
+
+    #[test]
+    fn any_active_secret_matches_and_says_which() {
+        let old = Credential { until: Some(UnixMs(NOW.0 - 1)), ..secret("old") };
+        let leaving = Credential { until: Some(NOW), ..secret("leaving") };
+        let verifier = Verifier::compile(&timed(), &[secret("new"), leaving.clone(), old.clone()], None, None).expect("compiles");
+        let signed = |key: &str| format!("t=1760000000,v={}", signature(key, "1760000000.{}"));
+        let proof = verify(&verifier, &signed("new"), "{}").expect("new");
+        assert_eq!((proof.secret(), proof.skew_ms()), (Some(secret("new").value.fingerprint()), Some(0)));
+        assert_eq!(verify(&verifier, &signed("leaving"), "{}").expect("until now").secret(), Some(leaving.value.fingerprint()));
+        assert_eq!(verify(&verifier, &signed("old"), "{}").map(|_| ()), Err(Rejection::BadSignature));
+        assert_eq!(verifier.fingerprints().len(), 3);
+        let both = format!("t=1760000000,v={},v={}", signature("x", "1760000000.{}"), signature("leaving", "1760000000.{}"));
+        assert!(verify(&verifier, &both, "{}").is_ok());
+    }
+
+    #[test]
+    fn a_source_may_say_the_tolerance_itself() {
+        let header = format!("t=1750000000,v={}", signature("a", "1750000000.{}"));
+        let verifier = |tolerance| Verifier::compile(&timed(), &[secret("a")], None, Some(tolerance)).expect("compiles");
+        assert!(verify(&verifier(Tolerance::None), &header, "{}").is_ok());
+        let within = Tolerance::Within(Duration::from_secs(9_999_999));
+        assert_eq!(verify(&verifier(within), &header, "{}").map(|_| ()), Err(Rejection::Stale));
+        let proof = verify(&verifier(Tolerance::Within(Duration::from_secs(10_000_000))), &header, "{}").expect("just within");
+        assert_eq!(proof.skew_ms(), Some(10_000_000_000));
+    }
+
+    #[test]
+    fn identity_is_the_first_complete_alternative_and_never_a_doubtful_one() {
+        let verifier = Verifier::compile(&timed(), &[secret("a")], None, None).expect("compiles");
+        let many = format!("{{\"list\":[{}]}}", (0..99).map(|n| format!("{{\"kind\":\"k{n}\"}}")).collect::<Vec<_>>().join(","));
+        let cases = [
+            (r#"{"id":"e","kind":"k"}"#, Some("e"), "k".to_owned()),
+            (r#"{"id":1e2,"list":[{"kind":"a"},{"kind":"b"},{"kind":"a"}]}"#, Some("1e2"), "a,b".into()),
+            (r#"{"id":"","kind":""}"#, None, String::new()),
+            (r#"{"id":"a","id":"b","kind":"k"}"#, None, "k".into()),
+            (r#"{"id":{},"list":[],"kind":"k"}"#, None, "k".into()),
+            ("not json", None, String::new()),
+            (&many, None, (0..32).map(|n| format!("k{n}")).collect::<Vec<_>>().join(",")),
+        ];
+        for (body, id, types) in cases {
+            let header = format!("t=1760000000,v={}", signature("a", &format!("1760000000.{body}")));
+            let verified = verifier.verify(request(&[("S", &header)], body), NOW).expect("signed");
+            let identity = verifier.identify(&verified);
+            assert_eq!(identity.id.as_deref(), id.map(str::as_bytes), "{body}");
+            assert_eq!(identity.types.to_string(), types, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_credentials_is_said_without_their_value() {
+        let provider = read(
+            "{ scheme: hmac-sha1, signature: { at: header:S, encoding: base64 }, message: '{credential:app}{body}', \
+             key: { form: hex, strip: k_ } }",
+            "credentials: { secret: { label: Key, prefix: k_ }, app: { label: App id } }",
+        );
+        let named = |name: &str, value: &str| Credential { name: name.into(), ..secret(value) };
+        let errors = |credentials: &[Credential], tolerance| Verifier::compile(&provider, credentials, None, tolerance).expect_err("wrong");
+        assert_eq!(errors(&[], None), ["t needs `secret` (Key)", "t needs `app` (App id)"]);
+        assert_eq!(
+            errors(&[named("secret", "k_hushhush"), named("app", "1"), named("sercet", "x")], Some(Tolerance::None)),
+            [
+                "t has no credential `sercet`; it has: secret, app",
+                "t signs no timestamp, so a tolerance has no meaning",
+                "`secret` is not hex after its `k_`; copy it again, whole and without blanks",
+            ]
+        );
+        assert_eq!(errors(&[named("secret", "k_"), named("app", "1")], None), ["`secret` is empty: anyone could sign with it"]);
+        let five: Vec<_> = (0..5).map(|n| named("secret", &format!("k_0{n}"))).chain([named("app", "1"), named("app", "2")]).collect();
+        assert_eq!(
+            errors(&five, None),
+            [
+                "`secret` has 5 values, and 4 is the most",
+                "`app` is part of what t signs, so it has one value",
+                "there are 5 keys for one signature, and 4 is the most"
+            ]
+        );
+        assert_eq!(doubts(&provider, &[named("secret", "00")]), ["`secret` of t usually begins with `k_`, and this one does not"]);
+        let verifier = Verifier::compile(&provider, &[named("secret", "k_00"), named("app", "hush")], None, None).expect("compiles");
+        assert!(!format!("{verifier:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_header_full_of_signatures_costs_one_code_per_key() {
+        let listed = read("{ scheme: hmac-sha256, signature: { at: header:S, split: ' ', encoding: hex }, message: '{body}' }", "");
+        let verifier = Verifier::compile(&listed, &[secret("a")], None, None).expect("compiles");
+        let texts = [Cow::Owned(vec!["0".repeat(64); 16].join(" "))];
+        assert_eq!(candidates::groups(&verifier.checks[0].rule, &texts).map(|groups| groups.len()), Ok(1));
+        let texts = [Cow::Owned(vec!["0".repeat(64); 17].join(" "))];
+        assert!(candidates::groups(&verifier.checks[0].rule, &texts).is_err());
     }
 }

@@ -87,8 +87,8 @@ fn run(provider: &Provider, vector: &Vector) -> Result<Result<(String, String), 
 /// The credentials of a vector.
 pub(super) fn credentials(vector: &Vector) -> Vec<Credential> {
     let each = |(name, values): &(Box<str>, Vec<Box<str>>)| {
-        let of = |value: &Box<str>| Credential { name: name.clone(), value: Secret::new(value.as_bytes()), until: None };
-        values.iter().map(of).collect::<Vec<_>>()
+        let of = |value: &str| Credential { name: name.clone(), value: Secret::new(value.as_bytes()), until: None };
+        values.iter().map(|value| of(value)).collect::<Vec<_>>()
     };
     vector.credentials.iter().flat_map(each).collect()
 }
@@ -110,4 +110,42 @@ pub(super) fn request(vector: &Vector, at: UnixMs) -> Result<RawRequest, String>
         client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         received_at: at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::{Catalogue, Edit};
+
+    /// Every embedded provider; a broken file is the test's failure, with all that is wrong.
+    fn each(mut look: impl FnMut(&Provider)) {
+        let catalogue = Catalogue::embedded();
+        for slug in catalogue.names() {
+            look(catalogue.load(slug).expect("named").unwrap_or_else(|problems| panic!("{problems:#?}")));
+        }
+    }
+
+    #[test]
+    fn every_known_answer_comes_out_as_it_must() {
+        each(|provider| {
+            let tried = prove(provider);
+            let wrong: Vec<_> = tried.iter().filter(|tried| tried.problem.is_some()).collect();
+            assert!(wrong.is_empty(), "{}: {wrong:#?}", provider.slug);
+            let accepted = tried.iter().filter(|tried| tried.edit.is_none()).count();
+            assert!(accepted >= 2 && tried.len() >= accepted + 3, "{} proves too little", provider.slug);
+        });
+    }
+
+    #[test]
+    fn a_doubled_header_is_refused_by_name() {
+        each(|provider| {
+            for tried in prove(provider) {
+                if tried.edit.as_deref().is_some_and(|why| why.contains("twice") || why.contains("two ids")) {
+                    assert_eq!(tried.rejection, Some(Rejection::DuplicateHeader), "{} {:?}", provider.slug, tried.edit);
+                }
+            }
+            let doubled = |edit: &Edit| matches!(edit, Edit::Header(_, values) if values.len() > 1);
+            assert!(provider.vectors.iter().flat_map(|v| &v.rejects).flat_map(|r| &r.edits).any(doubled), "{}", provider.slug);
+        });
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::{Credential, compile, document::Document, moment, spelling, value::Scope};
 use crate::{
     clock::UnixMs,
-    provider::{Atom, Check, Pointer, Provider, Step},
+    provider::{Atom, Check, Pointer, Provider, Step, Template},
     request::{HeadersBuilder, RawRequest},
 };
 
@@ -94,7 +94,7 @@ impl Draft {
         let Some(template) = provider.event.id.first() else {
             return Ok(());
         };
-        let of_type = |atom: &Atom| provider.event.types.iter().flat_map(|types| types.values()).any(|value| value.atom == *atom);
+        let of_type = |atom: &Atom| provider.event.types.iter().flat_map(Template::values).any(|value| value.atom == *atom);
         let settable = |atom: &&Atom| matches!(atom, Atom::Header(_) | Atom::Json(_)) && !of_type(atom);
         match template.values().map(|value| &value.atom).find(settable) {
             Some(atom) => self.set(atom, id).map_err(|why| format!("the id of {} cannot be set: {why}", provider.slug)),
@@ -212,4 +212,152 @@ fn place(body: &[u8], pointer: &Pointer) -> Option<Range<usize>> {
     // The value borrows from the body, so the distance of the two is its place.
     let start = (value.get().as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
     Some(start..start + value.get().len()).filter(|place| place.end <= body.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        provider::{Catalogue, Vector},
+        secret::Secret,
+        verify::{Verifier, proof},
+    };
+
+    /// Every embedded provider and every vector of it.
+    fn each(mut look: impl FnMut(&Provider, &Vector)) {
+        let catalogue = Catalogue::embedded();
+        for slug in catalogue.names() {
+            let provider = catalogue.find(slug).expect("reads");
+            provider.vectors.iter().for_each(|vector| look(provider, vector));
+        }
+    }
+
+    fn raw(signed: &SignedRequest, change: impl Fn(&str, &[u8]) -> Vec<u8>) -> Option<RawRequest> {
+        let mut headers = HeadersBuilder::new();
+        let pushed = signed.headers.iter().all(|(name, value)| headers.push(name, &change(name, value)));
+        pushed.then(|| RawRequest {
+            method: signed.method.clone(),
+            path: "/".into(),
+            query: None,
+            headers: headers.build(),
+            body: change("body", &signed.body).into(),
+            client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            received_at: UnixMs(0),
+        })
+    }
+
+    #[test]
+    fn our_signature_is_the_sdks_to_the_byte() {
+        let catalogue = Catalogue::embedded();
+        for slug in catalogue.names() {
+            let provider = catalogue.find(slug).expect("reads");
+            let vector = provider.vectors.first().expect("proved");
+            let signed = sign(provider, &proof::credentials(vector), &Sample::default(), UnixMs(vector.at * 1000)).expect("signs");
+            for (name, value) in &vector.headers {
+                let (_, ours) = signed.headers.iter().find(|(other, _)| **other == **name).expect("the same headers");
+                assert_eq!(String::from_utf8_lossy(ours), **value, "{slug} {name}");
+            }
+            assert_eq!(signed.body, vector.body);
+        }
+    }
+
+    #[test]
+    fn a_new_id_and_type_stand_where_they_are_read() {
+        each(|provider, vector| {
+            let now = UnixMs(1_770_000_000_123);
+            let credentials = proof::credentials(vector);
+            let sample = Sample { body: None, kind: Some("a.type".into()), id: Some("evt_new".into()) };
+            let signed = sign(provider, &credentials, &sample, now).expect("signs");
+            let verifier = Verifier::compile(provider, &credentials, None, None).expect("compiles");
+            let verified = verifier.verify(raw(&signed, |_, value| value.to_vec()).expect("a request"), now).expect("verifies");
+            let identity = verifier.identify(&verified);
+            assert_eq!((identity.id, identity.types.to_string()), (Some(b"evt_new".to_vec()), "a.type".into()), "{}", provider.slug);
+        });
+    }
+
+    #[test]
+    fn no_single_bit_of_what_is_signed_can_be_flipped() {
+        let mut flips = 0;
+        each(|provider, vector| {
+            let now = UnixMs(vector.at * 1000);
+            let credentials = proof::credentials(vector);
+            let verifier = Verifier::compile(provider, &credentials, None, None).expect("compiles");
+            // Signed anew with one signature: in a list of two, either may be wrong.
+            let sample = Sample { body: Some(vector.body.clone()), ..Sample::default() };
+            let signed = sign(provider, &credentials, &sample, now).expect("signs");
+            assert!(verifier.verify(raw(&signed, |_, value| value.to_vec()).expect("a request"), now).is_ok());
+            for (place, bytes) in
+                signed.headers.iter().map(|(name, value)| (&**name, value.len())).chain([("body", vector.body.len().min(64))])
+            {
+                if !["X-Hub-Signature-256", "Stripe-Signature", "webhook-signature", "webhook-timestamp", "webhook-id", "body"]
+                    .contains(&place)
+                {
+                    continue;
+                }
+                for bit in 0..bytes * 8 {
+                    let flip = |name: &str, value: &[u8]| {
+                        let mut value = value.to_vec();
+                        if name == place {
+                            value[bit / 8] ^= 1 << (bit % 8);
+                        }
+                        value
+                    };
+                    // A flip to a line end or a zero cannot even be a header.
+                    if let Some(request) = raw(&signed, flip) {
+                        flips += 1;
+                        assert!(verifier.verify(request, now).is_err(), "{}: {place} bit {bit} accepted", provider.slug);
+                    }
+                }
+            }
+        });
+        assert!(flips > 7_000, "only {flips} flips were tried");
+    }
+
+    #[test]
+    fn what_cannot_be_signed_is_said_without_the_secret() {
+        let catalogue = Catalogue::embedded();
+        let provider = catalogue.find("standard-webhooks").expect("there");
+        let secret = |value: &str| [Credential { name: "secret".into(), value: Secret::new(value), until: Some(UnixMs(5)) }];
+        let error = |credentials: &[Credential], now| sign(provider, credentials, &Sample::default(), now).expect_err("cannot");
+        assert_eq!(error(&[], UnixMs(0)), "standard-webhooks signs with `secret`, and there is none");
+        assert_eq!(error(&secret("whsec_AAAA"), UnixMs(6)), "standard-webhooks signs with `secret`, and there is none");
+        let wrong = error(&secret("whsec_not base64!"), UnixMs(0));
+        assert_eq!(wrong, "`secret` is not base64 after its `whsec_`; copy it again, whole and without blanks");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_signed_verifies_and_no_change_of_a_byte_does(
+            slug in prop::sample::select(vec!["github", "stripe", "standard-webhooks"]),
+            key in "[A-Za-z0-9+/]{24}",
+            body in proptest::collection::vec(any::<u8>(), 1..200),
+            at_s in 1_i64..4_000_000_000,
+            place in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let catalogue = Catalogue::embedded();
+            let provider = catalogue.find(slug).expect("there");
+            let now = UnixMs(at_s * 1000);
+            let credentials = [Credential { name: "secret".into(), value: Secret::new(format!("whsec_{key}")), until: None }];
+            let sample = Sample { body: Some(body.clone().into()), ..Sample::default() };
+            let signed = sign(provider, &credentials, &sample, now).expect("signs");
+            let verifier = Verifier::compile(provider, &credentials, None, None).expect("compiles");
+            let whole = raw(&signed, |_, value| value.to_vec()).expect("a request");
+            let head = RawRequest { body: Bytes::new(), received_at: now, ..whole.clone() };
+            prop_assert!(verifier.precheck(&head).is_ok());
+            prop_assert!(verifier.verify(whole, now).is_ok());
+            let at = place.index(body.len());
+            prop_assume!(body[at] != byte);
+            let changed = raw(&signed, |name, value| {
+                let mut value = value.to_vec();
+                if name == "body" {
+                    value[at] = byte;
+                }
+                value
+            });
+            prop_assert!(verifier.verify(changed.expect("a request"), now).is_err());
+        }
+    }
 }

@@ -90,7 +90,7 @@ impl<'a> Scope<'a> {
             Err(Lack::Absent) if value.optional => Cow::Borrowed(&b""[..]),
             other => other?,
         };
-        Ok(value.filters.iter().fold(found, |bytes, filter| apply(*filter, bytes)))
+        Ok(value.filters.iter().fold(found, |bytes, filter| Cow::Owned(apply(*filter, &bytes))))
     }
 
     /// Feeds a template to `out`, piece by piece, without copying what stands in the request.
@@ -131,16 +131,15 @@ impl<'a> Scope<'a> {
     }
 }
 
-fn apply(filter: Filter, bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+fn apply(filter: Filter, bytes: &[u8]) -> Vec<u8> {
     match filter {
         Filter::Lower => bytes.to_ascii_lowercase(),
-        Filter::Hex => hex::encode(&bytes).into_bytes(),
-        Filter::Base64 => STANDARD.encode(&bytes).into_bytes(),
-        Filter::Sha1 => Sha1::digest(&bytes).to_vec(),
-        Filter::Sha256 => Sha256::digest(&bytes).to_vec(),
-        Filter::Crc32 => crc32fast::hash(&bytes).to_string().into_bytes(),
+        Filter::Hex => hex::encode(bytes).into_bytes(),
+        Filter::Base64 => STANDARD.encode(bytes).into_bytes(),
+        Filter::Sha1 => Sha1::digest(bytes).to_vec(),
+        Filter::Sha256 => Sha256::digest(bytes).to_vec(),
+        Filter::Crc32 => crc32fast::hash(bytes).to_string().into_bytes(),
     }
-    .into()
 }
 
 /// A query parameter, decoded as forms are: `+` is a blank, `%41` is `A`. One that occurs twice is unusable.
