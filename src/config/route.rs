@@ -40,11 +40,14 @@ impl Route {
         let read = Self {
             at: node.at.clone(),
             name: section.optional("name", values::string),
-            from: section.many("from", values::string),
-            types: section.many("types", values::string),
-            to: section.many("to", values::string),
+            from: section.several("from", values::string),
+            types: section.several("types", values::string),
+            to: section.several("to", values::string),
             disabled: section.value("disabled", false, values::flag),
         };
+        if node.get("to").is_none() && node.get("drop").is_none() {
+            section.problems.error_hint(&node.at, "a route needs `to`", "name one target, or a list of them");
+        }
         section.planned(&["when", "keep", "drop", "transform"]);
         section.finish();
         read

@@ -86,7 +86,20 @@ impl<'a, 'p> Section<'a, 'p> {
         Some(Placed { at: node.at.clone(), written: true, value: items })
     }
 
-    /// The same, with a default.
+    /// The same, and an empty list is reported: what it would mean is better said by leaving the key out.
+    pub(super) fn several<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&'a Node, &str, &mut Problems) -> Option<T>,
+    ) -> Option<Placed<OneOrMany<Placed<T>>>> {
+        let found = self.many(key, read)?;
+        if self.fields.peek(key).is_some_and(|node| as_list(node).is_empty()) && !self.problems.blames(&found.at) {
+            self.problems.error_hint(&found.at, format!("`{key}` is an empty list"), "name one, or leave it out");
+        }
+        Some(found)
+    }
+
+    /// The same as [`Self::many`], with a default.
     pub(super) fn many_or<T, const N: usize>(
         &mut self,
         key: &'static str,

@@ -133,11 +133,20 @@ pub enum Unrouted {
 
 impl Source {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
+        // An inline `verify` would do as well, and is refused as planned.
+        if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && node.get("provider").or(node.get("verify")).is_none() {
+            problems.error_hint(&node.at, "a source needs `provider`", "`hookgate providers` lists them");
+        }
+        Self::read_part(node, problems)
+    }
+
+    /// The same of a mapping that need not be complete.
+    pub(super) fn read_part(node: &Node, problems: &mut Problems) -> Self {
         let mut section = Section::of(node, "a source", problems);
         let read = Self {
             at: node.at.clone(),
             provider: section.optional("provider", values::string),
-            path: section.many("path", path),
+            path: section.several("path", path),
             public_url: section.optional("public_url", values::link),
             secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
             credentials: named_credentials(&section.part("credentials"), section.problems),

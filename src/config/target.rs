@@ -221,6 +221,16 @@ pub struct TargetTls {
 
 impl Target {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
+        // Kinds that need no URL are refused as planned.
+        let over_http = node.get("kind").is_none_or(|kind| matches!(&kind.value, Value::Scalar { text, .. } if text == "http"));
+        if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && over_http && node.get("url").is_none() {
+            problems.error_hint(&node.at, "a target needs `url`", "write where it listens, such as `http://127.0.0.1:3000/webhooks`");
+        }
+        Self::read_part(node, problems)
+    }
+
+    /// The same of a mapping that need not be complete.
+    pub(super) fn read_part(node: &Node, problems: &mut Problems) -> Self {
         let in_flight_max = u32::try_from(limits::IN_FLIGHT_MAX).unwrap_or(u32::MAX);
         let mut section = Section::of(node, "a target", problems);
         let timeout = section.value("timeout", Period::secs(10), values::lasting);
@@ -333,7 +343,13 @@ fn status(node: &Node, what: &str, problems: &mut Problems) -> Option<Status> {
 impl Auth {
     fn read(node: &Node, problems: &mut Problems) -> Self {
         let mut section = Section::of(node, "`auth`", problems);
-        let (bearer, basic) = (section.optional("bearer", credential::guarded), section.optional("basic", credential::guarded));
+        let bearer = section.optional("bearer", credential::guarded);
+        let basic = section.optional("basic", credential::guarded);
+        match (node.get("bearer"), node.get("basic")) {
+            (None, None) => section.problems.error(&node.at, "`auth` needs `bearer` or `basic`"),
+            (Some(_), Some(_)) => section.problems.error(&node.at, "`auth` is `bearer` or `basic`, and not both"),
+            _ => {}
+        }
         section.finish();
         Self { at: node.at.clone(), bearer, basic }
     }

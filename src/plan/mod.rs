@@ -4,6 +4,7 @@
 //! `config` is what was written, `Plan` is what runs; they are two types, so the engine can never meet an unresolved name.
 
 mod compile;
+mod egress;
 mod server;
 mod source;
 mod target;

@@ -33,6 +33,12 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|(other, _)| other.text == key).map(|(_, node)| node)
     }
 
+    /// The value of a key, without making it known.
+    #[must_use]
+    pub fn peek(&self, key: &str) -> Option<&'a Node> {
+        self.entries.iter().find(|(other, _)| other.text == key).map(|(_, node)| node)
+    }
+
     /// The value of a key that must be there; its absence is reported at `node`.
     pub fn need(&mut self, key: &'static str, node: &Node, problems: &mut Problems) -> Option<&'a Node> {
         let found = self.take(key);

@@ -1,0 +1,290 @@
+//! Sources: each provider compiled with its credentials, each limit settled, each path given to one of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    clock::UnixMs,
+    config::{self, BodyLimit, Config, OnRepeat, Size, Window},
+    limits::ACTIVE_SECRETS_MAX,
+    name::SourceName,
+    plan::{Accepted, Dedup, DedupBy, Source, Unrouted},
+    provider::{Catalogue, Provider, Retries},
+    secret::Secret,
+    verify::{Credential, Tolerance, Verifier},
+    yaml::{At, Problem, Problems, nearest},
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The least an automatic window lasts.
+const WINDOW_MIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// What an automatic window lasts beyond the provider's last retry.
+const WINDOW_MARGIN: Duration = DAY;
+/// The longest window: each event's key is kept for that long.
+const WINDOW_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// The credential that a source's `secret:` fills.
+const SECRET: &str = "secret";
+
+/// All sources that could be compiled.
+pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Problems) -> BTreeMap<SourceName, Arc<Source>> {
+    if config.sources.0.is_empty() {
+        problems.warning(&config.at, "there are no sources: nothing will be received");
+    }
+    let mut taken: HashMap<&str, (&str, &At)> = HashMap::new();
+    for (key, written) in &config.sources.0 {
+        for path in written.path.iter().flat_map(|paths| paths.iter()) {
+            claim(&mut taken, &path.value, &key.text, &path.at, problems);
+        }
+    }
+    let defaults: Vec<(String, &str, &At)> = (config.sources.0.iter())
+        .filter(|(_, written)| written.path.is_none())
+        .map(|(key, _)| (default_path(&key.text), key.text.as_str(), &key.at))
+        .collect();
+    for (path, name, at) in &defaults {
+        claim(&mut taken, path, name, at, problems);
+    }
+    repeated_secrets(config, problems);
+    let compiled = config.sources.0.iter().filter_map(|(key, written)| {
+        let source = Written { config, name: &key.text, source: written }.compile(catalogue, problems)?;
+        Some((source.name.clone(), Arc::new(source)))
+    });
+    compiled.collect()
+}
+
+fn default_path(name: &str) -> String {
+    format!("/hooks/{name}")
+}
+
+/// Gives a path to a source, unless it is another's.
+fn claim<'a>(taken: &mut HashMap<&'a str, (&'a str, &'a At)>, path: &'a str, name: &'a str, at: &'a At, problems: &mut Problems) {
+    if let Some((other, first)) = taken.get(path) {
+        problems.error(at, format!("the path `{path}` of `{name}` is taken by `{other}` at {first}"));
+    } else {
+        taken.insert(path, (name, at));
+    }
+}
+
+/// Warns of one secret in two sources: who has it can ring at both.
+fn repeated_secrets(config: &Config, problems: &mut Problems) {
+    let mut seen: Vec<(&str, &Secret)> = Vec::new();
+    for (key, source) in &config.sources.0 {
+        let own = source.secret.iter().flat_map(|values| values.iter());
+        let further = source.credentials.0.iter().flat_map(|(_, values)| values.iter());
+        for credential in own.chain(further) {
+            let secret = &credential.value.0;
+            if let Some((other, _)) = seen.iter().find(|(other, known)| *other != key.text && *known == secret) {
+                let said = format!("`{}` has a secret of `{other}`: who knows it can ring at both", key.text);
+                problems.warning(&credential.value.at, said);
+            }
+            seen.push((&key.text, secret));
+        }
+    }
+}
+
+/// A source as written, and all around it.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    config: &'a Config,
+    name: &'a str,
+    source: &'a config::Source,
+}
+
+impl Written<'_> {
+    fn compile(self, catalogue: &Catalogue, problems: &mut Problems) -> Option<Source> {
+        let written = self.source;
+        let paths: Vec<Box<str>> = match &written.path {
+            Some(paths) => paths.iter().map(|path| path.value.as_str().into()).collect(),
+            None => vec![default_path(self.name).into()],
+        };
+        let provider = self.provider(catalogue, problems)?;
+        let endpoint = self.endpoint(paths.first());
+        let verifier = self.verifier(provider, endpoint.as_ref(), problems);
+        let body_limit = self.body_limit(provider, problems);
+        let dedup = self.dedup(provider, problems);
+        let answer_within = self.config.server.limits.answer_within.0;
+        Some(Source {
+            name: SourceName::parse(self.name)?,
+            provider: Arc::from(&*provider.slug),
+            paths,
+            endpoint,
+            verifier: verifier?,
+            body_limit,
+            answer_within: provider.answer_timeout.map_or(answer_within, |theirs| theirs.min(answer_within)),
+            dedup,
+            unrouted: match *written.unrouted {
+                config::Unrouted::Keep => Unrouted::Keep,
+                config::Unrouted::Drop => Unrouted::Drop,
+            },
+            accepted: Accepted {
+                status: provider.accepted.status,
+                content_type: provider.accepted.content_type,
+                body: provider.accepted.body.clone(),
+            },
+            disabled: *written.disabled,
+        })
+    }
+
+    fn provider<'c>(self, catalogue: &'c Catalogue, problems: &mut Problems) -> Option<&'c Provider> {
+        let asked = self.source.provider.as_ref()?;
+        match catalogue.load(asked) {
+            Some(Ok(provider)) => Some(provider),
+            Some(Err(faults)) => {
+                faults.iter().for_each(|fault| problems.push(Problem::clone(fault)));
+                None
+            }
+            None => {
+                let said = format!("there is no provider `{}`", asked.escape_debug());
+                match nearest(asked, catalogue.names()) {
+                    Some(meant) => problems.error_hint(&asked.at, said, format!("did you mean `{meant}`?")),
+                    None => problems.error_hint(&asked.at, said, "`hookgate providers` lists them"),
+                }
+                None
+            }
+        }
+    }
+
+    /// The public URL of the first path, as the provider was given it.
+    fn endpoint(self, path: Option<&Box<str>>) -> Option<url::Url> {
+        if let Some(link) = &self.source.public_url {
+            return Some(link.url.clone());
+        }
+        let mut url = self.config.server.public_url.as_ref()?.url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{}", path?));
+        Some(url)
+    }
+
+    fn verifier(self, provider: &Provider, endpoint: Option<&url::Url>, problems: &mut Problems) -> Option<Verifier> {
+        let credentials = self.credentials(provider, problems)?;
+        let tolerance = match *self.source.tolerance {
+            config::Tolerance::Provider => None,
+            config::Tolerance::None => Some(Tolerance::None),
+            config::Tolerance::Within(period) => Some(Tolerance::Within(period.0)),
+        };
+        if provider.needs_public_url && endpoint.is_none() {
+            let said = format!("`{}` signs its URL, and no public URL of `{}` is known", provider.slug, self.name);
+            problems.error_hint(&self.source.at, said, "write `server.public_url`, or the source's own `public_url`");
+            return None;
+        }
+        match Verifier::compile(provider, &credentials, endpoint, tolerance) {
+            Ok(verifier) => Some(verifier),
+            Err(faults) => {
+                faults.into_iter().for_each(|fault| problems.error(&self.source.at, fault));
+                None
+            }
+        }
+    }
+
+    /// All credentials that are good today. `None` when one of them could not be read, which was reported there: that others are missing
+    /// would only be noise.
+    fn credentials(self, provider: &Provider, problems: &mut Problems) -> Option<Vec<Credential>> {
+        let mut all = Vec::new();
+        let mut whole = true;
+        let further = self.source.credentials.0.iter().map(|(key, values)| (key.text.as_str(), &key.at, values));
+        let own = self.source.secret.iter().map(|values| (SECRET, &values.at, &values.value));
+        for (name, at, values) in own.chain(further) {
+            if all.iter().any(|known: &Credential| &*known.name == name) {
+                problems.error(at, format!("`{name}` is written twice, as `secret` and among the `credentials`"));
+                continue;
+            }
+            let Some(rule) = provider.credential(name) else {
+                unknown_credential(provider, name, at, problems);
+                whole = false;
+                continue;
+            };
+            whole &= !values.is_empty();
+            let active: Vec<&config::Credential> = values.iter().filter(|value| self.is_active(value, problems)).collect();
+            if active.len() > ACTIVE_SECRETS_MAX {
+                problems.error(at, format!("`{name}` has {} active values, and {ACTIVE_SECRETS_MAX} is the most", active.len()));
+                whole = false;
+            }
+            for value in active {
+                let bytes = value.value.0.reveal(); // only its beginning is compared
+                if rule.prefix.as_deref().is_some_and(|prefix| !bytes.starts_with(prefix.as_bytes())) {
+                    let prefix = rule.prefix.as_deref().unwrap_or_default();
+                    problems.warning(&value.value.at, format!("`{name}` does not begin with `{prefix}`, as {} writes it", provider.title));
+                }
+                all.push(Credential { name: name.into(), value: value.value.0.clone(), until: value.until.as_ref().map(|until| until.0) });
+            }
+        }
+        whole.then_some(all)
+    }
+
+    fn is_active(self, credential: &config::Credential, problems: &mut Problems) -> bool {
+        let over = |until: UnixMs| until <= self.config.read_at;
+        match &credential.until {
+            Some(until) if over(until.0) => {
+                problems.warning(&until.at, format!("a secret of `{}` is past its `until` and no longer taken", self.name));
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Bytes of a body: as the source says, else its provider, else all sources.
+    fn body_limit(self, provider: &Provider, problems: &mut Problems) -> u64 {
+        let limits = &self.config.server.limits;
+        let most = limits.body_max.0;
+        let limit = match *self.source.body_limit {
+            BodyLimit::Bytes(size) => {
+                if size.0 > most || size.0 == 0 {
+                    let said = format!("`body_limit` is at least 1B and at most `server.limits.body_max` ({})", *limits.body_max);
+                    problems.error(&self.source.body_limit.at, said);
+                }
+                size.0
+            }
+            BodyLimit::Provider => provider.body_limit.unwrap_or(limits.body.0).min(most),
+        };
+        let share = u64::try_from(u128::from(limits.in_flight.0) * u128::from(limits.in_flight_per_source.0) / 100).unwrap_or(u64::MAX);
+        // A total that is too small for any body was reported where it is written.
+        if limits.in_flight.0 >= most && share < limit.min(most) {
+            let said =
+                format!("a source may hold {} in flight, which is less than one body of `{}` ({})", Size(share), self.name, Size(limit));
+            problems.error_hint(&limits.in_flight_per_source.at, said, "raise `server.limits.in_flight` or its share");
+        }
+        limit
+    }
+
+    fn dedup(self, provider: &Provider, problems: &mut Problems) -> Dedup {
+        let written = &self.source.dedup;
+        let retries = match provider.retries {
+            Retries::For(retries) => Some(retries),
+            Retries::None | Retries::Unknown => None,
+        };
+        let window = match *written.window {
+            Window::Auto => retries.map_or(WINDOW_MIN, |retries| WINDOW_MIN.max(retries + WINDOW_MARGIN)),
+            Window::For(period) => {
+                if let Some(retries) = retries.filter(|retries| period.0 < *retries) {
+                    let retries = config::Period(retries);
+                    let said = format!("`{}` repeats for {retries}, and repeats after {period} will count as new", provider.slug);
+                    problems.warning(&written.window.at, said);
+                }
+                if period.0 > WINDOW_MAX {
+                    problems.error(&written.window.at, "`window` is at most 366d: each event's key is kept for that long");
+                }
+                period.0
+            }
+        };
+        Dedup {
+            window,
+            by: match *written.by {
+                config::DedupBy::Provider => DedupBy::Provider,
+                config::DedupBy::Body => DedupBy::Body,
+                config::DedupBy::None => DedupBy::None,
+            },
+            revive: *written.on_repeat == OnRepeat::Revive,
+        }
+    }
+}
+
+fn unknown_credential(provider: &Provider, name: &str, at: &At, problems: &mut Problems) {
+    let known: Vec<&str> = provider.credentials.iter().map(|rule| &*rule.name).collect();
+    let said = format!("`{}` has no credential `{}`", provider.slug, name.escape_debug());
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => problems.error_hint(at, said, format!("did you mean `{meant}`?")),
+        None => problems.error_hint(at, said, format!("it has: {}", known.join(", "))),
+    }
+}
