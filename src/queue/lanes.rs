@@ -361,9 +361,16 @@ impl Lanes {
         let mut wants = Vec::new();
         for target in in_turn {
             let Some(lane) = self.lanes.get_mut(&target) else { continue };
-            let Some(count) = lane.want(&self.share, now).map(|count| count.min(left)).filter(|count| *count > 0) else { continue };
-            left -= count;
-            wants.push(lane.claim(count, now));
+            let Some(count) = lane.want(&self.share, now) else {
+                // It wanted while the wall clock stood later: it sees anew when its time comes.
+                self.turn(&target, now, out);
+                continue;
+            };
+            if left == 0 {
+                break;
+            }
+            wants.push(lane.claim(count.min(left), now));
+            left -= count.min(left);
             self.claims.wanting.remove(&target);
             self.claims.asked.push(target.clone());
             self.claims.last = Some(target);

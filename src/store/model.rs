@@ -188,6 +188,12 @@ impl Model {
         self.rows.view(id)
     }
 
+    /// Whether there is such an event, the tail's included.
+    #[must_use]
+    pub fn knows(&self, id: EventId) -> bool {
+        self.rows.event(id).is_some()
+    }
+
     /// Every delivery, the tail's included.
     pub fn deliveries(&self) -> impl Iterator<Item = (&DeliveryId, &DeliveryRow)> {
         self.rows.deliveries()
@@ -314,7 +320,7 @@ impl Model {
     fn revive(&mut self, first: EventId, owed: Vec<Owed>, now: UnixMs) -> u32 {
         let mut revived = 0;
         for one in owed {
-            let latest = self.rows.of_event(first).filter(|(_, row)| row.target == one.target).next_back();
+            let latest = self.rows.of_event(first).rfind(|(_, row)| row.target == one.target);
             let Some((dead, row)) = latest.filter(|(_, row)| row.state == State::Dead) else { continue };
             let next_slot = self.rows.of_event(first).next_back().and_then(|(id, _)| id.slot.checked_add(1));
             let Some(slot) = next_slot else { continue };
@@ -345,13 +351,11 @@ impl Model {
     fn settle_one(&mut self, write: &Fenced, now: UnixMs) -> Fate {
         let LeaseRef { id, token } = write.lease();
         let Some(row) = self.rows.delivery(id).cloned() else { return Fate::Stale };
-        if !self.is_planted(Fault::SettleWithoutFence) {
-            if row.token != Some(token) {
-                return Fate::Stale;
-            }
-            if row.state != State::InFlight {
-                return Fate::Again;
-            }
+        if row.token != Some(token) && !self.is_planted(Fault::SettleWithoutFence) {
+            return Fate::Stale;
+        }
+        if row.state != State::InFlight {
+            return Fate::Again;
         }
         let row = self.settled(id, row, write, now);
         self.rows.put_delivery(id, Some(row));

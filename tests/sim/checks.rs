@@ -1,0 +1,113 @@
+//! The checks over rows, promises and time.
+
+use std::collections::BTreeMap;
+
+use hookgate::{
+    delivery::{DeliveryId, State},
+    event::EventId,
+    name::TargetName,
+    store::DeliveryRow,
+};
+
+use super::{rules::Rule, world::World};
+
+/// Probes a lane may sleep through with due work and room.
+const PROBES_ASLEEP_MAX: u32 = 10;
+
+impl World {
+    /// After every commit, roll-back and start: index and tallies agree with the rows, and every lease is somebody's.
+    pub(crate) fn check_rows(&mut self) {
+        if let Err(what) = self.desk.model.check() {
+            self.broke(Rule::TalliesEqualRows, what);
+        }
+        let is_known = |token| self.books.holders.contains(&token) || self.books.lost.contains(&token);
+        let leased = |row: &DeliveryRow| row.state == State::InFlight && !row.token.is_some_and(is_known);
+        let nobodys = self.desk.model.deliveries().find(|(_, row)| leased(row)).map(|(id, row)| format!("nobody holds {id}: {row:?}"));
+        if let Some(what) = nobodys {
+            self.broke(Rule::LeasesHaveHolders, what);
+        }
+    }
+
+    /// A lease that the process still holds in the store, if there is one.
+    pub(crate) fn lease_of_holder(&self) -> Option<String> {
+        let mut leased = self.desk.model.deliveries().filter(|(_, row)| row.state == State::InFlight);
+        let held = leased.find(|(_, row)| row.token.is_some_and(|token| !self.books.lost.contains(&token)));
+        held.map(|(id, row)| format!("{id} is left leased: {row:?}"))
+    }
+
+    /// Everything that was promised is there.
+    pub(crate) fn check_promises(&mut self) {
+        for id in self.books.promised.values().copied().collect::<Vec<_>>() {
+            self.check_promise(id);
+        }
+    }
+
+    /// This event is there, with every delivery it owes; or it was settled, and is past its retention.
+    pub(crate) fn check_promise(&mut self, event: EventId) {
+        if self.books.purged.contains(&event) {
+            return;
+        }
+        let Some((index, owed)) = self.books.made.get(&event) else {
+            self.broke(Rule::AcknowledgedIsDurable, format!("{event} was never made"));
+            return;
+        };
+        let has = |(slot, target): (u8, &TargetName)| {
+            self.desk.model.delivery(DeliveryId { event, slot }).is_some_and(|row| row.target == *target)
+        };
+        if !self.desk.model.knows(event) || !(0..=u8::MAX).zip(owed).all(has) {
+            let what = format!("{event} for event {index} owes {owed:?}");
+            self.broke(Rule::AcknowledgedIsDurable, what);
+        }
+    }
+
+    /// Every second: no lane with room sleeps past due work.
+    pub(crate) fn probe(&mut self) {
+        let faults = self.counts.faults.iter().sum();
+        if std::mem::replace(&mut self.faults_seen, faults) != faults || self.at <= self.clock_doubtful_until.max(self.frozen_until) {
+            self.asleep.clear();
+            return;
+        }
+        let now = self.now().wall;
+        let is_held = |token| self.books.holders.contains(&token);
+        let is_with_lanes = |row: &DeliveryRow| row.state == State::InFlight && row.token.is_some_and(is_held);
+        let waits = |row: &DeliveryRow| row.due.is_some_and(|due| due <= now) && !is_with_lanes(row);
+        let waiting = self.desk.model.deliveries().filter(|(_, row)| waits(row));
+        let waiting = waiting.map(|(id, row)| (row.target.clone(), *id)).collect::<BTreeMap<_, _>>();
+        self.asleep.retain(|target, _| waiting.contains_key(target));
+        for (target, id) in self.open_targets().into_iter().filter_map(|target| waiting.get_key_value(&target)) {
+            let Some(gateway) = &self.gateway else { return };
+            let numbers = gateway.lanes.numbers().find(|(name, _)| *name == target).map(|(_, numbers)| numbers);
+            let cap = gateway.plan.targets.get(target).map_or(0, |target| target.concurrency as usize);
+            if numbers.is_none_or(|numbers| numbers.running < cap) {
+                let probes = self.asleep.entry(target.clone()).or_default();
+                *probes += 1;
+                if *probes > PROBES_ASLEEP_MAX {
+                    self.broke(Rule::NobodyOversleeps, format!("{id} of {target} is due, and the lane is {numbers:?}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What is not yet as it must be in the end.
+    pub(crate) fn unsettled(&mut self) -> Option<(Rule, String)> {
+        let Some(gateway) = &self.gateway else {
+            return Some((Rule::EverythingSettles, "the process is not there".to_owned()));
+        };
+        if self.rings_to_come > 0 || self.books.promised.len() < self.script.events.len() || !self.retrying.is_empty() {
+            return Some((Rule::EverythingSettles, "not every event was accepted".to_owned()));
+        }
+        if let Some((id, row)) = self.desk.model.deliveries().find(|(_, row)| row.state.is_open()) {
+            return Some((Rule::EverythingSettles, format!("{id} is open: {row:?}")));
+        }
+        if !self.desk.is_idle() {
+            return Some((Rule::AtRestInTheEnd, "the store has work".to_owned()));
+        }
+        if let Some(what) = gateway.unrest() {
+            return Some((Rule::AtRestInTheEnd, what));
+        }
+        self.check_promises();
+        self.note_leases();
+        None
+    }
+}

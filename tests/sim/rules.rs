@@ -1,0 +1,188 @@
+//! What must hold, and the books that are kept to tell.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use hookgate::{clock::UnixMs, delivery::DeliveryId, event::EventId, lease::Token, name::TargetName};
+
+/// A rule of the house; each has a name that a failing run says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rule {
+    /// What was answered 2xx is there, with every delivery it owes.
+    AcknowledgedIsDurable,
+    /// One key, one event.
+    OneFanOut,
+    /// A write under another's token changes nothing.
+    StaleChangesNothing,
+    /// An attempt starts only under the row's own live lease, with time enough.
+    AttemptHasLease,
+    /// Never two attempts of one delivery at once in a process.
+    OneAttemptAtOnce,
+    /// Attempt numbers rise.
+    AttemptsRise,
+    /// What a target answered 2xx is not sent again by the same process.
+    AnsweredIsNotSentAgain,
+    /// Handed-over deliveries start in the order they were accepted.
+    HandedInOrder,
+    /// Index and tallies say what the rows say.
+    TalliesEqualRows,
+    /// Every lease is somebody's, or was lost to a fault we know of.
+    LeasesHaveHolders,
+    /// Attempts, slots and held leases stay within their caps.
+    WithinCaps,
+    /// What is open is never purged.
+    OpenIsNeverPurged,
+    /// Dead only for a reason the policy has.
+    DeadHasReason,
+    /// A stop that ran to its end leaves no lease behind.
+    CleanStop,
+    /// No lane with room sleeps past work that is due.
+    NobodyOversleeps,
+    /// After the faults, everything settles in time.
+    EverythingSettles,
+    /// In the end nothing is held, every gate is open, no timer is set.
+    AtRestInTheEnd,
+}
+
+/// A rule that did not hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) rule: Rule,
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.what)
+    }
+}
+
+/// What the world outside knows: providers, targets, and who holds which lease.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    /// By event of the script: the id the provider was given.
+    pub(crate) promised: BTreeMap<usize, EventId>,
+    /// Every id that was made, with its event of the script and what it owed.
+    pub(crate) made: BTreeMap<EventId, (usize, Vec<TargetName>)>,
+    /// By event of the script: the ids whose admission said accepted.
+    pub(crate) accepted: BTreeMap<usize, BTreeSet<EventId>>,
+    /// Events that were purged when nothing of them was open.
+    pub(crate) purged: BTreeSet<EventId>,
+    /// The last attempt number that was started.
+    pub(crate) numbers: BTreeMap<DeliveryId, u32>,
+    /// Deliveries a target answered 2xx in this life of the process.
+    pub(crate) answered: BTreeSet<DeliveryId>,
+    /// Tokens on their way to the lanes of this life, or with them.
+    pub(crate) holders: BTreeSet<Token>,
+    /// Tokens that a fault of ours lost.
+    pub(crate) lost: BTreeSet<Token>,
+    /// By delivery: its place in the order of acceptance.
+    pub(crate) order: BTreeMap<DeliveryId, u64>,
+    /// By target: the place of the last handed delivery that started in this life.
+    pub(crate) last_started: BTreeMap<TargetName, u64>,
+    /// Leases that came through a slot.
+    pub(crate) handed: BTreeSet<Token>,
+    /// By delivery: milliseconds from its birth to the 2xx of its target, and when that was.
+    pub(crate) delivered: BTreeMap<DeliveryId, (u64, UnixMs)>,
+}
+
+impl Books {
+    /// The process ended: what it held is nobody's.
+    pub(crate) fn end_life(&mut self) {
+        self.answered.clear();
+        self.holders.clear();
+        self.lost.clear();
+        self.last_started.clear();
+        self.handed.clear();
+    }
+}
+
+/// What happened in a run, for the report.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) steps: u64,
+    pub(crate) events: u64,
+    pub(crate) attempts: u64,
+    pub(crate) repeats: u64,
+    pub(crate) claims: u64,
+    pub(crate) settles: u64,
+    pub(crate) handed: u64,
+    pub(crate) revived: u64,
+    pub(crate) dead: u64,
+    pub(crate) stale: u64,
+    pub(crate) lost: u64,
+    pub(crate) unused: u64,
+    pub(crate) faults: [u64; FAULTS.len()],
+}
+
+/// The kinds of faults, in the order they are counted.
+pub(crate) const FAULTS: [&str; 13] = [
+    "crash",
+    "stop",
+    "freeze",
+    "clock step",
+    "plan swap",
+    "slow commit",
+    "commit lost",
+    "commit unseen",
+    "busy",
+    "ack lost",
+    "claim lost",
+    "settle lost",
+    "cut",
+];
+
+/// Where a kind of fault is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Crash,
+    Stop,
+    Freeze,
+    ClockStep,
+    PlanSwap,
+    SlowCommit,
+    CommitLost,
+    CommitUnseen,
+    Busy,
+    AckLost,
+    ClaimLost,
+    SettleLost,
+    Cut,
+}
+
+impl Counts {
+    /// Adds another run's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.events += other.events;
+        self.attempts += other.attempts;
+        self.repeats += other.repeats;
+        self.claims += other.claims;
+        self.settles += other.settles;
+        self.handed += other.handed;
+        self.revived += other.revived;
+        self.dead += other.dead;
+        self.stale += other.stale;
+        self.lost += other.lost;
+        self.unused += other.unused;
+        for (sum, more) in self.faults.iter_mut().zip(other.faults) {
+            *sum += more;
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "steps {}, events {}, attempts {}, repeats after 2xx {}", self.steps, self.events, self.attempts, self.repeats)?;
+        writeln!(
+            f,
+            "handed {}, claims {}, settles {}, revived {}, dead {}",
+            self.handed, self.claims, self.settles, self.revived, self.dead
+        )?;
+        writeln!(f, "stale writes {}, leases lost {}, leases unused {}", self.stale, self.lost, self.unused)?;
+        let faults = FAULTS.iter().zip(self.faults).map(|(name, count)| format!("{name} {count}"));
+        write!(f, "faults: {}", faults.collect::<Vec<_>>().join(", "))
+    }
+}

@@ -1,0 +1,200 @@
+//! What a seed stands for: the targets and how they behave, the events, and which faults come how often and when.
+
+use std::{ops::Range, time::Duration};
+
+use hookgate::plan::{StatusPattern, Target};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::made;
+
+/// Everything that is fixed before a simulated run begins.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) seed: u64,
+    pub(crate) targets: Vec<Scripted>,
+    pub(crate) events: Vec<Rung>,
+    /// When faults stop and every target is well, in nanoseconds from the start.
+    pub(crate) calm_at: u64,
+    pub(crate) rates: Rates,
+    pub(crate) acts: Vec<(u64, Act)>,
+    /// Whether repeats revive dead deliveries.
+    pub(crate) revive: bool,
+    /// Bytes of payloads deliveries may hold.
+    pub(crate) budget_bytes: usize,
+}
+
+/// A target and its ways.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    pub(crate) target: Target,
+    pub(crate) way: Way,
+    pub(crate) latency_ms: Range<u64>,
+}
+
+/// How a target answers until the calm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    Fine,
+    /// 500 this often.
+    Flaky(f64),
+    /// Beyond the timeout this often.
+    Slow(f64),
+    /// No connection until then.
+    DownUntil(u64),
+    /// 429 or 503 this often, with a Retry-After of up to so many seconds, or none.
+    Limiting(f64, u64),
+    /// 410 this often; that does not end with the calm.
+    Refusing(f64),
+}
+
+/// An event a provider rings for, and to whom it is owed.
+#[derive(Debug)]
+pub(crate) struct Rung {
+    pub(crate) at: u64,
+    pub(crate) owed: Vec<usize>,
+    /// When it is rung again although it was acknowledged.
+    pub(crate) repeats: Vec<u64>,
+}
+
+/// How often what goes wrong, 0 to 1.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) slow_commit: f64,
+    pub(crate) commit_lost: f64,
+    pub(crate) commit_unseen: f64,
+    pub(crate) busy: f64,
+    pub(crate) ack_lost: f64,
+    pub(crate) claim_lost: f64,
+    pub(crate) settle_lost: f64,
+}
+
+/// Something that happens to the gateway at a time.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// The process dies, and starts again after so many nanoseconds.
+    Crash(u64),
+    /// It is told to stop, cuts after the first, and starts again after the second.
+    Stop(u64, u64),
+    /// It stands still for so long.
+    Freeze(u64),
+    /// The wall clock is set by so many milliseconds.
+    StepWall(i64),
+    /// There is a new plan: of each target its concurrency, or nothing, and whether it is disabled.
+    Swap(Vec<Option<(u32, bool)>>),
+    /// The store purges.
+    Sweep,
+}
+
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000 * MS;
+
+impl Script {
+    /// The script of a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut chance = SmallRng::seed_from_u64(seed);
+        let calm_at = chance.random_range(10..90) * SECOND;
+        let count = chance.random_range(1..=4);
+        let targets = (0..count).map(|index| Scripted::any(index, calm_at, &mut chance)).collect::<Vec<_>>();
+        let is_burst = chance.random_bool(0.3);
+        let most = chance.random_range(2..=60);
+        let events = (0..most).map(|_| Rung::any(count, calm_at, is_burst, &mut chance)).collect();
+        let acts = acts(count, calm_at, &mut chance);
+        Self {
+            seed,
+            targets,
+            events,
+            calm_at,
+            rates: Rates::any(&mut chance),
+            acts,
+            revive: chance.random_bool(0.5),
+            budget_bytes: if chance.random_bool(0.5) { 1 << 20 } else { 64 },
+        }
+    }
+
+    /// The longest a target may make a delivery wait between attempts.
+    pub(crate) fn backoff_max(&self) -> Duration {
+        let longest = |scripted: &Scripted| scripted.target.retry.max.max(scripted.target.retry.retry_after_max);
+        self.targets.iter().map(longest).max().unwrap_or_default()
+    }
+}
+
+impl Scripted {
+    fn any(index: usize, calm_at: u64, chance: &mut SmallRng) -> Self {
+        let mut target = made::target(["alpha", "beta", "gamma", "delta"][index]);
+        target.concurrency = if chance.random_bool(0.4) { 1 } else { chance.random_range(2..=8) };
+        target.timeout = Duration::from_secs([1, 3, 10, 40][chance.random_range(0..4)]);
+        target.retry.first = Duration::from_millis(chance.random_range(50..2_000));
+        target.retry.factor = chance.random_range(1.0..3.0);
+        target.retry.max = Duration::from_secs(chance.random_range(2..30));
+        target.retry.retry_after_max = Duration::from_secs(chance.random_range(1..20));
+        target.retry.attempts = chance.random_bool(0.2).then(|| chance.random_range(1..8));
+        target.retry.give_up_after = chance.random_bool(0.3).then(|| Duration::from_secs(chance.random_range(1..120)));
+        let often = chance.random_range(0.05..0.9);
+        let way = match chance.random_range(0..8) {
+            0 => Way::Flaky(often),
+            1 => Way::Slow(often),
+            2 | 3 => Way::DownUntil(chance.random_range(0..calm_at)),
+            4 => Way::Limiting(often, chance.random_range(0..30)),
+            5 => Way::Refusing(often),
+            _ => Way::Fine,
+        };
+        if matches!(way, Way::Refusing(_)) {
+            target.retry.dead_on = vec![StatusPattern::Exact(410)];
+        }
+        let fastest = chance.random_range(0..50);
+        Self { target, way, latency_ms: fastest..fastest + chance.random_range(1..500) }
+    }
+}
+
+impl Rung {
+    fn any(targets: usize, calm_at: u64, is_burst: bool, chance: &mut SmallRng) -> Self {
+        let at = if is_burst { chance.random_range(0..SECOND) } else { chance.random_range(0..calm_at) };
+        let mut owed = (0..targets).filter(|_| chance.random_bool(0.6)).collect::<Vec<_>>();
+        if chance.random_bool(0.9) && owed.is_empty() {
+            owed.push(chance.random_range(0..targets));
+        }
+        let repeats = if chance.random_bool(0.2) { chance.random_range(1..=3) } else { 0 };
+        let repeats = (0..repeats).map(|_| chance.random_range(at..at + 60 * SECOND)).collect();
+        Self { at, owed, repeats }
+    }
+}
+
+impl Rates {
+    fn any(chance: &mut SmallRng) -> Self {
+        let mut rate = || if chance.random_bool(0.4) { chance.random_range(0.0..0.2) } else { 0.0 };
+        Self {
+            slow_commit: rate(),
+            commit_lost: rate(),
+            commit_unseen: rate(),
+            busy: rate(),
+            ack_lost: rate(),
+            claim_lost: rate(),
+            settle_lost: rate(),
+        }
+    }
+}
+
+fn acts(targets: usize, calm_at: u64, chance: &mut SmallRng) -> Vec<(u64, Act)> {
+    let mut acts = Vec::new();
+    let mut some = |chance: &mut SmallRng, most: usize, make: &dyn Fn(&mut SmallRng) -> Act| {
+        let count = if chance.random_bool(0.4) { chance.random_range(1..=most) } else { 0 };
+        for _ in 0..count {
+            let at = chance.random_range(0..calm_at);
+            acts.push((at, make(chance)));
+        }
+    };
+    let pause = |chance: &mut SmallRng| chance.random_range(50 * MS..8 * SECOND);
+    some(chance, 4, &|chance| Act::Crash(pause(chance)));
+    some(chance, 2, &|chance| Act::Stop(pause(chance), pause(chance)));
+    some(chance, 2, &|chance| Act::Freeze(chance.random_range(SECOND..80 * SECOND)));
+    some(chance, 3, &|chance| {
+        let seconds = chance.random_range(1..3_600);
+        Act::StepWall(if chance.random_bool(0.5) { seconds * 1_000 } else { -seconds * 1_000 })
+    });
+    some(chance, 4, &|chance| {
+        let one = |chance: &mut SmallRng| chance.random_bool(0.7).then(|| (chance.random_range(1..=8), chance.random_bool(0.15)));
+        Act::Swap((0..targets).map(|_| one(chance)).collect())
+    });
+    some(chance, 3, &|_| Act::Sweep);
+    acts
+}

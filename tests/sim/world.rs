@@ -1,0 +1,394 @@
+//! The simulated world: one thread, one heap of happenings, two clocks, and no chance but the seed's.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    io::Write,
+    time::Duration,
+};
+
+use hookgate::{
+    clock::{Mono, Now, UnixMs},
+    event::{EventId, EventIds},
+    faults::Fault,
+    lease::LeaseRef,
+    name::TargetName,
+    store::{Admission, NewEvent},
+};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::{
+    desk::{Answer, Desk},
+    gateway::Gateway,
+    rules::{Books, Counts, Kind, Rule, Violation},
+    script::{Act, MS, SECOND, Script},
+};
+
+/// The wall clock at the start of every run.
+pub(crate) const WALL_START_MS: i64 = 1_760_000_000_000;
+/// Steps after which a run is going in circles.
+const STEPS_MAX: u64 = 1_000_000;
+/// What a lane may take to get over a fault, besides everything that has a length of its own.
+const GRACE: u64 = 120 * SECOND;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A provider rings for this event of the script.
+    Ring(usize),
+    /// A provider has waited long enough and rings again.
+    RingAgain(usize),
+    /// The door hands an event to the store: event of the script, event, deadline.
+    Admit(usize, Box<NewEvent>, Mono),
+    /// The provider hears the answer.
+    Acknowledge(usize, EventId, Option<Admission>),
+    /// The store takes what waits.
+    StoreTurn,
+    /// The store's commit ends.
+    CommitEnds,
+    /// The shell hears from the store.
+    Answered(Answer),
+    /// The shell reads what came through the gates.
+    Pump,
+    /// An attempt ends.
+    AttemptEnds(LeaseRef),
+    /// The shell's timer.
+    Wake,
+    /// The stopping process looks whether it may go.
+    MayExit(u64),
+    Act(Act),
+    Start,
+    Calm,
+    Probe,
+}
+
+/// A happening in the heap; those of a process end with its life.
+#[derive(Debug)]
+struct Due {
+    at: u64,
+    order: u64,
+    life: Option<u32>,
+    what: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// The whole world of one run.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) script: Script,
+    pub(crate) chance: SmallRng,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) at: u64,
+    wall_ahead_ms: i64,
+    heap: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    life: u32,
+    pub(crate) gateway: Option<Gateway>,
+    pub(crate) desk: Desk,
+    pub(crate) ids: EventIds,
+    pub(crate) books: Books,
+    pub(crate) counts: Counts,
+    pub(crate) is_calm: bool,
+    /// Until then leases may have run out by a clock that was set forward.
+    pub(crate) clock_doubtful_until: u64,
+    deadline: u64,
+    stepped_back_ms: u64,
+    frozen: u64,
+    pub(crate) frozen_until: u64,
+    pub(crate) retrying: BTreeSet<usize>,
+    pub(crate) rings_to_come: usize,
+    /// By target: since how many probes it has had due work, room, and no progress.
+    pub(crate) asleep: BTreeMap<TargetName, u32>,
+    pub(crate) faults_seen: u64,
+    is_traced: bool,
+    violation: Option<Violation>,
+}
+
+impl World {
+    /// The world of a script, with a bug planted or none.
+    pub(crate) fn new(script: Script, fault: Option<Fault>, is_traced: bool) -> Self {
+        let rings = script.events.iter().map(|event| 1 + event.repeats.len()).sum();
+        let mut world = Self {
+            chance: SmallRng::seed_from_u64(script.seed ^ 0x5eed),
+            fault,
+            at: SECOND,
+            wall_ahead_ms: 0,
+            heap: BinaryHeap::new(),
+            order: 0,
+            life: 0,
+            gateway: None,
+            desk: Desk::new(fault),
+            ids: EventIds::above(0, 0),
+            books: Books::default(),
+            counts: Counts::default(),
+            is_calm: false,
+            clock_doubtful_until: 0,
+            deadline: u64::MAX,
+            stepped_back_ms: 0,
+            frozen: 0,
+            frozen_until: 0,
+            retrying: BTreeSet::new(),
+            rings_to_come: rings,
+            asleep: BTreeMap::new(),
+            faults_seen: 0,
+            is_traced,
+            violation: None,
+            script,
+        };
+        world.lay_out();
+        world
+    }
+
+    /// Runs to the end, or to the first rule that does not hold.
+    pub(crate) fn run(&mut self) -> (Counts, Option<Violation>) {
+        while self.violation.is_none() {
+            let Some(Reverse(due)) = self.heap.pop() else { break };
+            if due.life.is_some_and(|life| life != self.life) {
+                continue;
+            }
+            self.at = self.at.max(due.at);
+            self.counts.steps += 1;
+            if self.counts.steps > STEPS_MAX {
+                self.broke(Rule::AtRestInTheEnd, "the run goes in circles".to_owned());
+            }
+            let is_probe = matches!(due.what, Happening::Probe);
+            self.happen(due.what);
+            if is_probe && self.is_over() {
+                break;
+            }
+        }
+        self.counts.events = u64::try_from(self.books.promised.len()).unwrap_or(u64::MAX);
+        (self.counts, self.violation.take())
+    }
+
+    /// Both clocks.
+    pub(crate) fn now(&self) -> Now {
+        let since_start = i64::try_from(self.at / MS).unwrap_or(i64::MAX);
+        Now { wall: UnixMs(WALL_START_MS + since_start + self.wall_ahead_ms), mono: Mono(self.at) }
+    }
+
+    /// Something will happen, whatever becomes of the process.
+    pub(crate) fn later(&mut self, at: u64, what: Happening) {
+        self.push(at, None, what);
+    }
+
+    /// Something will happen in this process, if it lives.
+    pub(crate) fn soon(&mut self, after: u64, what: Happening) {
+        self.push(self.at.saturating_add(after), Some(self.life), what);
+    }
+
+    /// A rule did not hold; the first one counts.
+    pub(crate) fn broke(&mut self, rule: Rule, what: String) {
+        self.say(|| format!("VIOLATION {rule:?}: {what}"));
+        self.violation.get_or_insert(Violation { rule, what });
+    }
+
+    /// A line of the trace.
+    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+        if self.is_traced {
+            let now = self.now();
+            // A trace that nobody reads any more is no reason to fail.
+            let _ = writeln!(std::io::stdout(), "{:>12.6} {} {}", self.at as f64 / SECOND as f64, now.wall, line());
+        }
+    }
+
+    /// A fault was injected.
+    pub(crate) fn count(&mut self, kind: Kind) {
+        self.counts.faults[kind as usize] += 1;
+    }
+
+    /// Throws against a rate; the calm has no faults.
+    pub(crate) fn strikes(&mut self, rate: f64, kind: Kind) -> bool {
+        let strikes = !self.is_calm && rate > 0.0 && self.chance.random_bool(rate);
+        if strikes {
+            self.say(|| format!("fault: {kind:?}"));
+            self.count(kind);
+        }
+        strikes
+    }
+
+    /// A pause between these, in nanoseconds.
+    pub(crate) fn pause(&mut self, from: u64, to: u64) -> u64 {
+        self.chance.random_range(from..to)
+    }
+
+    fn push(&mut self, at: u64, life: Option<u32>, what: Happening) {
+        self.order += 1;
+        self.heap.push(Reverse(Due { at, order: self.order, life, what }));
+    }
+
+    fn lay_out(&mut self) {
+        for index in 0..self.script.events.len() {
+            let event = &self.script.events[index];
+            let times = std::iter::once(event.at).chain(event.repeats.clone()).collect::<Vec<_>>();
+            for at in times {
+                self.later(at + SECOND, Happening::Ring(index));
+            }
+        }
+        for (at, act) in std::mem::take(&mut self.script.acts) {
+            self.later(at + SECOND, Happening::Act(act));
+        }
+        self.later(self.script.calm_at + SECOND, Happening::Calm);
+        self.later(SECOND, Happening::Start);
+        self.later(2 * SECOND, Happening::Probe);
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Ring(index) => {
+                self.rings_to_come -= 1;
+                self.ring(index);
+            }
+            Happening::RingAgain(index) => {
+                self.retrying.remove(&index);
+                self.ring(index);
+            }
+            Happening::Admit(index, event, by) => self.admit(index, *event, by),
+            Happening::Acknowledge(index, id, admission) => self.acknowledge(index, id, admission),
+            Happening::StoreTurn => self.store_turn(),
+            Happening::CommitEnds => self.commit_ends(),
+            Happening::Answered(answer) => self.answered(answer),
+            Happening::Pump => self.pump(),
+            Happening::AttemptEnds(lease) => self.attempt_ends(lease),
+            Happening::Wake => self.wake(),
+            Happening::MayExit(deadline) => self.may_exit(deadline),
+            Happening::Act(act) => self.act(act),
+            Happening::Start => self.start(),
+            Happening::Calm if self.is_frozen() => self.later(self.frozen_until, Happening::Calm),
+            Happening::Calm => self.calm(),
+            Happening::Probe => {
+                self.probe();
+                self.later(self.at + SECOND, Happening::Probe);
+            }
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        if matches!(act, Act::StepWall(_)) || self.gateway.is_some() {
+            self.say(|| format!("{act:?}"));
+        }
+        match act {
+            Act::StepWall(ms) => {
+                self.count(Kind::ClockStep);
+                self.wall_ahead_ms += ms;
+                self.stepped_back_ms += u64::try_from(-ms).unwrap_or(0);
+                self.clock_doubtful_until = self.at + 70 * SECOND;
+            }
+            _ if self.gateway.is_none() => {}
+            Act::Crash(pause) => {
+                self.count(Kind::Crash);
+                self.end_process();
+                self.later(self.at + pause, Happening::Start);
+            }
+            Act::Stop(..) | Act::Swap(_) | Act::Sweep if self.is_frozen() => self.later(self.frozen_until, Happening::Act(act)),
+            Act::Stop(cut_after, pause) => {
+                self.count(Kind::Stop);
+                self.stop(cut_after);
+                self.soon(50 * MS, Happening::MayExit(self.at + cut_after + 2 * SECOND + pause));
+            }
+            Act::Freeze(length) => {
+                self.count(Kind::Freeze);
+                self.frozen += length;
+                self.frozen_until = self.frozen_until.max(self.at + length);
+                self.freeze(length);
+            }
+            Act::Swap(targets) if !self.is_calm => {
+                self.count(Kind::PlanSwap);
+                self.swap(&targets);
+            }
+            Act::Swap(_) => {}
+            Act::Sweep => self.sweep(),
+        }
+    }
+
+    /// Whether the process stands still.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.at < self.frozen_until
+    }
+
+    /// The process stands still; the clocks, the providers and the targets go on.
+    fn freeze(&mut self, length: u64) {
+        let (life, thaw) = (self.life, self.at + length);
+        let shifted = std::mem::take(&mut self.heap).into_iter().map(|Reverse(mut due)| {
+            if due.life == Some(life) {
+                due.at = due.at.max(thaw);
+            }
+            Reverse(due)
+        });
+        self.heap = shifted.collect();
+    }
+
+    fn start(&mut self) {
+        if self.gateway.is_some() {
+            return;
+        }
+        let wall = self.now().wall;
+        self.desk.boot(wall);
+        self.check_rows();
+        self.check_promises();
+        self.ids = EventIds::above(self.desk.model.highest_event_id(), 0);
+        self.say(|| "start".to_owned());
+        self.open_gateway();
+    }
+
+    /// The process is gone, and with it everything that was not committed.
+    pub(crate) fn end_process(&mut self) {
+        self.say(|| "the process ends".to_owned());
+        self.note_leases();
+        self.gateway = None;
+        self.frozen_until = 0;
+        self.life += 1;
+        self.desk.forget();
+        self.books.end_life();
+        let unanswered = self.script.events.iter().enumerate().filter(|(_, event)| event.at + SECOND <= self.at);
+        let unanswered = unanswered.map(|(index, _)| index).filter(|index| !self.books.promised.contains_key(index));
+        for index in unanswered.collect::<Vec<_>>() {
+            self.ring_again(index);
+        }
+    }
+
+    fn calm(&mut self) {
+        self.say(|| "calm".to_owned());
+        self.is_calm = true;
+        let backoff = u64::try_from(self.script.backoff_max().as_nanos()).unwrap_or(u64::MAX);
+        let lease = Duration::from_secs(70).as_nanos() as u64;
+        self.deadline = self.at + 2 * backoff + lease + self.stepped_back_ms * MS + self.frozen + GRACE;
+        if self.gateway.is_some() {
+            self.swap_to_full();
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        if !self.is_calm || self.violation.is_some() {
+            return false;
+        }
+        match self.unsettled() {
+            None => true,
+            Some((rule, what)) => {
+                if self.at > self.deadline {
+                    self.broke(rule, what);
+                }
+                false
+            }
+        }
+    }
+}
