@@ -29,8 +29,8 @@ bench: ## accept and end-to-end paths beside a bare handler, in one run (benches
 
 crash: tools ## kill -9 under full load on the release build, KILLS=50 times, then a start with a million deliveries waiting
 	$(CARGO) build --release --locked
-	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" CRASH_KILLS=$(KILLS) \
-	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --include-ignored --test-threads 1 crash:: waiting::
+	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" CRASH_KILLS=$(KILLS) WAITING=1000000 \
+	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 crash:: waiting::
 
 barrier: tools ## strace audit: EVENTS=10000 acknowledgements, each after the fdatasync that holds its event
 	BARRIER_EVENTS=$(EVENTS) $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 barrier::

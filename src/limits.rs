@@ -77,6 +77,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub const LATER_HEAD_TIME: Duration = Duration::from_secs(3);
 /// How long a connection may linger after an answer that closes it.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
+/// How long a stop waits for the door's threads once their connections are gone.
+pub const STOP_SLACK: Duration = Duration::from_millis(100);
 /// How often the watchdog looks.
 pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// Requests one connection may carry, so that load finds its way to new workers and nothing lives for ever.

@@ -292,7 +292,6 @@ impl Metrics {
     ///
     /// # Errors
     /// A name that is declared twice or not a metric's: a mistake in this file.
-    #[expect(clippy::too_many_lines, reason = "the table of metrics is one page, read from top to bottom")]
     pub fn new() -> prometheus::Result<Self> {
         let declare = Declare(Registry::new_custom(Some("hookgate".into()), None)?);
         let requests = declare.counters("requests_total", "Requests by what became of them.", &["source", "result"])?;

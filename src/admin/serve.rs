@@ -386,11 +386,11 @@ mod tests {
         (status, answer)
     }
 
-    fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    fn look(address: SocketAddr, path: &str) -> (u16, String) {
         ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost"))
     }
 
-    fn get_with_token(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
+    fn look_with_token(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
         ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}"))
     }
 
@@ -400,17 +400,17 @@ mod tests {
         served.gateway.phase.set(Step::Running);
         for address in [served.admin, served.monitor] {
             for path in ["/livez", "/readyz", "/metrics"] {
-                assert_eq!(get(address, path).0, 200, "{path}");
+                assert_eq!(look(address, path).0, 200, "{path}");
             }
             assert_eq!(ask(address, "POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0").0, 405);
         }
         for path in ["/", "/api/v1/status", "/api/v1/events/evt_0000000000001", "/api/v1/reload", "/nothing"] {
-            let (status, answer) = get(served.admin, path);
+            let (status, answer) = look(served.admin, path);
             assert_eq!(status, 401, "{path}");
             let answer = answer.to_lowercase();
             assert!(answer.contains("www-authenticate: bearer") && answer.contains("application/problem+json"), "{answer}");
-            assert_eq!(get_with_token(served.admin, path, "another").0, 401, "{path}");
-            assert_eq!(get_with_token(served.monitor, path, TOKEN).0, 404, "{path}");
+            assert_eq!(look_with_token(served.admin, path, "another").0, 401, "{path}");
+            assert_eq!(look_with_token(served.monitor, path, TOKEN).0, 404, "{path}");
         }
     }
 
@@ -427,8 +427,8 @@ mod tests {
         let served = served();
         for (step, ready) in [(Step::Starting, 503), (Step::Running, 200), (Step::Stopping, 503)] {
             served.gateway.phase.set(step);
-            assert_eq!(get(served.admin, "/readyz").0, ready, "{step:?}");
-            assert_eq!(get(served.admin, "/livez").0, 200, "{step:?}");
+            assert_eq!(look(served.admin, "/readyz").0, ready, "{step:?}");
+            assert_eq!(look(served.admin, "/livez").0, 200, "{step:?}");
         }
     }
 
@@ -439,7 +439,7 @@ mod tests {
         served.gateway.phase.turned(crate::clock::Mono(0));
         // The process's clock starts at one second, so this waits until five have passed since then.
         let deadline = Clock::System.mono() + Duration::from_secs(20);
-        while get(served.admin, "/livez").0 == 200 {
+        while look(served.admin, "/livez").0 == 200 {
             assert!(Clock::System.mono() < deadline, "never noticed");
             std::thread::yield_now();
         }
@@ -448,7 +448,7 @@ mod tests {
     #[test]
     fn status_and_planned_pages_stand_behind_the_token() {
         let served = served();
-        let (status, answer) = get_with_token(served.admin, "/api/v1/status", TOKEN);
+        let (status, answer) = look_with_token(served.admin, "/api/v1/status", TOKEN);
         assert_eq!(status, 200);
         let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).expect("JSON");
         assert_eq!(body["generation"], 7);
@@ -458,10 +458,10 @@ mod tests {
         for header in ["x-content-type-options: nosniff", "content-security-policy: default-src 'none'", "cache-control: no-store"] {
             assert!(lower.contains(header), "{header}: {answer}");
         }
-        assert_eq!(get_with_token(served.admin, "/api/v1/deliveries", TOKEN).0, 501);
-        assert_eq!(get_with_token(served.admin, "/api/v1/events/evt_0000000000001", TOKEN).0, 404);
-        assert_eq!(get_with_token(served.admin, "/api/v1/events/1", TOKEN).0, 400);
-        assert_eq!(get_with_token(served.admin, "/", TOKEN).0, 404);
+        assert_eq!(look_with_token(served.admin, "/api/v1/deliveries", TOKEN).0, 501);
+        assert_eq!(look_with_token(served.admin, "/api/v1/events/evt_0000000000001", TOKEN).0, 404);
+        assert_eq!(look_with_token(served.admin, "/api/v1/events/1", TOKEN).0, 400);
+        assert_eq!(look_with_token(served.admin, "/", TOKEN).0, 404);
     }
 
     #[test]
@@ -470,7 +470,7 @@ mod tests {
         let gone = TargetName::parse("gone").expect("a name");
         served.gateway.store.tallies().add(&gone, State::Pending, UnixMs(0), 2);
         served.gateway.store.tallies().add(&gone, State::Dead, UnixMs(0), 1);
-        let (_, text) = get(served.monitor, "/metrics");
+        let (_, text) = look(served.monitor, "/metrics");
         for (state, count) in [("parked", 2), ("pending", 0), ("dead", 1), ("paused", 0), ("in_flight", 0)] {
             let line = format!("hookgate_queue_deliveries{{state=\"{state}\",target=\"_removed\"}} {count}");
             assert!(text.contains(&line), "{line}: {text}");

@@ -17,8 +17,8 @@ pub enum Exit {
     Internal = 70,
     /// The store cannot be read or written: start again, and mend the disk.
     StoreIo = 74,
-    /// The store is another process's, or not there yet: try again.
-    StoreLocked = 75,
+    /// The store or an address is still another process's: try again.
+    TryAgain = 75,
     /// The configuration is wrong.
     Config = 78,
     /// A second signal: ended at once, as a shell reports SIGINT.

@@ -5,12 +5,12 @@
 
 mod exit;
 mod machine;
-//mod prepare;
-//mod run;
+mod prepare;
+mod run;
 mod signals;
-//mod stop;
+mod stop;
 
 pub use exit::Exit;
 pub use machine::install_crypto;
-//pub use prepare::{PrepareError, Prepared, inspect, plan, prepare};
-//pub use run::run;
+pub use prepare::{PrepareError, Prepared, inspect, plan, prepare};
+pub use run::run;

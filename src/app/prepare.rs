@@ -1,7 +1,7 @@
 //! Everything that can be refused before the first request: what was written, certificates, directories, addresses, the store.
 //!
-//! `check` and `run` go the same way: [`plan`] is pure, [`inspect`] touches files and binds nothing, and [`Prepared`] holds what `run` needs
-//! to begin. Only a whole [`Prepared`] ever runs.
+//! `check` and `run` go the same way: [`plan`] is pure, [`inspect`] touches files and binds nothing, and [`Prepared`] holds what `run`
+//! needs to begin. Only a whole [`Prepared`] ever runs.
 
 use std::{
     io,
@@ -15,15 +15,11 @@ use crate::{
     clock::Clock,
     config::{self, Surroundings},
     deliver::TlsByTarget,
-    door,
-    limits,
+    door, limits,
     metrics::{Metrics, SourceFacts},
-    plan::{self, Level, Plan},
+    plan::{self, Plan},
     provider::Catalogue,
-    store::{
-        Store,
-        sqlite::{OpenError, SqliteStore},
-    },
+    store::{OpenError, SqliteStore, Store},
     yaml::Problems,
 };
 
@@ -80,17 +76,18 @@ pub struct Prepared {
     pub clock: Clock,
 }
 
-/// Reads and compiles a configuration. `None` means that at least one of the problems is an error.
-pub fn plan(file: &Path, around: &Surroundings, problems: &mut Problems) -> Option<Plan> {
-    let config = config::load(file, around, problems)?;
-    plan::compile(&config, &Catalogue::embedded(), problems)
+/// Reads and compiles the configuration that was named, or the one that is found. `None` means that at least one problem is an error.
+pub fn plan(named: Option<&Path>, around: &Surroundings, problems: &mut Problems) -> Option<Plan> {
+    let config = config::load(named, around, problems)?;
+    let plan = plan::compile(&config, &Catalogue::embedded(), problems)?;
+    (!problems.has_errors()).then_some(plan)
 }
 
 /// What can be seen without binding an address or opening the store: certificates, CA files, `data_dir`. Nothing is left behind.
 #[must_use]
 pub fn inspect(plan: &Plan) -> Vec<PrepareError> {
     let mut wrong = Vec::new();
-    wrong.extend(door::inspect(plan).err().map(PrepareError::Door));
+    wrong.extend(door::check(plan).err().map(PrepareError::Door));
     wrong.extend(TlsByTarget::prepare(plan).err().map(PrepareError::Targets));
     wrong.extend(is_writable(&plan.store.data_dir).err().map(|source| PrepareError::DataDir { path: plan.store.data_dir.clone(), source }));
     wrong
@@ -124,11 +121,19 @@ impl PrepareError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            // A process before us may still be on its way out.
+            Self::Door(door::DoorError::Listen { cause: why, .. }) | Self::Admin(admin::AdminError::Listen { source: why, .. })
+                if why.kind() == io::ErrorKind::AddrInUse =>
+            {
+                Exit::TryAgain
+            }
             Self::Internal(_) | Self::Door(door::DoorError::Threads(_)) => Exit::Internal,
             Self::DataDir { .. } | Self::Door(_) | Self::Targets(_) | Self::Admin(_) | Self::Durability { .. } => Exit::Config,
             Self::Store(error) => match error {
-                OpenError::Locked { .. } => Exit::StoreLocked,
-                _ => Exit::StoreIo,
+                OpenError::Locked { .. } => Exit::TryAgain,
+                OpenError::Io { .. } => Exit::StoreIo,
+                OpenError::Unusable { .. } => Exit::Config,
+                OpenError::OldLibrary(_) => Exit::Internal,
             },
         }
     }

@@ -40,12 +40,12 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// The store's time one sweep may take.
 const SWEEP_BUDGET: Duration = Duration::from_millis(5);
 
-/// Runs the gateway of this configuration until a signal ends it.
+/// Runs the gateway of the configuration that was named, or of the one that is found, until a signal ends it.
 #[must_use]
-pub fn run(file: &Path) -> Exit {
+pub fn run(named: Option<&Path>) -> Exit {
     machine::install_crypto();
     let mut problems = Problems::new();
-    let plan = prepare::plan(file, &Surroundings::system(), &mut problems);
+    let plan = prepare::plan(named, &Surroundings::system(), &mut problems);
     let problems = problems.into_sorted();
     let Some(plan) = plan else {
         problems.iter().for_each(|problem| to_stderr(problem));

@@ -1,5 +1,5 @@
-//! The end, in order: nothing new comes in, what came in is answered, what runs may finish, what is owed is written down, and only then does
-//! the process let go of the store.
+//! The end, in order: nothing new comes in, what came in is answered, what runs may finish, what is owed is written down, and only then
+//! does the process let go of the store.
 //!
 //! ```text
 //!  signal: not ready, gates closed -> delay -> door (3 s) -> shards (until T - 1.5 s, then cut) -> store closed -> admin -> exit 0

@@ -1,16 +1,45 @@
-//! Asking a running gateway's admin side: one GET over plain HTTP, with a deadline.
+//! Asking a running gateway's admin side: where it is, who we are to it, and one GET over plain HTTP with a deadline.
 
-use std::time::Duration;
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    path::PathBuf,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 
+use super::file::ConfigFile;
+use crate::{
+    admin::TOKEN_FILE_NAME,
+    app::Exit,
+    config::{self, Surroundings},
+    secret::Secret,
+    yaml::Problems,
+};
+
+/// Where the admin side listens when nobody says otherwise.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9480));
 /// From the connection to the last byte of the answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How a command finds the gateway and shows who it is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Access {
+    /// The admin address of the gateway [default: `admin.listen` of the configuration, else http://127.0.0.1:9480]
+    #[arg(long, value_name = "URL", env = "HOOKGATE_ADMIN_URL")]
+    admin: Option<url::Url>,
+    /// The token; without it the one in {data_dir}/admin.token
+    #[arg(long, value_name = "TOKEN", env = "HOOKGATE_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
 
 /// What came back.
 #[derive(Debug)]
@@ -25,31 +54,89 @@ pub(super) enum CallError {
     /// The URL is not one that can be asked.
     #[error("{0} is no http:// URL with a host: the admin side speaks plain HTTP on a private address")]
     Url(url::Url),
+    /// A listener that no URL can name.
+    #[error("{0} cannot be asked: {1}")]
+    Address(SocketAddr, url::ParseError),
     /// Nobody answers there.
     #[error("cannot reach {0}: {1}")]
     Unreachable(url::Url, String),
+    /// There is no token to show.
+    #[error("no admin token: {0} cannot be read ({1}); set HOOKGATE_ADMIN_TOKEN or --token")]
+    NoToken(PathBuf, std::io::Error),
+    /// The token was not taken.
+    #[error("{0} refuses the token; set HOOKGATE_ADMIN_TOKEN or --token")]
+    Refused(url::Url),
 }
 
-/// GETs `path` from the admin side at `admin`.
-pub(super) fn get(admin: &url::Url, path: &str) -> Result<Answer, CallError> {
+impl CallError {
+    /// How a command ends with it.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Url(_) | Self::Address(..) => Exit::Usage,
+            Self::Unreachable(..) | Self::NoToken(..) | Self::Refused(_) => Exit::Unreachable,
+        }
+    }
+}
+
+impl Access {
+    /// GETs a path of the API.
+    pub(super) fn get(&self, path: &str) -> Result<Answer, CallError> {
+        // The configuration only says where things are; what is wrong with it is for `check` to say.
+        let written = config::load(self.config.named(), &Surroundings::system(), &mut Problems::new());
+        let admin = match (&self.admin, &written) {
+            (Some(named), _) => named.clone(),
+            (None, Some(written)) => url_of(written.admin.listen.value.0)?,
+            (None, None) => url_of(DEFAULT_ADMIN)?,
+        };
+        let token = match &self.token {
+            Some(token) => Secret::new(token.trim()),
+            None => {
+                let data_dir = written.map_or_else(|| PathBuf::from("hookgate-data"), |written| written.data_dir.value);
+                let file = data_dir.join(TOKEN_FILE_NAME);
+                let text = fs::read(&file).map_err(|error| CallError::NoToken(file, error))?;
+                Secret::new(text.trim_ascii())
+            }
+        };
+        let answer = get(&admin, path, Some(&token))?;
+        match answer.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(CallError::Refused(admin)),
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// The URL of a listener, from this machine.
+fn url_of(listen: SocketAddr) -> Result<url::Url, CallError> {
+    let ip = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+    url::Url::parse(&format!("http://{}", SocketAddr::new(ip, listen.port()))).map_err(|error| CallError::Address(listen, error))
+}
+
+/// GETs `path` from the admin side at `admin`, as whoever the token stands for.
+pub(super) fn get(admin: &url::Url, path: &str, token: Option<&Secret>) -> Result<Answer, CallError> {
     let unreachable = |what: String| CallError::Unreachable(admin.clone(), what);
     let (Some(host), "http") = (admin.host(), admin.scheme()) else { return Err(CallError::Url(admin.clone())) };
-    let port = admin.port_or_known_default().unwrap_or(80);
-    let authority = format!("{host}:{port}");
+    let authority = format!("{host}:{}", admin.port_or_known_default().unwrap_or(80));
+    let mut request = Request::get(path).header(header::HOST, &authority);
+    if let Some(token) = token {
+        let shown = [b"Bearer ", token.reveal()].concat();
+        let mut shown = HeaderValue::from_bytes(&shown).map_err(|error| unreachable(format!("the token: {error}")))?;
+        shown.set_sensitive(true);
+        request = request.header(header::AUTHORIZATION, shown);
+    }
+    let request = request.body(Empty::<Bytes>::new()).map_err(|error| unreachable(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreachable(error.to_string()))?;
     runtime.block_on(async {
-        match tokio::time::timeout(DEADLINE, exchange(&authority, path)).await {
+        match tokio::time::timeout(DEADLINE, exchange(&authority, request)).await {
             Ok(answered) => answered.map_err(|error| unreachable(error.to_string())),
             Err(_) => Err(unreachable(format!("no answer within {} s", DEADLINE.as_secs()))),
         }
     })
 }
 
-async fn exchange(authority: &str, path: &str) -> anyhow::Result<Answer> {
+async fn exchange(authority: &str, request: Request<Empty<Bytes>>) -> anyhow::Result<Answer> {
     // A bracketed address of IPv6 resolves like a name.
     let stream = tokio::net::TcpStream::connect(authority).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path).header(header::HOST, HeaderValue::from_str(authority)?).body(Empty::<Bytes>::new())?;
     let asked = async {
         let response = sender.send_request(request).await?;
         let status = response.status();

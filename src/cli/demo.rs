@@ -132,7 +132,7 @@ impl Stage {
             if let Some(status) = self.gateway.try_wait()? {
                 anyhow::bail!("the gateway ended with {status}:\n{}", self.last_of_log());
             }
-            if call::get(&admin, "/readyz").is_ok_and(|answer| answer.status.is_success()) {
+            if call::get(&admin, "/readyz", None).is_ok_and(|answer| answer.status.is_success()) {
                 return Ok(());
             }
             if Clock::System.mono() >= end {

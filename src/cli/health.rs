@@ -19,14 +19,14 @@ pub(super) struct Args {
 /// Asks, prints the answer, and ends with 0 (yes), 1 (no) or 69 (nobody there).
 pub(super) fn run(args: &Args) -> Exit {
     let path = if args.live { "/livez" } else { "/readyz" };
-    match call::get(&args.admin, path) {
+    match call::get(&args.admin, path, None) {
         Ok(answer) => {
             super::say(format_args!("{}", String::from_utf8_lossy(&answer.body).trim_end()));
             if answer.status == StatusCode::OK { Exit::Fine } else { Exit::No }
         }
         Err(error) => {
             super::complain(format_args!("{error}"));
-            Exit::Unreachable
+            error.exit()
         }
     }
 }

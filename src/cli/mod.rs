@@ -13,8 +13,12 @@ mod health;
 mod init;
 mod man;
 mod pin;
+mod providers;
+mod raw;
 mod run;
 mod send;
+mod status;
+mod verify;
 
 use std::{
     fmt,
@@ -30,8 +34,8 @@ use clap::{
 use crate::app::Exit;
 
 /// Commands of the contract that this version does not have.
-const PLANNED: [&str; 13] =
-    ["route", "test", "events", "deliveries", "replay", "cancel", "pause", "resume", "tail", "listen", "secrets", "status", "reload"];
+const PLANNED: [&str; 12] =
+    ["route", "test", "events", "deliveries", "replay", "cancel", "pause", "resume", "tail", "listen", "secrets", "reload"];
 
 /// Receives webhooks: proves who rang, writes the event down, answers 2xx, and delivers it until every target has it.
 #[derive(Debug, Parser)]
@@ -49,8 +53,14 @@ enum Command {
     Run(run::Args),
     /// Write a starter configuration, and the secrets we choose into .env. Overwrites nothing.
     Init(init::Args),
+    /// List the providers; with a name, how to set one up; `providers test` runs every known answer.
+    Providers(ProvidersArgs),
+    /// Tell whether a captured request is genuine, and if not, why: 0 or 1.
+    Verify(verify::VerifyArgs),
     /// Ask a running gateway whether it is ready, or alive: 0, 1, or 69 when it cannot be reached.
     Health(health::Args),
+    /// Show how a running gateway stands.
+    Status(status::Args),
     /// Gateway, echo target and signed events in one command, with nothing installed.
     Demo(demo::Args),
     /// Sign a sample as a source's provider would, and ring the gateway with it: 0, or 1 when it was refused.
@@ -61,6 +71,16 @@ enum Command {
     Man,
 }
 
+/// Which providers.
+#[derive(Debug, clap::Args)]
+struct ProvidersArgs {
+    /// One provider, or `test`
+    name: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -69,15 +89,26 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&error).into(),
     };
     let ended = match cli.command {
+        Command::Providers(args) => return catalogue(&args).into(),
+        Command::Verify(args) => return verify::verify(&args, &mut io::stdout(), &mut io::stderr()).into(),
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),
     };
     ended.into()
+}
+
+fn catalogue(args: &ProvidersArgs) -> u8 {
+    let (out, err) = (&mut io::stdout(), &mut io::stderr());
+    match args.name.as_deref() {
+        Some("test") => providers::test_providers(out),
+        name => providers::providers(name, args.json, out, err),
+    }
 }
 
 /// What clap has to say, unless the word was one of the planned commands.

@@ -12,11 +12,5 @@ pub(super) struct Args {
 
 /// Runs until a signal ends it.
 pub(super) fn run(args: &Args) -> Exit {
-    match args.config.find() {
-        Ok(_file) => Exit::Internal,
-        Err(why) => {
-            super::complain(format_args!("{why}"));
-            Exit::Config
-        }
-    }
+    crate::app::run(args.config.named())
 }

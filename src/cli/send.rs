@@ -125,9 +125,8 @@ pub(super) fn progress(count: u64) -> ProgressBar {
 }
 
 fn read(file: &ConfigFile) -> Result<Config, (Exit, String)> {
-    let file = file.find().map_err(|why| (Exit::Config, why))?;
     let mut problems = Problems::new();
-    let config = config::load(Some(&file), &Surroundings::system(), &mut problems);
+    let config = config::load(file.named(), &Surroundings::system(), &mut problems);
     match config {
         Some(config) if !problems.has_errors() => Ok(config),
         _ => {

@@ -25,7 +25,7 @@ use crate::{
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Prove a request: accepted (exit code 0), or rejected (1) and why.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// The provider, as `hookgate providers` lists it
     pub provider: String,

@@ -6,7 +6,6 @@
 
 mod answer;
 mod client;
-mod egress;
 mod ledger;
 mod request;
 mod resolve;

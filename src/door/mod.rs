@@ -118,11 +118,11 @@ pub struct Door {
     thread: thread::JoinHandle<io::Result<()>>,
 }
 
-/// What [`bind`] would refuse, as far as it can be seen without opening the socket: the certificates and their keys.
+/// Loads the certificates and throws them away: what can be known of a door without opening it, while another process may stand in it.
 ///
 /// # Errors
 /// A certificate or key is unreadable, or they do not belong together.
-pub fn inspect(plan: &Plan) -> Result<(), DoorError> {
+pub fn check(plan: &Plan) -> Result<(), DoorError> {
     load(&plan.server.tls).map(|_| ())
 }
 
@@ -203,12 +203,12 @@ impl Door {
     /// Stops accepting, closes idle connections, and waits at most `grace` for requests under way; then cuts what is left. Says how many
     /// connections that were.
     pub async fn stop(self, grace: Duration) -> usize {
-        // The command is on its way with the call; its future ends only after the workers' own look-round, once a second.
+        // The command is on its way with the call. Its future also waits for the workers' own look-round, once a second, by which nothing is won.
         let stopped = self.server.stop(true);
         // Out of time is no error: what is left is cut.
         let _ = tokio::time::timeout(grace, self.connections.all_gone()).await;
         let cut = self.connections.cut_all();
-        let _ = tokio::time::timeout(limits::LINGER_TIME, stopped).await;
+        let _ = tokio::time::timeout(limits::STOP_SLACK, stopped).await;
         cut
     }
 }

@@ -48,3 +48,28 @@ fn address(hop: &[u8]) -> Option<IpAddr> {
     let ip = bare.unwrap_or(hop).parse::<IpAddr>();
     ip.ok().or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip())).map(|ip| ip.to_canonical())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hop_is_read_as_proxies_write_it() {
+        let v4 = IpAddr::from([192, 0, 2, 1]);
+        for spelled in ["192.0.2.1", " 192.0.2.1 ", "192.0.2.1:443", "::ffff:192.0.2.1", "[::ffff:192.0.2.1]:443"] {
+            assert_eq!(address(spelled.as_bytes()), Some(v4), "{spelled}");
+        }
+        assert_eq!(address(b"[2001:db8::1]:443"), "2001:db8::1".parse().ok());
+        for none in ["", "unknown", "_hidden", "192.0.2", "192.0.2.1, 192.0.2.2", "\u{e9}"] {
+            assert_eq!(address(none.as_bytes()), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_network_of_addresses_counts_as_one_client() {
+        let client = |ip: &str| Client { ip: ip.parse().expect("an address"), is_its_own: true }.counted_as();
+        assert_eq!(client("2001:db8:1:2:3::4"), client("2001:db8:1:2:ffff::1"));
+        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+    }
+}

@@ -136,9 +136,9 @@ fn forwarded(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
     let has_connection = headers.all("connection").next().is_some();
     let starts = |name: &str, prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     headers.iter().filter(move |(name, _)| {
-        !KEPT_BACK.iter().any(|kept| name.eq_ignore_ascii_case(kept))
-            && !KEPT_BACK_PREFIXES.iter().any(|prefix| starts(name, prefix))
-            && !(has_connection && named(name))
+        let listed = KEPT_BACK.iter().any(|kept| name.eq_ignore_ascii_case(kept));
+        let prefixed = KEPT_BACK_PREFIXES.iter().any(|prefix| starts(name, prefix));
+        !(listed || prefixed || has_connection && named(name))
     })
 }
 

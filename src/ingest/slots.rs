@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::{
     event::EventTypes,
-    handoff::Gates,
+    handoff::{Gates, LaneGate},
     limits::FAN_OUT_MAX,
     name::SourceName,
     plan::Plan,
@@ -20,7 +20,7 @@ pub(super) fn owed(plan: &Plan, gates: &Gates, source: &SourceName, types: &Even
     let owed = hits.into_iter().take(FAN_OUT_MAX).map(|hit| {
         let gate = gates.get(&hit.target);
         let lease = plan.targets.get(&hit.target).filter(|target| !target.disabled).map(|target| target.lease());
-        let slot = gate.as_ref().and_then(|gate| gate.take());
+        let slot = gate.as_ref().and_then(LaneGate::take);
         let start = match (slot, lease) {
             (Some(slot), Some(lease)) => Start::Leased(slot, lease),
             _ => Start::Waiting,

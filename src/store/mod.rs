@@ -11,12 +11,15 @@
 
 mod admission;
 mod model;
+mod queue;
+mod sqlite;
 mod tally;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use admission::{Admission, NewEvent, Owed, Start};
 pub use model::{DeliveryRow, Model, ModelStore};
+pub use sqlite::{OpenError, Report, SqliteStore, back_up_offline, check};
 pub use tally::{Tallies, TargetTally};
 
 use crate::{

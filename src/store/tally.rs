@@ -9,7 +9,7 @@ use std::{
 use crate::{clock::UnixMs, delivery::State, name::TargetName};
 
 /// Milliseconds in the unit ages are kept in.
-pub const MINUTE_MS: i64 = 60_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
 
 /// Counts that the store keeps current: changed after each commit, read by metrics and status.
 #[derive(Debug, Default)]

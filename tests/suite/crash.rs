@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::campaign::{Campaign, one_at_a_time};
+use crate::support::campaign::{CONCURRENCY, Campaign, one_at_a_time};
 
 /// A number from the environment, for the long campaigns.
 pub(crate) fn setting(name: &str, otherwise: usize) -> usize {
@@ -21,6 +21,6 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
     assert_eq!(findings.violations(), Vec::<String>::new(), "seed {seed}: {}", findings.figures());
     assert_eq!(findings.own_ends, 0, "it ends only when it is killed");
     assert!(findings.verdict.acked > kills * 50 && findings.rung_again > 0, "enough load: {}", findings.figures());
-    // At most what three targets may have under way or unsettled at a kill: five times their concurrency of 16.
-    assert!(findings.verdict.repeats <= (kills + 1) * 3 * 16 * 5, "{}", findings.figures());
+    // At most what three targets may have under way or unsettled at a kill: five times their concurrency.
+    assert!(findings.verdict.repeats <= (kills + 1) * 3 * CONCURRENCY * 5, "{}", findings.figures());
 }

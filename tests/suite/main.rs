@@ -2,15 +2,20 @@
 
 mod support;
 
+mod admin;
 mod barrier;
+mod cli;
 #[cfg(feature = "faults")]
 mod commit_errors;
 mod crash;
 mod deliver;
 mod documents;
+mod door;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod refusals;
 mod secrecy;
 mod spine;
 mod stops;
+mod store;
+mod waiting;

@@ -171,7 +171,14 @@ fn a_repeat_is_known_whoever_answers_it() {
 fn what_no_route_wants_is_kept_and_acknowledged() {
     let target = Recorder::start();
     let gateway = Gateway::start(&format!(
-        "sources:\n  stripe: {{ provider: stripe, secret: {SECRET} }}\ntargets:\n  app: {{ url: \"{}\" }}\nroutes:\n  - {{ from: stripe, types: [\"invoice.*\"], to: app }}\n",
+        r#"
+sources:
+  stripe: {{ provider: stripe, secret: "{SECRET}" }}
+targets:
+  app: {{ url: "{}" }}
+routes:
+  - {{ from: stripe, types: ["invoice.*"], to: app }}
+"#,
         target.url()
     ));
     let unwanted = stripe("/hooks/stripe", SECRET, 0, b"{\"id\":\"evt_x\",\"type\":\"customer.created\"}");
@@ -190,7 +197,14 @@ fn what_no_route_wants_is_kept_and_acknowledged() {
 /// A GitHub source and one target, `app`, with these further settings.
 pub(crate) fn one_target(target: &Recorder, settings: &str) -> String {
     format!(
-        "sources:\n  github: {{ provider: github, secret: \"{SECRET}\" }}\ntargets:\n  app: {{ url: \"{}\"{settings} }}\nroutes:\n  - {{ from: github, to: app }}\n",
+        r#"
+sources:
+  github: {{ provider: github, secret: "{SECRET}" }}
+targets:
+  app: {{ url: "{}"{settings} }}
+routes:
+  - {{ from: github, to: app }}
+"#,
         target.url()
     )
 }

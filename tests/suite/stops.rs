@@ -90,7 +90,13 @@ fn a_second_process_on_the_same_store_waits_and_gives_up_with_75() {
 
 #[test]
 fn a_bad_configuration_never_starts_and_says_everything_that_is_wrong() {
-    let bad = "sources:\n  a: { provider: githbu, secret: x }\n  b: { provider: github, secret: \"${NOPE}\" }\nroutes:\n  - { from: a, to: nowhere }\nserver: { lisen: 1 }\n";
+    let bad = r#"sources:
+  a: { provider: githbu, secret: x }
+  b: { provider: github, secret: "${NOPE}" }
+routes:
+  - { from: a, to: nowhere }
+server: { lisen: 1 }
+"#;
     let mut gateway = Gateway::written(bad);
     gateway.spawn();
     assert_eq!(gateway.wait().code(), Some(78), "{}", gateway.log());
@@ -98,18 +104,8 @@ fn a_bad_configuration_never_starts_and_says_everything_that_is_wrong() {
     assert_eq!(checked.status.code(), Some(1));
     let checked = [checked.stdout, checked.stderr].concat();
     for said in [gateway.log(), String::from_utf8_lossy(&checked).into_owned()] {
-        for expected in [
-            "githbu",
-            "github",
-            "NOPE",
-            "nowhere",
-            "lisen",
-            "listen",
-            "hookgate.yaml:2:",
-            "hookgate.yaml:3:",
-            "hookgate.yaml:5:",
-            "hookgate.yaml:6:",
-        ] {
+        let places = ["hookgate.yaml:2:", "hookgate.yaml:3:", "hookgate.yaml:5:", "hookgate.yaml:6:"];
+        for expected in ["githbu", "github", "NOPE", "nowhere", "lisen", "listen"].into_iter().chain(places) {
             assert!(said.contains(expected), "`{expected}` is missing in:\n{said}");
         }
     }

@@ -12,8 +12,9 @@ use std::{
 use super::{
     checker::{Book, Verdict, judge},
     dice::Dice,
+    exposition::Exposition,
     gateway::Gateway,
-    ledger::{Answered, Ledger, milliseconds},
+    ledger::{Answered, Entry, Ledger, milliseconds},
     listener::{Listener, Reaction},
     patience::{holds_within, now},
     sender::{SECRET, github, sha256_hex},
@@ -24,6 +25,12 @@ use super::{
 const RUNG_AGAIN_MAX: usize = 3_000;
 /// The largest pad of a body, in bytes; most are far smaller.
 const PAD_BYTES_MAX: u64 = 64 * 1024;
+
+/// Attempts a target of a campaign may have under way, the configured `concurrency`.
+pub const CONCURRENCY: usize = 16;
+/// Deliveries of one target that may be leased at once: under way, claimed ahead, and settled but not yet written down (four times over).
+/// More would mean leases that no place in a lane stands for, and memory without a bound.
+const LEASED_MAX: u64 = 6 * CONCURRENCY as u64;
 
 /// A campaign to run.
 #[derive(Clone, Debug)]
@@ -53,6 +60,8 @@ pub struct Findings {
     pub own_ends: usize,
     /// The slowest start until ready.
     pub slowest_ready: Duration,
+    /// The most deliveries of one target that were leased at once, as scraped in full flow.
+    pub leased_max: u64,
     /// Whether everything acknowledged had been taken before the drain's deadline.
     pub drained: bool,
     /// Acknowledged events rung again, all of which must be known.
@@ -63,6 +72,9 @@ impl Findings {
     /// Everything that breaks the contract.
     pub fn violations(&self) -> Vec<String> {
         let mut all = self.verdict.violations.clone();
+        if self.leased_max > LEASED_MAX {
+            all.push(format!("{} deliveries of one target were leased at once (at most {LEASED_MAX})", self.leased_max));
+        }
         if !self.drained {
             all.push("acknowledged deliveries were still open at the drain's deadline".to_owned());
         }
@@ -74,7 +86,8 @@ impl Findings {
         let Verdict { acked, lost, repeats, slowest_answer_ms, .. } = &self.verdict;
         let ready = self.slowest_ready.as_secs_f64();
         format!(
-            "{acked} acked, {} kills, {} own ends, {lost} lost, {repeats} repeats, {} rung again, slowest ready {ready:.2} s, slowest answer {slowest_answer_ms} ms",
+            "{acked} acked, {} kills, {} own ends, {lost} lost, {repeats} repeats, {} rung again and known, \
+             slowest ready {ready:.2} s, slowest answer {slowest_answer_ms} ms",
             self.kills, self.own_ends, self.rung_again
         )
     }
@@ -128,11 +141,18 @@ impl Targets {
     }
 
     fn configuration(&self) -> String {
-        let retry = "retry: { first: 100ms, factor: 2, max: 1s }";
+        let settings = format!("concurrency: {CONCURRENCY}, retry: {{ first: 100ms, factor: 2, max: 1s }}");
         let targets = self.books.iter().zip(&self.listeners);
-        let targets: String = targets.map(|((name, _), on)| format!("  {name}: {{ url: \"{}\", {retry} }}\n", on.url())).collect();
+        let targets: String = targets.map(|((name, _), on)| format!("  {name}: {{ url: \"{}\", {settings} }}\n", on.url())).collect();
         format!(
-            "sources:\n  github: {{ provider: github, secret: \"{SECRET}\" }}\ntargets:\n{targets}routes:\n  - {{ from: github, to: [steady, flaky, slow] }}\nlog: {{ requests: none, attempts: none }}\n"
+            r#"
+sources:
+  github: {{ provider: github, secret: "{SECRET}" }}
+targets:
+{targets}routes:
+  - {{ from: github, to: [steady, flaky, slow] }}
+log: {{ requests: none, attempts: none }}
+"#
         )
     }
 
@@ -160,11 +180,12 @@ impl Campaign {
             })
             .collect();
         let mut dice = Dice::seeded(self.seed);
-        let mut own_ends = 0;
+        let (mut own_ends, mut leased_max) = (0, 0);
         for _ in 0..self.kills {
             let goal = ledger.acked() + dice.between(self.acked_between.0, self.acked_between.1);
             holds_within(Duration::from_secs(60), || ledger.acked() >= goal || !gateway.is_running());
             own_ends += usize::from(!gateway.is_running());
+            leased_max = leased_max.max(leased(&gateway));
             gateway.kill();
             slowest_ready = slowest_ready.max(gateway.boot());
         }
@@ -184,13 +205,13 @@ impl Campaign {
         let rung_again = if drained { ring_again(&gateway, &ledger) } else { 0 };
         let drained = drained && holds_within(self.drain_within, || gateway.is_running() && gateway.open_deliveries() == 0);
         let verdict = judge(&ledger.read(), &targets.books());
-        Findings { verdict, kills: self.kills, own_ends, slowest_ready, drained, rung_again }
+        Findings { verdict, kills: self.kills, own_ends, slowest_ready, leased_max, drained, rung_again }
     }
 
     /// Waits until every target has taken every acknowledged event.
     fn drain(&self, gateway: &mut Gateway, ledger: &Ledger, targets: &Targets) -> bool {
         let mut missing: Vec<(String, usize)> = Vec::new();
-        for (id, _) in ledger.read().into_iter().filter(|(_, entry)| entry.genuine && entry.acknowledged().is_some()) {
+        for (id, _) in acknowledged(ledger) {
             missing.extend((0..targets.books.len()).map(|target| (id.clone(), target)));
         }
         holds_within(self.drain_within, || {
@@ -204,9 +225,22 @@ impl Campaign {
     }
 }
 
-/// Rings acknowledged events again, as a provider does that lost the answer; the ledger takes the answers down, and the judge compares them.
+/// The most leased deliveries any target has at this moment, as the gateway counts them; 0 when it does not answer.
+fn leased(gateway: &Gateway) -> u64 {
+    let Ok(answer) = gateway.look("/metrics") else { return 0 };
+    let metrics = Exposition::parse(&answer.text());
+    let of = |target: &str| metrics.count("queue_deliveries", &[("target", target), ("state", "in_flight")]);
+    ["steady", "flaky", "slow"].into_iter().map(of).max().unwrap_or(0)
+}
+
+/// Genuine events the ledger says were acknowledged.
+fn acknowledged(ledger: &Ledger) -> Vec<(String, Entry)> {
+    ledger.read().into_iter().filter(|(_, entry)| entry.genuine && entry.acknowledged().is_some()).collect()
+}
+
+/// Rings acknowledged events again, as a provider does that lost the answer; the ledger takes the answers down, and the judge compares.
 fn ring_again(gateway: &Gateway, ledger: &Ledger) -> usize {
-    let acknowledged: Vec<_> = ledger.read().into_iter().filter(|(_, entry)| entry.genuine && entry.acknowledged().is_some()).collect();
+    let acknowledged = acknowledged(ledger);
     let every = acknowledged.len().div_ceil(RUNG_AGAIN_MAX).max(1);
     let mut connection = None;
     let mut rung = 0;

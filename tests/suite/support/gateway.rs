@@ -1,5 +1,5 @@
-//! The real binary, started as a user would: a configuration file, a directory, a process. Each has its own directory and ports, and dropping
-//! it ends exactly the process it started.
+//! The real binary, started as a user would: a configuration file, a directory, a process. Each has its own directory and ports, and
+//! dropping it ends exactly the process it started.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! The sender's own book: an append-only file, written before a request is sent and after each answer. What it says was acknowledged is what
-//! the gateway is held to, whatever the gateway says of itself.
+//! The sender's own book: an append-only file, written before a request is sent and after each answer. What it says was acknowledged is
+//! what the gateway is held to, whatever the gateway says of itself.
 
 use std::{
     collections::BTreeMap,

@@ -74,7 +74,7 @@ pub fn standard_webhooks(path: &str, secret: &str, id: &str, ago: i64, body: &[u
 
 #[test]
 fn signatures_are_the_ones_vendors_publish() {
-    // GitHub's own example: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
+    // GitHub's own example, on the page named above.
     let signature = github_signature("It's a Secret to Everybody", b"Hello, World!");
     assert_eq!(signature, "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
     // RFC 4231, test case 6: a key longer than the block.

@@ -1,0 +1,94 @@
+//! What the writer does between batches: the log, the merge, the room, and the chores it was given.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::Connection;
+
+use crate::{
+    metrics::StoreOperation,
+    store::{StoreError, Swept, queue::Next},
+};
+
+use super::super::{
+    backup,
+    memory::Turn,
+    room::Verdict,
+    seen::MERGE_CHUNK,
+    sweep::{self, Purpose},
+};
+use super::{MEASURE_EVERY, Writer};
+
+impl<'c> Writer<'c> {
+    /// Between batches: the log, the merge, the room.
+    pub(super) fn look_after(&mut self) {
+        if let Err(error) = self.memory.tail.turn(&mut self.sql.seen) {
+            self.note(&error);
+        }
+        let Self { checkpoints, conn, shared, .. } = self;
+        if let Err(error) = checkpoints.turn(conn, shared) {
+            self.note(&error);
+        }
+        if self.shared.clock.mono().since(self.measured) >= MEASURE_EVERY {
+            self.measure();
+        }
+        if self.verdict != Verdict::Room && self.sweep(Purpose::Room, sweep::STEP_TIME).is_ok_and(|swept| swept.events > 0) {
+            self.measure();
+        }
+    }
+
+    pub(super) fn measure(&mut self) {
+        self.measured = self.shared.clock.mono();
+        let pragma = |name: &str| self.conn.query_row(name, [], |row| row.get::<_, i64>(0)).map(|n| u64::try_from(n).unwrap_or(0));
+        let measured = pragma("PRAGMA page_count")
+            .and_then(|pages| Ok((pages, pragma("PRAGMA freelist_count")?, pragma("PRAGMA page_size")?)))
+            .map(|(pages, free, page)| self.room.measure(pages, free, page));
+        match measured {
+            Ok(measure) => {
+                self.disk_full = !self.room.take_ballast(measure.free) && self.disk_full;
+                self.verdict = self.room.judge(measure);
+                self.shared.status.measured(measure);
+            }
+            Err(error) => self.note(&error),
+        }
+        self.publish_accepting();
+    }
+
+    pub(super) fn publish_accepting(&self) {
+        let accepting = !self.disk_full && self.verdict != Verdict::None && !self.checkpoints.is_log_huge();
+        self.shared.status.accept(accepting);
+    }
+
+    pub(super) fn sweep(&mut self, purpose: Purpose, budget: Duration) -> Result<Swept, StoreError> {
+        let began = self.shared.clock.mono();
+        let mut swept = Swept::default();
+        let result = self.transaction(|writer, now| {
+            let Self { sql, memory, staged, cursors, shared, .. } = writer;
+            let mut turn = Turn { sql, memory, staged, now };
+            let retention = &shared.settings.retention;
+            swept = sweep::step(&mut turn, cursors, purpose, retention, (&shared.clock, began + budget))?;
+            if turn.memory.tail.has_work() {
+                turn.memory.tail.merge(&mut turn.staged.seen, &mut turn.sql.seen, MERGE_CHUNK, now.wall)?;
+            }
+            Ok(())
+        });
+        self.shared.metrics.store_operation(StoreOperation::Sweep, self.shared.clock.mono().since(began));
+        result.map(|()| swept).map_err(|failed| failed.as_answer())
+    }
+
+    /// Copies the file a step at a time, with whole turns between the steps; what is written meanwhile is in the copy.
+    pub(super) fn back_up(&mut self, to: &Path) -> Result<u64, StoreError> {
+        if self.closing.is_some() {
+            return Err(StoreError::Away);
+        }
+        if std::mem::replace(&mut self.copying, true) {
+            return Err(StoreError::Busy);
+        }
+        let from: &'c Connection = self.conn;
+        let copied = backup::copy(from, to, || !matches!(self.turn(Duration::ZERO), Next::Drained | Next::Abandoned));
+        self.copying = false;
+        copied.map_err(|error| {
+            self.shared.status.note(&error);
+            StoreError::Broken(error.to_string().into())
+        })
+    }
+}

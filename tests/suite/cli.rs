@@ -1,0 +1,102 @@
+//! The command line as people and scripts meet it: exit codes, help, the first configuration, the health check.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Output};
+
+use crate::{
+    spine::one_target,
+    support::{gateway::Gateway, patience::wait_until, recorder::Recorder},
+};
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn usage_is_2_and_what_is_planned_says_so() {
+    let gateway = Gateway::written("");
+    for wrong in [&["rnu"][..], &["run", "--nothing"], &[]] {
+        assert_eq!(code(&gateway.command(wrong)), Some(2), "{wrong:?}");
+    }
+    for planned in ["route", "test", "events", "deliveries", "replay", "cancel", "pause", "resume", "tail", "listen", "secrets", "reload"] {
+        let output = gateway.command(&[planned, "--json"]);
+        assert_eq!((code(&output), said(&output).contains("planned")), (Some(2), true), "{planned}: {}", said(&output));
+    }
+    let help = gateway.command(&["--help"]);
+    assert_eq!(code(&help), Some(0));
+    for command in ["run", "check", "init", "demo", "providers", "send", "verify", "health", "store", "schema", "completions", "man"] {
+        assert!(said(&help).contains(&format!("\n  {command} ")), "{command} is missing in the help:\n{}", said(&help));
+    }
+    assert!(!said(&help).contains("\n  tail "), "what is planned is not in the help");
+}
+
+#[test]
+fn completions_and_the_manual_know_every_command() {
+    let gateway = Gateway::written("");
+    for arguments in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
+        let output = gateway.command(arguments);
+        assert_eq!(code(&output), Some(0), "{arguments:?}");
+        assert!(said(&output).contains("providers"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_nowhere_says_where_it_was_looked_for() {
+    let gateway = Gateway::written("");
+    let output = gateway.command(&["run", "-c", "nowhere.yaml"]);
+    assert_eq!(code(&output), Some(78));
+    assert!(said(&output).contains("nowhere.yaml"), "{}", said(&output));
+}
+
+#[test]
+fn the_first_configuration_is_whole_private_and_never_overwritten() {
+    let gateway = Gateway::written("");
+    let folder = gateway.folder().join("new");
+    fs::create_dir(&folder).expect("made");
+    let init = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::gateway::binary());
+        command.arg("init").args(arguments).current_dir(&folder).output().expect("the binary starts")
+    };
+    assert_eq!(code(&init(&["--provider", "githbu"])), Some(2), "a typo is usage");
+    let first = init(&["--provider", "github", "--target", "http://127.0.0.1:9/in"]);
+    assert_eq!(code(&first), Some(0), "{}", said(&first));
+    assert!(said(&first).contains("/hooks/github"), "{}", said(&first));
+    let (config, secrets) = (folder.join("hookgate.yaml"), folder.join(".env"));
+    assert_eq!(fs::metadata(&secrets).expect("there").permissions().mode() & 0o777, 0o600);
+    let (config, secrets) = (fs::read_to_string(config).expect("read"), fs::read_to_string(secrets).expect("read"));
+    let (name, secret) = secrets.lines().filter_map(|line| line.split_once('=')).next().expect("a secret");
+    assert!(secret.len() >= 32, "it is long");
+    assert!(!said(&first).contains(secret) && !config.contains(secret), "and printed nowhere");
+
+    let checked = std::process::Command::new(crate::support::gateway::binary())
+        .args(["check", "--strict"])
+        .current_dir(&folder)
+        .env(name, secret)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(code(&checked), Some(0), "it runs as it is: {}", said(&checked));
+    assert_eq!(code(&init(&[])), Some(1), "a second one overwrites nothing");
+    assert_eq!(fs::read_to_string(folder.join("hookgate.yaml")).expect("read"), config);
+}
+
+#[test]
+fn health_tells_ready_from_stopping_from_gone() {
+    let target = Recorder::start();
+    let mut gateway =
+        Gateway::written(&(one_target(&target, "") + "server: { listen: \"127.0.0.1:@DOOR@\", shutdown: { delay: 3s, deadline: 5s } }\n"));
+    let admin = format!("http://{}", gateway.admin());
+    let health = |gateway: &Gateway, more: &[&str]| code(&gateway.command(&[&["health", "--admin", &admin], more].concat()));
+    assert_eq!(health(&gateway, &[]), Some(69), "nobody is there");
+    gateway.boot();
+    let admin = format!("http://{}", gateway.admin());
+    let health = |gateway: &Gateway, more: &[&str]| code(&gateway.command(&[&["health", "--admin", &admin], more].concat()));
+    assert_eq!((health(&gateway, &[]), health(&gateway, &["--live"])), (Some(0), Some(0)));
+    gateway.signal(rustix::process::Signal::TERM);
+    wait_until("it says that it stops", || health(&gateway, &[]) == Some(1));
+    assert_eq!(health(&gateway, &["--live"]), Some(0), "it stops, and a restart would not help");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert_eq!(code(&gateway.command(&["health", "--admin", "ftp://localhost"])), Some(2), "no URL to ask");
+}

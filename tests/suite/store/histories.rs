@@ -1,0 +1,262 @@
+//! Random histories over the reference store and the embedded one at once: after each step every event, tally and payload is the same in
+//! both, whatever was committed, repeated, leased, lost, swept or cut off by a crash.
+
+use std::{sync::Arc, time::Duration};
+
+use hookgate::{
+    clock::{Mono, UnixMs},
+    delivery::{Attempt, AttemptResult, DeadReason},
+    event::EventId,
+    handoff::Handoff,
+    lease::{Claimed, Fenced, Lease, LeaseRef, Want, Why},
+    store::{ModelStore, NewEvent, Owed, SqliteStore, Start, Store, Swept, TargetTally},
+};
+use proptest::prelude::*;
+use smallvec::SmallVec;
+
+use super::rig::{Lane, Rig, Ring, close, name, wait};
+
+const TARGETS: [&str; 3] = ["app", "crm", "slow"];
+
+/// One thing that happens to both stores.
+#[derive(Clone, Debug)]
+enum Step {
+    Ring { key: u8, long: bool, revive: bool, starts: [Option<Birth>; 3] },
+    RingAgain { which: usize },
+    Claim { target: usize, oldest: usize, fresh: usize, seconds: u64 },
+    Settle { which: usize, how: How },
+    Wait { ms: u64 },
+    Sweep,
+    Crash,
+    Reopen,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Birth {
+    Leased,
+    Waiting,
+    Dead,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Delivered,
+    Retry { ms: i64, failures: u32 },
+    Dead(DeadReason),
+    Released,
+    Extend,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let birth = prop_oneof![4 => Just(Birth::Leased), 3 => Just(Birth::Waiting), 1 => Just(Birth::Dead)];
+    let starts = prop::array::uniform3(prop::option::weighted(0.6, birth));
+    let how = prop_oneof![
+        3 => Just(How::Delivered),
+        3 => (0..60_000_i64, 0..9_u32).prop_map(|(ms, failures)| How::Retry { ms, failures }),
+        1 => Just(How::Retry { ms: 200_000_000, failures: 1 }),
+        2 => prop_oneof![Just(DeadReason::Attempts), Just(DeadReason::PayloadLost)].prop_map(How::Dead),
+        1 => Just(How::Released),
+        1 => Just(How::Extend),
+    ];
+    prop_oneof![
+        8 => (0..6_u8, any::<bool>(), prop::bool::weighted(0.7), starts)
+            .prop_map(|(key, long, revive, starts)| Step::Ring { key, long, revive, starts }),
+        1 => (0..40_usize).prop_map(|which| Step::RingAgain { which }),
+        6 => (0..3_usize, 0..4_usize, 0..3_usize, 5..60_u64)
+            .prop_map(|(target, oldest, fresh, seconds)| Step::Claim { target, oldest, fresh, seconds }),
+        10 => (0..60_usize, how).prop_map(|(which, how)| Step::Settle { which, how }),
+        4 => prop_oneof![0..2_000_u64, 0..60_000_u64].prop_map(|ms| Step::Wait { ms }),
+        1 => Just(Step::Sweep),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// Both stores side by side, each with lanes of its own.
+struct Pair {
+    rig: Rig,
+    model: ModelStore,
+    store: Option<Arc<SqliteStore>>,
+    model_lanes: Vec<Lane>,
+    store_lanes: Vec<Lane>,
+    rings: Vec<(Ring, [Option<Birth>; 3], UnixMs)>,
+    /// Every lease ever given, in both stores: stale ones are tried too.
+    leases: Vec<(LeaseRef, LeaseRef)>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let rig = Rig::merging_at(4);
+        let model = ModelStore::new(rig.time.clock(), rig.settings.retention.clone());
+        let lanes = || TARGETS.iter().map(|target| Lane::open(target)).collect::<Vec<_>>();
+        let store = Some(rig.open());
+        Self { rig, model, store, model_lanes: lanes(), store_lanes: lanes(), rings: Vec::new(), leases: Vec::new() }
+    }
+
+    fn store(&self) -> &SqliteStore {
+        self.store.as_deref().expect("open")
+    }
+
+    fn run(&mut self, step: Step) {
+        match step {
+            Step::Ring { key, long, revive, starts } => {
+                let window = Duration::from_secs(if long { 600 } else { 5 });
+                let ring = Ring { id: self.rig.next_id(), key, window, revive };
+                self.rings.push((ring, starts, self.rig.time.now().wall));
+                self.admit(self.rings.len() - 1);
+            }
+            Step::RingAgain { which } if which < self.rings.len() => self.admit(which),
+            Step::RingAgain { .. } => {}
+            Step::Claim { target, oldest, fresh, seconds } => {
+                let want = Want { target: name(TARGETS[target]), oldest, fresh, lease: Duration::from_secs(seconds) };
+                let expected = wait(self.model.claim(vec![want.clone()])).expect("the model claims");
+                let found = wait(self.store().claim(vec![want])).expect("the store claims");
+                self.compare_claims(expected, found);
+            }
+            Step::Settle { which, how } if which < self.leases.len() => {
+                let (of_model, of_store) = self.leases[which];
+                let now = self.rig.time.now().wall;
+                let expected = wait(self.model.settle(vec![fenced(of_model, how, now)])).expect("the model settles");
+                let found = wait(self.store().settle(vec![fenced(of_store, how, now)])).expect("the store settles");
+                assert_eq!(found, expected);
+            }
+            Step::Settle { .. } => {}
+            Step::Wait { ms } => self.rig.time.pass(Duration::from_millis(ms)),
+            Step::Sweep => {
+                let expected = wait(self.model.sweep(Duration::MAX)).expect("the model sweeps");
+                let found = sweep_all(self.store());
+                assert_eq!((found.events, found.payloads), (expected.events, expected.payloads));
+            }
+            Step::Crash => {
+                self.store = None;
+                self.model.restart();
+                self.store = Some(self.rig.open());
+            }
+            Step::Reopen => {
+                close(self.store());
+                self.store = None;
+                self.model.restart();
+                self.store = Some(self.rig.open());
+            }
+        }
+    }
+
+    fn admit(&mut self, which: usize) {
+        let (ring, starts, received_at) = self.rings[which].clone();
+        let of_model = event(&ring, &starts, received_at, &self.model_lanes);
+        let of_store = event(&ring, &starts, received_at, &self.store_lanes);
+        let expected = wait(self.model.admit(of_model, Mono::NEVER)).expect("the model admits");
+        let found = wait(self.store().admit(of_store, Mono::NEVER)).expect("the store admits");
+        assert_eq!(found, expected);
+        for (of_model, of_store) in self.model_lanes.iter_mut().zip(&mut self.store_lanes) {
+            let (expected, found) = (of_model.hear(), of_store.hear());
+            assert_eq!(found.len(), expected.len(), "as many hand-overs");
+            for (expected, found) in expected.into_iter().zip(found) {
+                match (expected, found) {
+                    (Handoff::Leased(expected), Handoff::Leased(found)) => {
+                        self.leases.push((expected.reference(), found.reference()));
+                        assert_eq!(facts(&found), facts(&expected));
+                    }
+                    (Handoff::Waiting(expected), Handoff::Waiting(found)) => assert_eq!(found, expected),
+                    (expected, found) => panic!("{found:?} instead of {expected:?}"),
+                }
+            }
+        }
+    }
+
+    fn compare_claims(&mut self, expected: Vec<Claimed>, found: Vec<Claimed>) {
+        assert_eq!(found.len(), expected.len());
+        for (expected, found) in expected.into_iter().zip(found) {
+            assert_eq!((&found.target, found.next_due), (&expected.target, expected.next_due));
+            assert_eq!(found.leases.iter().map(facts).collect::<Vec<_>>(), expected.leases.iter().map(facts).collect::<Vec<_>>());
+            let both = expected.leases.iter().zip(&found.leases);
+            self.leases.extend(both.map(|(expected, found)| (expected.reference(), found.reference())));
+        }
+    }
+
+    fn compare(&self) {
+        self.model.check().expect("the model is sound");
+        for (ring, ..) in &self.rings {
+            let expected = wait(self.model.event(ring.id)).expect("the model answers");
+            let found = wait(self.store().event(ring.id)).expect("the store answers");
+            assert_eq!(found, expected);
+        }
+        let of: Vec<(EventId, u8)> = self.rings.iter().map(|(ring, ..)| (ring.id, 0)).collect();
+        let expected = wait(self.model.payloads(of.clone())).expect("the model answers");
+        assert_eq!(wait(self.store().payloads(of)).expect("the store answers"), expected);
+        let counted = |store: &dyn Store| {
+            let mut all = store.tallies().read();
+            all.retain(|_, tally| *tally != TargetTally::default());
+            all
+        };
+        assert_eq!(counted(self.store()), counted(&self.model));
+    }
+}
+
+fn event(ring: &Ring, starts: &[Option<Birth>; 3], received_at: UnixMs, lanes: &[Lane]) -> NewEvent {
+    let owed: SmallVec<[Owed; 4]> = starts
+        .iter()
+        .zip(lanes)
+        .filter_map(|(start, lane)| {
+            let start = (*start)?;
+            Some(match start {
+                Birth::Leased => lane.owed_now(),
+                Birth::Waiting => lane.owed(Start::Waiting),
+                Birth::Dead => lane.owed(Start::Dead(DeadReason::Status)),
+            })
+        })
+        .collect();
+    ring.event(received_at, owed)
+}
+
+fn fenced(lease: LeaseRef, how: How, now: UnixMs) -> Fenced {
+    let attempt = Attempt {
+        at: now,
+        took: Duration::from_millis(7),
+        result: AttemptResult::Http5xx,
+        status: Some(503),
+        retry_after: None,
+        excerpt: Some("not today".into()),
+    };
+    match how {
+        How::Delivered => Fenced::Delivered(lease, Attempt { result: AttemptResult::Delivered, status: Some(204), ..attempt }),
+        How::Retry { ms, failures } => Fenced::Retry { lease, attempt, due: UnixMs(now.0 + ms), failures },
+        How::Dead(reason) => {
+            Fenced::Dead(lease, Attempt { result: AttemptResult::Timeout, status: None, excerpt: None, ..attempt }, reason)
+        }
+        How::Released => Fenced::Released(lease, Why::NoTime),
+        How::Extend => Fenced::Extend(lease, Duration::from_secs(45)),
+    }
+}
+
+/// What two stores must agree on; tokens and local times are each store's own.
+fn facts(lease: &Lease) -> impl PartialEq + std::fmt::Debug + use<> {
+    let counters = (lease.attempt, lease.failures, lease.crashes);
+    (lease.id, lease.target.clone(), counters, lease.first_at, lease.replay_of, lease.until, format!("{:?}", lease.payload))
+}
+
+fn sweep_all(store: &SqliteStore) -> Swept {
+    let mut all = Swept::default();
+    for _ in 0..10_000 {
+        let step = wait(store.sweep(Duration::from_secs(1))).expect("the store sweeps");
+        all.events += step.events;
+        all.payloads += step.payloads;
+        if !step.more {
+            return all;
+        }
+    }
+    panic!("the sweep comes to no end");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_stores_say_the_same_after_every_step(steps in prop::collection::vec(step(), 1..70)) {
+        let mut pair = Pair::new();
+        for step in steps {
+            pair.run(step);
+            pair.compare();
+        }
+    }
+}
