@@ -204,10 +204,10 @@ fn boot(conn: &Connection, memory: &Memory, lease_max: Duration, now: UnixMs) ->
 }
 
 /// Leases of a target that end in a range of time, made void. The range keeps it from walking every delivery that backs off.
-const VOID: &str = "UPDATE delivery SET state=0, due=?1, crashes=crashes+1 WHERE (event, slot) IN (
+pub(super) const VOID: &str = "UPDATE delivery SET state=0, due=?1, crashes=crashes+1 WHERE (event, slot) IN (
     SELECT event, slot FROM delivery INDEXED BY delivery_due WHERE target=?2 AND due>?3 AND due<=?4 AND state=1)
     RETURNING first_at";
-const CLAMP: &str = "UPDATE delivery SET due=?1 WHERE (event, slot) IN (
+pub(super) const CLAMP: &str = "UPDATE delivery SET due=?1 WHERE (event, slot) IN (
     SELECT event, slot FROM delivery INDEXED BY delivery_due WHERE target=?2 AND due>?3)";
 
 fn void_leases(conn: &Connection, target: i64, in_flight: i64, lease_max: Duration, now: UnixMs) -> rusqlite::Result<()> {
