@@ -3,15 +3,20 @@
 //! Results go to standard output, everything else to standard error. A command of the contract that this version does not have says
 //! "planned" and ends with 2; it is not in the help.
 
+mod bell;
 mod call;
 mod completions;
+mod demo;
+mod echo;
 mod file;
 mod health;
 mod init;
 mod man;
+mod pin;
 mod providers;
 mod raw;
 mod run;
+mod send;
 mod status;
 mod verify;
 
@@ -56,6 +61,10 @@ enum Command {
     Health(health::Args),
     /// Show how a running gateway stands.
     Status(status::Args),
+    /// Gateway, echo target and signed events in one command, with nothing installed.
+    Demo(demo::Args),
+    /// Sign a sample as a source's provider would, and ring the gateway with it: 0, or 1 when it was refused.
+    Send(send::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
     /// Print the manual page.
@@ -86,6 +95,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Send(args) => send::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),
     };

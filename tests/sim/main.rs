@@ -4,11 +4,14 @@
 
 mod checks;
 mod desk;
+mod fairness;
 mod gateway;
 mod made;
+mod model;
 mod outside;
 mod rules;
 mod script;
+mod stories;
 mod world;
 
 use std::{
