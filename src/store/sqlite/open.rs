@@ -112,8 +112,7 @@ pub(super) fn open(settings: &StoreSettings, lease_max: Duration, clock: &Clock,
         return Err(OpenError::OldLibrary(rusqlite::version()));
     }
     let directory = directory_of(path);
-    let make = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    make.map_err(|error| OpenError::io("create the directory", directory, &error))?;
+    make_directory(directory).map_err(|error| OpenError::io("create the directory", directory, &error))?;
     let level = level_of(path, directory)?;
     if settings.durability.is_some_and(|least| level < least) {
         let why = "its file system is kept in memory, and `store.durability` asks for more; put it on a disk";
@@ -234,6 +233,16 @@ fn void_leases(conn: &Connection, target: i64, in_flight: i64, lease_max: Durati
     }
     conn.execute("DELETE FROM tally WHERE n=0", [])?;
     Ok(())
+}
+
+/// Makes the directory, durable and ours alone, when it is not there.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    // The store flushes what is in its directory; the directory's own entry is flushed here.
+    File::open(directory_of(directory))?.sync_all()
 }
 
 /// The directory a file is in.
