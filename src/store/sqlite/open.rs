@@ -1,8 +1,8 @@
 //! Opening the file: whether it may be opened at all, whose it is, and what a crash left in it.
 //!
-//! Nothing in the file is believed before the write-ahead log has been checkpointed with TRUNCATE: after a failed flush the log's frames may
-//! be in the page cache only, and a checkpoint writes and flushes them anew. No step scans deliveries or payloads, so a start with a million
-//! waiting deliveries takes no longer than one with none.
+//! Nothing in the file is believed before the write-ahead log has been checkpointed with TRUNCATE: after a failed flush the log's frames
+//! may be in the page cache only, and a checkpoint writes and flushes them anew. No step scans deliveries or payloads, so a start with a
+//! million waiting deliveries takes no longer than one with none.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -268,7 +268,7 @@ fn level_of(path: &Path, directory: &Path) -> Result<Level, OpenError> {
         return Ok(Level::Ephemeral);
     }
     if kind == OVERLAY {
-        tracing::warn!(event = "store", path = %path.display(), "the store is on a container's own layer, which goes with it: mount a volume");
+        tracing::warn!(event = "store", path = %path.display(), "the store is in a container's own layer and goes with it: mount a volume");
     }
     Ok(Level::Embedded)
 }
