@@ -50,7 +50,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The bytes of deliveries, by event and variant; `None` where they are gone or fail their checksum.
     fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>>;
 
-    /// Purges what is past its retention, for at most about `budget` of the writer's time. Says what it did, so that a full sweep runs again.
+    /// Purges what is past its retention, for at most about `budget` of the writer's time. Says what it did, so that a full sweep runs
+    /// again.
     fn sweep(&self, budget: Duration) -> Reply<Swept>;
 
     /// One event with its deliveries and failed attempts.
