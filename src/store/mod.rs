@@ -108,6 +108,8 @@ pub struct Health {
     pub level: Level,
     /// Whether admits are taken; `false` while the disk or the quota is full.
     pub accepting: bool,
+    /// Whether the file can be written at all; `false` while the disk is full, so that nothing can be settled either.
+    pub writable: bool,
     /// When the store's own thread last finished a turn; it takes one at least every second.
     pub last_turn: Mono,
     /// How long the oldest waiting admit has waited.
