@@ -2,7 +2,6 @@
 //!
 //! `cargo bench --bench store -- [KEYS...]`; the figures are of this machine and this disk, so compare runs, not numbers.
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
-#![expect(missing_docs, reason = "a program, not a library")]
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

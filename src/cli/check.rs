@@ -5,7 +5,9 @@ use std::{
     path::Path,
 };
 
+use super::file::ConfigFile;
 use crate::{
+    app,
     config::{self, Surroundings},
     plan::{self, Plan},
     provider::Catalogue,
@@ -17,6 +19,27 @@ const FINE: u8 = 0;
 /// It is not.
 const WRONG: u8 = 1;
 
+/// What to check, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Take a warning for an error
+    #[arg(long)]
+    strict: bool,
+    /// Print the configuration in force: includes and defaults worked in, secrets as fingerprints
+    #[arg(long)]
+    print: bool,
+}
+
+/// Checks on this machine; answers the exit code.
+pub(super) fn run(args: &Args, out: &mut dyn io::Write) -> anyhow::Result<u8> {
+    // Keys and certificates are looked at as `run` would look at them.
+    app::install_crypto();
+    let inspect = |plan: &Plan| app::inspect(plan).iter().map(ToString::to_string).collect();
+    check(args.config.named(), args.strict, args.print, &Surroundings::system(), &inspect, out)
+}
+
 /// Checks the configuration that was named, or the one that is found, as `run` would before it opens anything. Problems go to standard
 /// error, one a line; with `print`, the configuration as it is in force goes to `out`, its credentials as fingerprints. `inspect` says what
 /// only the machine can tell about a plan, such as a key that does not fit its certificate. Answers the exit code: 0, or 1 when anything
@@ -24,7 +47,7 @@ const WRONG: u8 = 1;
 ///
 /// # Errors
 /// When the output cannot be written.
-pub fn check(
+fn check(
     file: Option<&Path>,
     strict: bool,
     print: bool,

@@ -9,7 +9,7 @@ use crate::config;
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn schema(out: &mut dyn io::Write) -> anyhow::Result<()> {
+pub(super) fn schema(out: &mut dyn io::Write) -> anyhow::Result<()> {
     serde_json::to_writer_pretty(&mut *out, &config::schema())?;
     writeln!(out)?;
     Ok(())

@@ -8,14 +8,18 @@ use std::{
 
 use clap::Subcommand;
 
+use super::file::ConfigFile;
 use crate::{
+    app,
+    config::Surroundings,
     plan::StoreSettings,
     store::{OpenError, back_up_offline, check},
+    yaml::Problems,
 };
 
 /// What to do with the store.
 #[derive(Clone, Debug, Subcommand)]
-pub(super) enum Act {
+enum Act {
     /// Read all of it: structure, checksums, counts. 0 when sound, 1 when not. The gateway must be stopped.
     Check,
     /// Copy it to a new file. The gateway must be stopped.
@@ -25,11 +29,35 @@ pub(super) enum Act {
     },
 }
 
+/// Which store, and what to do with it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    #[command(subcommand)]
+    act: Act,
+}
+
+/// Finds the store by the configuration, and does it; answers the exit code.
+///
+/// # Errors
+/// `out` or `complaints` could not be written.
+pub(super) fn run(args: &Args, out: &mut dyn Write, complaints: &mut dyn Write) -> anyhow::Result<u8> {
+    let mut problems = Problems::new();
+    let Some(plan) = app::plan(args.config.named(), &Surroundings::system(), &mut problems) else {
+        for problem in problems.into_sorted() {
+            writeln!(complaints, "{problem}")?;
+        }
+        return Ok(app::Exit::Config as u8);
+    };
+    Ok(perform(&args.act, &plan.store, out, complaints)?)
+}
+
 /// Does it, says on `out` what came of it and on `complaints` what went wrong; the exit code. Only a closed output is an error.
 ///
 /// # Errors
 /// `out` or `complaints` could not be written.
-pub(super) fn run(act: &Act, settings: &StoreSettings, out: &mut dyn Write, complaints: &mut dyn Write) -> io::Result<u8> {
+fn perform(act: &Act, settings: &StoreSettings, out: &mut dyn Write, complaints: &mut dyn Write) -> io::Result<u8> {
     // A person waits: whoever holds the store is named at once, not after `store.lock_wait`.
     let result = match act {
         Act::Check => check(&settings.path, Duration::ZERO).map(|report| (report.to_string(), u8::from(!report.is_sound()))),
@@ -84,7 +112,7 @@ mod tests {
 
     fn said(act: &Act, settings: &StoreSettings) -> (u8, String, String) {
         let (mut out, mut complaints) = (Vec::new(), Vec::new());
-        let code = run(act, settings, &mut out, &mut complaints).expect("memory can be written");
+        let code = perform(act, settings, &mut out, &mut complaints).expect("memory can be written");
         (code, String::from_utf8(out).expect("text"), String::from_utf8(complaints).expect("text"))
     }
 

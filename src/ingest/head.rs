@@ -71,8 +71,8 @@ impl Head {
         forwarded(&self.headers).chain(hops).map(|(name, value)| name.len() + value.len() + 4).sum()
     }
 
-    /// The request this is the head of; its body is still to come.
-    pub(super) fn into_request(self, client_ip: IpAddr) -> RawRequest {
+    /// The request this is the head of, which came at `at`; its body is still to come, and with its last byte another time.
+    pub(super) fn into_request(self, client_ip: IpAddr, at: UnixMs) -> RawRequest {
         RawRequest {
             method: self.method,
             path: self.path,
@@ -80,7 +80,7 @@ impl Head {
             headers: self.headers,
             body: Bytes::new(),
             client_ip,
-            received_at: UnixMs::default(),
+            received_at: at,
         }
     }
 }

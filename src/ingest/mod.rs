@@ -92,7 +92,7 @@ impl Ingest {
         account.belongs_to(source);
         checks::check(source, &head)?;
         let announced = head.content_length();
-        let mut request = head.into_request(client.ip);
+        let mut request = head.into_request(client.ip, self.clock.wall());
         source.verifier.precheck(&request)?;
 
         let mut share = self.budget.enter(source, client, &plan.server.limits)?;

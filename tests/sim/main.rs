@@ -9,6 +9,8 @@ mod gateway;
 mod made;
 mod model;
 mod outside;
+#[path = "../suite/support/proof.rs"]
+mod proof;
 mod rules;
 mod script;
 mod stories;
