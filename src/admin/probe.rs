@@ -44,7 +44,8 @@ pub(super) fn unready(gateway: &Gateway) -> Vec<&'static str> {
     if !(gateway.workers)().alive {
         why.push("the delivery workers are gone");
     }
-    if !gateway.store.health().accepting {
+    // A quota that is reached is no reason: requests are refused with a Retry-After, and deliveries make room.
+    if !gateway.store.health().writable {
         why.push("the store cannot be written");
     }
     why

@@ -155,6 +155,9 @@ fn warnings(gateway: &Gateway, parked: u64) -> Vec<String> {
     if gateway.phase.step() == Step::Running {
         warnings.extend(probe::unready(gateway).into_iter().map(str::to_owned));
     }
+    if !gateway.store.health().accepting {
+        warnings.push("the store takes no new events: `store.max_size` or `store.min_free` is reached, or the disk is full".into());
+    }
     if parked > 0 {
         warnings.push(format!("{parked} deliveries wait for targets that are not in the configuration"));
     }

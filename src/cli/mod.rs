@@ -3,16 +3,24 @@
 //! Results go to standard output, everything else to standard error. A command of the contract that this version does not have says
 //! "planned" and ends with 2; it is not in the help.
 
+mod bell;
 mod call;
+mod check;
 mod completions;
+mod demo;
+mod echo;
 mod file;
 mod health;
 mod init;
 mod man;
+mod pin;
 mod providers;
 mod raw;
 mod run;
+mod schema;
+mod send;
 mod status;
+mod store;
 mod verify;
 
 use std::{
@@ -44,32 +52,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway. SIGTERM drains; a second one ends it at once.
+    /// Run the gateway. SIGTERM drains; a second one ends it at once
     Run(run::Args),
-    /// Write a starter configuration, and the secrets we choose into .env. Overwrites nothing.
+    /// Say everything that is wrong with a configuration: 0 or 1
+    Check(check::Args),
+    /// Write a starter configuration, and the secrets we choose into .env; overwrites nothing
     Init(init::Args),
-    /// List the providers; with a name, how to set one up; `providers test` runs every known answer.
-    Providers(ProvidersArgs),
-    /// Tell whether a captured request is genuine, and if not, why: 0 or 1.
+    /// Gateway, echo target and signed events in one command, with nothing installed
+    Demo(demo::Args),
+    /// List the providers; with a name, how to set one up; `providers test` runs every known answer
+    Providers(providers::Args),
+    /// Sign a sample as a source's provider would, and ring the gateway with it: 0, or 1 when it was refused
+    Send(send::Args),
+    /// Tell whether a captured request is genuine, and if not, why: 0 or 1
     Verify(verify::VerifyArgs),
-    /// Ask a running gateway whether it is ready, or alive: 0, 1, or 69 when it cannot be reached.
+    /// Ask a running gateway whether it is ready, or alive: 0, 1, or 69 when it cannot be reached
     Health(health::Args),
-    /// Show how a running gateway stands.
+    /// Show how a running gateway stands
     Status(status::Args),
-    /// Print completions for a shell.
+    /// Look the store over, or copy it, while no gateway has it
+    Store(store::Args),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Print completions for a shell
     Completions(completions::Args),
-    /// Print the manual page.
+    /// Print the manual page
     Man,
-}
-
-/// Which providers.
-#[derive(Debug, clap::Args)]
-struct ProvidersArgs {
-    /// One provider, or `test`
-    name: Option<String>,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// Runs the command line of this process.
@@ -79,24 +87,31 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
     };
-    let ended = match cli.command {
-        Command::Providers(args) => return catalogue(&args).into(),
-        Command::Verify(args) => return verify::verify(&args, &mut io::stdout(), &mut io::stderr()).into(),
-        Command::Run(args) => run::run(&args),
-        Command::Init(args) => init::run(&args),
-        Command::Health(args) => health::run(&args),
-        Command::Status(args) => status::run(&args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man => man::run(),
-    };
-    ended.into()
+    match cli.command {
+        Command::Run(args) => run::run(&args).into(),
+        Command::Check(args) => answer(|out, _| check::run(&args, out)),
+        Command::Init(args) => init::run(&args).into(),
+        Command::Demo(args) => demo::run(&args).into(),
+        Command::Providers(args) => answer(|out, err| Ok(providers::run(&args, out, err))),
+        Command::Send(args) => send::run(&args).into(),
+        Command::Verify(args) => answer(|out, err| Ok(verify::verify(&args, out, err))),
+        Command::Health(args) => health::run(&args).into(),
+        Command::Status(args) => status::run(&args).into(),
+        Command::Store(args) => answer(|out, err| store::run(&args, out, err)),
+        Command::Schema => answer(|out, _| schema::schema(out).map(|()| Exit::Fine as u8)),
+        Command::Completions(args) => completions::run(&args).into(),
+        Command::Man => man::run().into(),
+    }
 }
 
-fn catalogue(args: &ProvidersArgs) -> u8 {
-    let (out, err) = (&mut io::stdout(), &mut io::stderr());
-    match args.name.as_deref() {
-        Some("test") => providers::test_providers(out),
-        name => providers::providers(name, args.json, out, err),
+/// Runs a command on the process's own output. An output that is closed ends the command where it stands, without a complaint to nobody.
+fn answer(command: impl FnOnce(&mut dyn io::Write, &mut dyn io::Write) -> anyhow::Result<u8>) -> ExitCode {
+    match command(&mut io::stdout(), &mut io::stderr()) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            complain(format_args!("{error:#}"));
+            Exit::Internal.into()
+        }
     }
 }
 

@@ -54,8 +54,26 @@ struct CredentialEntry<'a> {
     required: bool,
 }
 
+/// Which providers.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// One provider, or `test`
+    name: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists, shows or tests; answers the exit code.
+pub(super) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    match args.name.as_deref() {
+        Some("test") => test_providers(out),
+        name => providers(name, args.json, out, err),
+    }
+}
+
 /// Lists the catalogue, or shows one provider. Answers the exit code: 0, or 2 when there is none of this name.
-pub fn providers(name: Option<&str>, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+fn providers(name: Option<&str>, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let catalogue = Catalogue::embedded();
     let wanted: Vec<&str> = catalogue.names().filter(|slug| name.is_none_or(|name| name == *slug)).collect();
     if let (Some(name), true) = (name, wanted.is_empty()) {
@@ -82,7 +100,7 @@ pub fn providers(name: Option<&str>, json: bool, out: &mut dyn Write, err: &mut 
 }
 
 /// Runs every known answer of every provider. Answers the exit code: 0 when all came out as they must, else 1.
-pub fn test_providers(out: &mut dyn Write) -> u8 {
+fn test_providers(out: &mut dyn Write) -> u8 {
     let catalogue = Catalogue::embedded();
     let mut all_right = true;
     for slug in catalogue.names() {

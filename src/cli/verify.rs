@@ -26,43 +26,43 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Prove a request: accepted (exit code 0), or rejected (1) and why.
 #[derive(Debug, clap::Args)]
-pub struct VerifyArgs {
+pub(super) struct VerifyArgs {
     /// The provider, as `hookgate providers` lists it
-    pub provider: String,
+    pub(super) provider: String,
     /// The secret; visible to others on this machine, so better one of the next two
     #[arg(long, value_name = "SECRET", conflicts_with_all = ["secret_file", "secret_env"])]
-    pub secret: Option<String>,
+    pub(super) secret: Option<String>,
     /// A file that holds the secret; one line end at its end is not part of it
     #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
-    pub secret_file: Option<PathBuf>,
+    pub(super) secret_file: Option<PathBuf>,
     /// The environment variable that holds the secret
     #[arg(long, value_name = "NAME")]
-    pub secret_env: Option<String>,
+    pub(super) secret_env: Option<String>,
     /// A further credential, in the provider's own words; may be repeated
     #[arg(long = "credential", value_name = "NAME=VALUE")]
-    pub credentials: Vec<String>,
+    pub(super) credentials: Vec<String>,
     /// When the request was received, in seconds since 1970 [default: now]
     #[arg(long, value_name = "UNIX")]
-    pub at: Option<i64>,
+    pub(super) at: Option<i64>,
     /// The public URL it was sent to, with its query
     #[arg(long, value_name = "URL")]
-    pub url: Option<url::Url>,
+    pub(super) url: Option<url::Url>,
     /// Answer in JSON
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
     /// The request as it was sent (HTTP/1.1: request line, headers, blank line, body), or `-` for standard input
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(super) file: PathBuf,
 }
 
 /// What a command knows of the machine; a test brings its own.
-pub struct Outside<'a> {
+pub(super) struct Outside<'a> {
     /// The time when nothing else is said.
-    pub now: UnixMs,
+    pub(super) now: UnixMs,
     /// Looks an environment variable up.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     /// Standard input.
-    pub stdin: &'a mut dyn Read,
+    pub(super) stdin: &'a mut dyn Read,
 }
 
 /// The answer, as `--json` writes it. What is not known is empty.
@@ -77,7 +77,7 @@ struct Answer<'a> {
 }
 
 /// Runs the command on this machine and answers the exit code: 0 accepted, 1 rejected, 2 it could not be tried.
-pub fn verify(args: &VerifyArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+pub(super) fn verify(args: &VerifyArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     #[expect(clippy::disallowed_methods, reason = "the variable is named on the command line, not in a configuration")]
     let variable = |name: &str| std::env::var(name).ok();
     let outside = Outside { now: Clock::System.wall(), variable: &variable, stdin: &mut io::stdin().lock() };
@@ -85,7 +85,7 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8
 }
 
 /// Runs the command with what is given as the machine.
-pub fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+pub(super) fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     // A reader that has gone away does not change the answer, which is the exit code.
     let catalogue = Catalogue::embedded();
     match answer(args, outside, &catalogue) {

@@ -19,8 +19,6 @@ mod source;
 mod store;
 mod surroundings;
 mod target;
-#[cfg(test)]
-mod tests;
 mod values;
 
 use std::path::PathBuf;
@@ -180,4 +178,492 @@ fn defaults(node: &Node, problems: &mut Problems) {
     Source::read_part(&source, section.problems);
     Target::read_part(&target, section.problems);
     section.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        path::Path,
+    };
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    const GOOD: &str = "sources: { git: { provider: github, secret: 0123456789abcdef } }\n\
+                        targets: { app: { url: http://127.0.0.1:3000/ } }\nroutes: [{ to: app }]\n";
+
+    fn around(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Surroundings {
+        let files = files.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect();
+        let variables: BTreeMap<_, _> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Surroundings::held(files, variables, Clock::System)
+    }
+
+    fn said(problems: Problems) -> Vec<String> {
+        problems.into_sorted().iter().map(ToString::to_string).collect()
+    }
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> (Option<Config>, Vec<String>) {
+        let mut problems = Problems::new();
+        let config = load(Some(Path::new("f.yaml")), &around(&[("f.yaml", text)], variables), &mut problems);
+        (config, said(problems))
+    }
+
+    fn good(text: &str, variables: &[(&str, &str)]) -> Config {
+        let (config, problems) = read(text, variables);
+        assert_eq!(problems, Vec::<String>::new(), "{text}");
+        config.expect("read")
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        let cases = [
+            ("server: { lisen: 1 }", "f.yaml:1:11: `server` has no `lisen`; did you mean `listen`?"),
+            ("servers: {}", "f.yaml:1:1: the configuration has no `servers`; did you mean `server`?"),
+            ("server: []", "f.yaml:1:9: `server` is a mapping, and this is a list"),
+            ("version: 2", "f.yaml:1:10: `version` is a whole number from 1 to 1, and this is `2`"),
+            (
+                "log: { level: inof }",
+                "f.yaml:1:15: `level` is one of error, warn, info, debug, trace, and this is `inof`; did you mean `info`?",
+            ),
+            (
+                "store: { lock_wait: 30 }",
+                "f.yaml:1:21: `lock_wait` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `30s` or `30ms`?",
+            ),
+            ("store: { lock_wait: 3x }", "f.yaml:1:21: `lock_wait` is a duration such as `10s`, `5m` or `3d`, and this is `3x`"),
+            (
+                "store: { max_size: 10 }",
+                "f.yaml:1:20: `max_size` is a size and needs its unit, such as `256KiB` or `10GiB`; did you mean `10MiB` or `10B`?",
+            ),
+            ("store: { max_size: 10XB }", "f.yaml:1:20: `max_size` is a size such as `256KiB`, `1MiB` or `10GiB`, and this is `10XB`"),
+            (
+                "store: { max_size: 9999999999TiB }",
+                "f.yaml:1:20: `max_size` is a size such as `256KiB`, `1MiB` or `10GiB`, and this is `9999999999TiB`",
+            ),
+            (
+                "store: { retention: { payload: 9d } }",
+                "f.yaml:1:32: `payload` (9d) outlives `delivered` (3d), the events it belongs to; raise `delivered`, or leave `payload` out",
+            ),
+            ("store: { retention: { dead: 0s } }", "f.yaml:1:29: `dead` is longer than nothing"),
+            (
+                "store: { url: \"sqlite:x.db\" }",
+                "f.yaml:1:15: `url` needs an absolute path; write `sqlite:/abs/path.db`, or `sqlite` for hookgate.db under the data directory",
+            ),
+            ("store: { url: \"redis://:canary@h/0\" }", "f.yaml:1:15: a Redis store is planned and not built yet; write `sqlite`"),
+            ("store: { spool: {} }", "f.yaml:1:10: `spool` is planned and not built yet"),
+            ("reload: {}", "f.yaml:1:1: `reload` is planned and not built yet"),
+            (
+                "server: { listen: localhost }",
+                "f.yaml:1:19: `listen` is an IP address and a port, such as `127.0.0.1:8080`, `0.0.0.0:8443` or `[::]:8443`, and this is `localhost`",
+            ),
+            (
+                "server: { limits: { in_flight_per_source: 0% } }",
+                "f.yaml:1:43: `in_flight_per_source` is a share from `1%` to `100%`, and this is `0%`",
+            ),
+            (
+                "server: { trusted_proxies: [10.0.0.0/33] }",
+                "f.yaml:1:29: `trusted_proxies` is a network such as `10.0.0.0/8`, or one address, and this is `10.0.0.0/33`",
+            ),
+            ("server: { tls: { cert: a.pem } }", "f.yaml:1:16: a `cert` needs its `key`"),
+            ("server: { tls: { acme: {} } }", "f.yaml:1:18: `acme` is planned and not built yet"),
+            (
+                "server: { tls: upstreem }",
+                "f.yaml:1:16: `tls` is `upstream`, `none` or a mapping, and this is `upstreem`; certificates of our own are written `{ cert: chain.pem, key: key.pem }`",
+            ),
+            (
+                "admin: { tokens: [{ name: a, role: boss, token: 0123456789abcdef }] }",
+                "f.yaml:1:36: `role` is one of read, operate, admin, and this is `boss`",
+            ),
+            (
+                "admin: { hosts: [\"http://x\"] }",
+                "f.yaml:1:18: `hosts` are names or addresses, and this is `http://x`; write them without scheme and port, such as `hooks.internal`",
+            ),
+            (
+                "egress: { deny: [privat] }",
+                "f.yaml:1:18: `deny` is one of link-local, metadata, unspecified, loopback, private, multicast, and this is `privat`; did you mean `private`?",
+            ),
+            (
+                "sources: { Git: { provider: github } }",
+                "f.yaml:1:12: `Git` cannot be a name; a name begins with a-z, goes on with a-z, 0-9 and `-`, and has at most 63 characters",
+            ),
+            ("sources: { a: {} }", "f.yaml:1:15: a source needs `provider`; `hookgate providers` lists them"),
+            (
+                "sources: { a: { provider: p, tolerance: 5 } }",
+                "f.yaml:1:41: `tolerance` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `5s` or `5ms`?",
+            ),
+            ("sources: { a: { provider: p, path: hooks } }", "f.yaml:1:36: `path` begins with `/`, and this is `hooks`"),
+            ("sources: { a: { provider: p, path: [] } }", "f.yaml:1:36: `path` is an empty list; name one, or leave it out"),
+            ("sources: { a: { provider: p, url_token: x } }", "f.yaml:1:30: `url_token` is planned and not built yet"),
+            (
+                "sources: { a: { provider: p, secret: \"\" } }",
+                "f.yaml:1:38: `secret` is empty; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+            ),
+            (
+                "sources: { a: { provider: p, secret: \"  \" } }",
+                "f.yaml:1:38: `secret` is blank; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+            ),
+            (
+                "sources: { a: { provider: p, secret: changeme } }",
+                "f.yaml:1:38: `secret` is a placeholder, not a credential; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+            ),
+            (
+                "sources: { a: { provider: p, secret: \"$${X}\" } }",
+                "f.yaml:1:38: `secret` still contains `${`; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+            ),
+            ("sources: { a: { provider: p, secret: }}", "f.yaml:1:36: `secret` is empty"),
+            (
+                "sources: { a: { provider: p, secret: { value: 0123456789abcdef, until: soon } } }",
+                "f.yaml:1:72: `until` is a date such as `2026-12-01`, or a time such as `2026-12-01T08:00:00Z`, and this is `soon`",
+            ),
+            (
+                "sources: { a: { provider: p, secret: short } }",
+                "f.yaml:1:38: warning: `secret` is shorter than 16 bytes and may be guessed",
+            ),
+            (
+                "sources: { a: { provider: p, secret: \"${NOPE}\" } }",
+                "f.yaml:1:38: the environment variable NOPE is not set; set it, or give a default: `${NOPE:-...}`",
+            ),
+            ("sources: [a]", "f.yaml:1:10: `sources` is a mapping of names, and this is a list"),
+            ("targets: { t: {} }", "f.yaml:1:15: a target needs `url`; write where it listens, such as `http://127.0.0.1:3000/webhooks`"),
+            (
+                "targets: { t: { url: ftp://x/ } }",
+                "f.yaml:1:22: `url` is neither http nor https; write it whole, such as `http://127.0.0.1:3000/webhooks`",
+            ),
+            (
+                "targets: { t: { url: \"http://u:canary@x/\" } }",
+                "f.yaml:1:22: `url` carries a user name or password; say it under `auth: { basic: \"user:password\" }`",
+            ),
+            ("targets: { t: { url: \"http://x/#f\" } }", "f.yaml:1:22: `url` has a fragment; leave `#...` out: it is never sent"),
+            ("targets: { t: { url: x } }", "f.yaml:1:22: `url` is not a URL; write it whole, such as `http://127.0.0.1:3000/webhooks`"),
+            ("targets: { t: { kind: slack } }", "f.yaml:1:23: a target of kind `slack` is planned and not built yet"),
+            ("targets: { t: { url: http://x/, sign: {} } }", "f.yaml:1:33: `sign` is planned and not built yet"),
+            (
+                "targets: { t: { url: http://x/, concurrency: 0 } }",
+                "f.yaml:1:46: `concurrency` is a whole number from 1 to 512, and this is `0`",
+            ),
+            (
+                "targets: { t: { url: http://x/, retry: { factor: 0.5 } } }",
+                "f.yaml:1:50: `factor` is a number from 1 to 100, and this is `0.5`",
+            ),
+            (
+                "targets: { t: { url: http://x/, retry: { factor: nan } } }",
+                "f.yaml:1:50: `factor` is a number from 1 to 100, and this is `nan`",
+            ),
+            (
+                "targets: { t: { url: http://x/, retry: { dead_on: [200] } } }",
+                "f.yaml:1:52: `dead_on` are statuses other than 2xx, such as `410` or `4xx`, and this is `200`",
+            ),
+            ("targets: { t: { url: http://x/, auth: {} } }", "f.yaml:1:39: `auth` needs `bearer` or `basic`"),
+            ("targets: { t: { url: http://x/, method: GET } }", "f.yaml:1:41: `method` is one of POST, PUT, PATCH, and this is `GET`"),
+            ("routes: {}", "f.yaml:1:9: `routes` is a list, and this is a mapping; write each as `- { from: source, to: target }`"),
+            ("routes: [{}]", "f.yaml:1:10: a route needs `to`; name one target, or a list of them"),
+            ("routes: [{ to: [] }]", "f.yaml:1:16: `to` is an empty list; name one, or leave it out"),
+            ("routes: [{ to: t, when: x }]", "f.yaml:1:19: `when` is planned and not built yet"),
+            ("defaults: { target: { timeot: 1s } }", "f.yaml:1:23: a target has no `timeot`; did you mean `timeout`?"),
+            ("include: gone.yaml", "f.yaml:1:10: `include` names a file that is not there"),
+        ];
+        let wrong: Vec<String> = cases
+            .iter()
+            .map(|(text, expected)| (text, expected, read(text, &[]).1))
+            .filter(|(_, expected, got)| got != &[**expected])
+            .map(|(text, expected, got)| format!("{text}\n  wanted {expected}\n  got    {}", got.join("\n         ")))
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_and_the_rest_is_still_read() {
+        let text = "sources:\n  a: { provider: githbu, secret: x }\n  b: { provider: github, secret: \"${NOPE}\" }\n\
+                    routes:\n  - { from: a, to: nowhere }\nserver: { lisen: 1 }\n";
+        let (config, problems) = read(text, &[]);
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(
+            problems[0].starts_with("f.yaml:2:34: warning")
+                && problems[1].starts_with("f.yaml:3:34: ")
+                && problems[2].starts_with("f.yaml:6:11: ")
+        );
+        let config = config.expect("read");
+        assert_eq!(config.sources.names().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(config.sources.get("b").is_some_and(|source| source.secret.as_ref().is_some_and(|secret| secret.is_empty())));
+    }
+
+    #[test]
+    fn hostile_yaml_is_refused_and_hostile_values_stay_values() {
+        let deep = format!("a: {}", "[".repeat(200));
+        let large = format!("# {}\n", "x".repeat(1024 * 1024));
+        let cases: [(&str, &str); 9] = [
+            ("a: &x [1]\nb: [*x, *x]\n", "anchors"),
+            ("a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", "aliases"),
+            ("server: {}\nserver: {}\n", "f.yaml:2:1: `server` is written twice, first at line 1"),
+            ("a: !!binary x\n", "tags"),
+            ("a: 1\n---\nb: 1\n", "second document"),
+            ("? [a]\n: b\n", "a key is a plain word"),
+            ("a: \"\n", "not YAML"),
+            (&deep, "nested deeper than 64"),
+            (&large, "larger than 1 MiB"),
+        ];
+        for (text, expected) in cases {
+            let problems = read(text, &[]).1;
+            assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
+        }
+        let hostile = "x\"\n    provider: other\n  evil: { provider: github }\n#";
+        let config = good("sources: { a: { provider: github, secret: \"${S}\" } }", &[("S", hostile)]);
+        assert_eq!(config.sources.names().collect::<Vec<_>>(), ["a"]);
+        let source = config.sources.get("a").expect("a");
+        let secret = &source.secret.as_ref().expect("a secret")[0].value.0;
+        assert_eq!(secret.reveal(), hostile.as_bytes());
+    }
+
+    #[test]
+    fn what_came_from_the_environment_is_never_shown() {
+        let places = [
+            "server: { listen: \"${C}\", public_url: \"${C}\", tls: \"${C}\", trusted_proxies: \"${C}\", limits: { body: \"${C}\", connections: \"${C}\", in_flight_per_source: \"${C}\" } }",
+            "store: { url: \"${C}\", durability: \"${C}\", retention: { dead: \"${C}\" } }\nlog: { level: \"${C}\" }\negress: { deny: \"${C}\", allow: \"${C}\" }",
+            "admin: { listen: \"${C}\", token: \"${C}\", hosts: \"${C}/\", tokens: [{ name: a, role: \"${C}\", token: \"${C}\" }] }\nversion: \"${C}\"",
+            "sources: { a: { provider: p, path: \"${C}\", tolerance: \"${C}\", secret: [\"${C}\", { value: \"${C}\", until: \"${C}\" }], disabled: \"${C}\", dedup: { by: \"${C}\" } } }",
+            "targets: { t: { kind: \"${C}\", url: \"${C}\", method: \"${C}\", timeout: \"${C}\", headers: { a: \"${C}\" }, retry: { factor: \"${C}\", dead_on: \"${C}\" }, auth: { basic: \"${C}\" } } }",
+            "targets: { t: { url: \"http://x/${C}?${C}\", headers: { a: \"${C}\", Authorization: canary }, auth: { bearer: \"${C}\" } } }",
+        ];
+        for canary in ["canary", "canary with blanks"] {
+            for text in places {
+                let (config, problems) = read(text, &[("C", canary)]);
+                assert!(!problems.join("\n").contains(canary), "{problems:?}");
+                let config = config.expect("read");
+                assert!(!format!("{config:?}").contains(canary), "{config:?}");
+                assert!(!config.listing().contains(canary), "{}", config.listing());
+            }
+        }
+    }
+
+    #[test]
+    fn included_files_join_and_a_name_is_defined_once() {
+        let main =
+            "include: [conf.d/*.yaml]\nsources: { a: { provider: p } }\ndefaults: { target: { timeout: 5s } }\nroutes: [{ to: t }]\n";
+        let files = [
+            ("etc/f.yaml", main),
+            (
+                "etc/conf.d/1.yaml",
+                "sources: { b: { provider: p } }\ntargets: { t: { url: http://x/ } }\nroutes: [{ to: t, name: later }]\n",
+            ),
+            ("etc/conf.d/2.yaml", "targets: { u: { url: http://x/, timeout: 7s } }\ndefaults: { target: { concurrency: 3 } }\n"),
+        ];
+        let mut problems = Problems::new();
+        let config = load(Some(Path::new("etc/f.yaml")), &around(&files, &[]), &mut problems).expect("read");
+        assert_eq!(said(problems), Vec::<String>::new());
+        assert_eq!(config.sources.names().collect::<Vec<_>>(), ["a", "b"]);
+        let timeouts: Vec<u64> = config.targets.0.iter().map(|(_, target)| target.timeout.0.as_secs()).collect();
+        assert_eq!(timeouts, [5, 7]);
+        assert!(config.targets.0.iter().all(|(_, target)| *target.concurrency == 3));
+        assert_eq!(config.routes.len(), 2);
+
+        let files = [("etc/f.yaml", main), ("etc/conf.d/1.yaml", "sources:\n  a: { provider: q }\nserver: {}\n")];
+        let mut problems = Problems::new();
+        load(Some(Path::new("etc/f.yaml")), &around(&files, &[]), &mut problems);
+        let problems = said(problems);
+        assert_eq!(problems[0], "etc/conf.d/1.yaml:2:3: `a` is defined twice, first at etc/f.yaml:2:12");
+        assert!(problems[1].starts_with("etc/conf.d/1.yaml:3:1: `server` is not taken from an included file"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file_and_a_stray_variable_is_an_error() {
+        let variables = [
+            ("HOOKGATE__SERVER__LISTEN", "127.0.0.1:0123"),
+            ("HOOKGATE__SERVER__TLS", "upstream"),
+            ("HOOKGATE__SERVER__LIMITS__BODY", "2MiB"),
+            ("HOOKGATE__MONITOR__LISTEN", "none"),
+            ("HOOKGATE__ADMIN__TOKEN", "0x1F0x1F0x1F0x1F0x1F"),
+            ("HOOKGATE__DATA_DIR", "/d"),
+            ("HOOKGATE__LOG__LEVEL", "debug"),
+            ("HOOKGATE_CONFIG", "elsewhere"),
+            ("HOOKGATE_PORT", "tcp://10.0.0.1:80"),
+        ];
+        let text = "server: { listen: 127.0.0.1:1, tls: { cert: a, key: b } }\nmonitor: { listen: 127.0.0.1:2 }\ndata_dir: /f\n";
+        let config = good(text, &variables);
+        assert_eq!(config.server.listen.port(), 123);
+        assert!(matches!(*config.server.tls, Tls::Upstream));
+        assert_eq!(config.server.limits.body.0, 2 << 20);
+        assert_eq!(*config.monitor.listen, Listen::None);
+        assert_eq!(config.admin.token.as_ref().expect("a token").0.reveal(), b"0x1F0x1F0x1F0x1F0x1F");
+        assert_eq!(*config.data_dir, PathBuf::from("/d"));
+        assert_eq!(*config.log.level, LogLevel::Debug);
+
+        let cases = [
+            (
+                "HOOKGATE__SERVER__LISEN",
+                "x",
+                "the environment variable HOOKGATE__SERVER__LISEN overrides nothing; did you mean HOOKGATE__SERVER__LISTEN?",
+            ),
+            (
+                "HOOKGATE__SOURCES__A__SECRET",
+                "canary",
+                "the environment variable HOOKGATE__SOURCES__A__SECRET overrides nothing; variables override the scalars of server, monitor, admin, store, log, data_dir",
+            ),
+            ("HOOKGATE__LOG__LEVEL", "", "HOOKGATE__LOG__LEVEL: the variable is set to nothing"),
+            (
+                "HOOKGATE__LOG__LEVEL",
+                "canary",
+                "HOOKGATE__LOG__LEVEL: `level` is one of error, warn, info, debug, trace, and this is what was inserted here",
+            ),
+            (
+                "HOOKGATE__STORE__LOCK_WAIT",
+                "30",
+                "HOOKGATE__STORE__LOCK_WAIT: `lock_wait` is a duration and needs its unit, such as `10s`, `5m` or `3d`",
+            ),
+        ];
+        for (name, value, expected) in cases {
+            assert_eq!(read(GOOD, &[(name, value)]).1, [expected]);
+        }
+    }
+
+    #[test]
+    fn the_file_is_looked_for_in_order() {
+        let here = around(&[("./hookgate.yaml", ""), ("/etc/hookgate/hookgate.yaml", "")], &[]);
+        let path = |located: Option<Located>| located.map(|located| (located.path.display().to_string(), located.named));
+        assert_eq!(path(locate(Some(Path::new("x.yaml")), &here)), Some(("x.yaml".into(), true)));
+        assert_eq!(path(locate(None, &here)), Some(("./hookgate.yaml".into(), false)));
+        let etc = around(&[("/etc/hookgate/hookgate.yaml", "")], &[]);
+        assert_eq!(path(locate(None, &etc)), Some(("/etc/hookgate/hookgate.yaml".into(), false)));
+        let told = around(&[("./hookgate.yaml", "")], &[("HOOKGATE_CONFIG", "/told.yaml")]);
+        assert_eq!(path(locate(None, &told)), Some(("/told.yaml".into(), true)));
+        let mut problems = Problems::new();
+        assert!(load(None, &told, &mut problems).is_none());
+        assert_eq!(said(problems), ["/told.yaml:1:1: the file cannot be read: entity not found"]);
+        let mut problems = Problems::new();
+        assert!(load(None, &around(&[], &[]), &mut problems).is_none());
+        assert!(said(problems)[0].starts_with("no configuration file:"));
+    }
+
+    #[test]
+    fn the_data_directory_is_the_files_else_the_environments() {
+        let cases: [(&str, &[(&str, &str)], &str); 5] = [
+            ("", &[], "./hookgate-data"),
+            ("", &[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")], "/var/lib/a"),
+            ("", &[("STATE_DIRECTORY", "/s"), ("HOOKGATE_DATA_DIR", "/d")], "/d"),
+            ("data_dir: /f", &[("HOOKGATE_DATA_DIR", "/d")], "/f"),
+            ("data_dir: /f", &[("HOOKGATE__DATA_DIR", "/o")], "/o"),
+        ];
+        for (text, variables, expected) in cases {
+            assert_eq!(*good(text, variables).data_dir, PathBuf::from(expected), "{text} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_listing_reads_back_as_itself() {
+        let text = "server: { listen: 127.0.0.1:1, limits: { answer_within: 1500ms, body: 1000KiB } }\n\
+                    targets: { t: { url: \"http://x/a b\", headers: { X-A: \"true: #\" }, retry: { dead_on: [410, 5xx], give_up_after: none } } }\n\
+                    sources: { s: { provider: p, tolerance: none, dedup: none } }\nroutes: [{ to: t, types: [\"*\", \"a.*\"] }]\n";
+        let listing = good(text, &[]).listing();
+        assert_eq!(good(&listing, &[]).listing(), listing);
+        assert!(listing.contains("answer_within: 1500ms") && listing.contains("body: 1000KiB"), "{listing}");
+    }
+
+    /// All keys a schema offers, by the path of the mapping they stand in. `*` stands for any name, `#` for an item of a list.
+    fn keys(schema: &serde_json::Value, path: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
+        for choice in ["anyOf", "oneOf"].iter().filter_map(|key| schema.get(key)?.as_array()).flatten() {
+            keys(choice, path, found);
+        }
+        for (key, property) in schema.get("properties").and_then(serde_json::Value::as_object).into_iter().flatten() {
+            found.entry(path.to_owned()).or_default().insert(key.clone());
+            keys(property, &format!("{path}/{key}"), found);
+        }
+        if let Some(item) = schema.get("items") {
+            keys(item, &format!("{path}/#"), found);
+        }
+        if let Some(one) = schema.get("additionalProperties").filter(|one| one.is_object()) {
+            keys(one, &format!("{path}/*"), found);
+        }
+    }
+
+    fn offered() -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = BTreeMap::new();
+        keys(&schema(), "", &mut found);
+        found
+    }
+
+    #[test]
+    fn the_schema_offers_exactly_what_the_reader_takes() {
+        for (path, offered) in offered() {
+            let open: String = path
+                .split('/')
+                .skip(1)
+                .map(|step| if step == "#" { "[".into() } else { format!("{{ {step}: ", step = step.replace('*', "a")) })
+                .collect();
+            let close: String =
+                path.split('/').skip(1).map(|step| if step == "#" { "]" } else { " }" }).collect::<Vec<_>>().into_iter().rev().collect();
+            let probe = if path.is_empty() { "qqqqqqqqqqqq: 1".to_owned() } else { format!("{open}{{ qqqqqqqqqqqq: 1 }}{close}") };
+            let problems = read(&probe, &[]).1;
+            let known = problems.iter().find_map(|problem| problem.split_once("has no `qqqqqqqqqqqq`; known here: "));
+            let (_, known) = known.unwrap_or_else(|| panic!("{probe}: {problems:?}"));
+            assert_eq!(known.split(", ").map(str::to_owned).collect::<BTreeSet<_>>(), offered, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_schema_says_what_is_required_and_what_the_defaults_are() {
+        let schema = schema();
+        let source = &schema["properties"]["sources"]["additionalProperties"];
+        assert_eq!(source["required"], serde_json::json!(["provider"]));
+        assert_eq!(source["additionalProperties"], false);
+        assert!(schema.get("required").is_none());
+        assert_eq!(schema["properties"]["server"]["properties"]["listen"]["default"], "127.0.0.1:8080");
+        assert_eq!(schema["properties"]["targets"]["additionalProperties"]["properties"]["retry"]["properties"]["max"]["default"], "1h");
+        assert!(!schema.to_string().contains("providers_dir"));
+    }
+
+    fn items(node: &'static Node) -> Vec<&'static Node> {
+        match &node.value {
+            Value::List(items) => items.iter().collect(),
+            _ => vec![node],
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_key() {
+        let text = include_str!("../../config/hookgate.yaml");
+        let tree: &'static Node = Box::leak(Box::new(yaml::parse(&"hookgate.yaml".into(), text, &mut Problems::new()).expect("YAML")));
+        let mut missing = Vec::new();
+        for (path, keys) in offered().into_iter().filter(|(path, _)| !path.starts_with("/defaults")) {
+            // A list stands for its items, since what may be one or many is written either way.
+            let mut nodes = items(tree);
+            for step in path.split('/').skip(1).filter(|step| *step != "#") {
+                let below = |node: &'static Node| match (&node.value, step) {
+                    (Value::Map(entries), "*") => entries.iter().flat_map(|(_, node)| items(node)).collect(),
+                    (_, key) => node.get(key).into_iter().flat_map(items).collect::<Vec<_>>(),
+                };
+                nodes = nodes.into_iter().flat_map(below).collect();
+            }
+            missing.extend(keys.iter().filter(|key| !nodes.iter().any(|node| node.get(key).is_some())).map(|key| format!("{path}/{key}")));
+        }
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    /// A good file with one mistake in it.
+    fn one_mistake() -> impl Strategy<Value = String> {
+        let lines = include_str!("../../config/hookgate.yaml").lines().count();
+        (0..lines, "[ -~]{0,24}").prop_map(|(at, junk)| {
+            let text = include_str!("../../config/hookgate.yaml");
+            text.lines()
+                .enumerate()
+                .map(|(index, line)| if index == at { junk.clone() } else { line.to_owned() })
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics_and_every_problem_has_a_place(text in prop_oneof![one_mistake(), "\\PC{0,200}", "[a-z:{}\\[\\],\"$ \n-]{0,200}"]) {
+            let mut problems = Problems::new();
+            let config = load(Some(Path::new("f.yaml")), &around(&[("f.yaml", &text)], &[]), &mut problems);
+            prop_assert!(config.is_some() || problems.has_errors());
+            for problem in problems.into_sorted() {
+                prop_assert!(problem.at.as_ref().is_some_and(|at| at.line >= 1 && at.column >= 1), "{problem}");
+            }
+            if let Some(config) = config {
+                prop_assert!(!config.listing().is_empty());
+            }
+        }
+    }
 }

@@ -186,8 +186,8 @@ impl<T> JsonSchema for Text<T> {
     }
 }
 
-/// A URL. Its query, and its path when any of it came from outside the file, may hold a token: listings show a fingerprint of them.
-#[derive(Clone, Debug)]
+/// A URL. Its query, and its path when any of it came from outside the file, may hold a token: what shows it shows a fingerprint of them.
+#[derive(Clone)]
 pub struct Link {
     /// The URL.
     pub url: url::Url,
@@ -195,20 +195,29 @@ pub struct Link {
     pub hidden: bool,
 }
 
-impl Serialize for Link {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after_host = &self.url[url::Position::BeforePath..];
         if self.hidden && after_host != "/" {
             let origin = &self.url[..url::Position::BeforePath];
-            return to.collect_str(&format_args!("{origin}/<{}>", Secret::new(after_host).fingerprint()));
+            return write!(f, "{origin}/<{}>", Secret::new(after_host).fingerprint());
         }
         match self.url.query() {
-            Some(query) => {
-                let bare = &self.url[..url::Position::AfterPath];
-                to.collect_str(&format_args!("{bare}?<{}>", Secret::new(query).fingerprint()))
-            }
-            None => to.serialize_str(self.url.as_str()),
+            Some(query) => write!(f, "{}?<{}>", &self.url[..url::Position::AfterPath], Secret::new(query).fingerprint()),
+            None => f.write_str(self.url.as_str()),
         }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Link {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

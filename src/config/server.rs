@@ -201,7 +201,8 @@ fn tls(node: &Node, what: &str, problems: &mut Problems) -> Option<Tls> {
         (None, Some(_)) => problems.error(&node.at, "a `key` needs its `cert`"),
     }
     certs.extend(listed.map(as_list).unwrap_or_default().iter().filter_map(|item| certificate(item, problems)));
-    if certs.is_empty() && !problems.blames(&node.at) {
+    // With `acme` there would be one; that is refused as planned.
+    if certs.is_empty() && node.get("acme").is_none() && !problems.blames(&node.at) {
         problems.error_hint(&node.at, format!("{what} names no certificate"), "write `{ cert: chain.pem, key: key.pem }`, or `upstream`");
     }
     section.finish();

@@ -27,12 +27,7 @@ use rustls::ClientConfig;
 use tokio::{net::TcpStream, time};
 use tower_service::Service;
 
-use crate::{
-    deliver::{egress, resolve::Resolver},
-    delivery::AttemptResult,
-    limits::ANSWER_BYTES_MAX,
-    plan::Egress,
-};
+use crate::{deliver::resolve::Resolver, delivery::AttemptResult, limits::ANSWER_BYTES_MAX, plan::Egress};
 
 /// A pooled client.
 pub type Client = legacy::Client<Connector, Full<Bytes>>;
@@ -111,7 +106,7 @@ impl Connector {
         let mut refused = None;
         let mut allowed = Vec::with_capacity(addresses.len());
         for address in addresses {
-            match egress::refusal(&self.egress, *address) {
+            match self.egress.refusal(*address) {
                 None => allowed.push(SocketAddr::new(*address, port)),
                 Some(cause) => refused = refused.or(Some(cause)),
             }

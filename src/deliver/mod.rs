@@ -6,7 +6,6 @@
 
 mod answer;
 mod client;
-mod egress;
 mod ledger;
 mod request;
 mod resolve;
@@ -55,7 +54,7 @@ use crate::{
 pub use self::{
     client::{Client, ConnectError, Connector, client},
     resolve::Resolver,
-    tls::{TlsByTarget, trusting_besides},
+    tls::{TlsByTarget, certificates, system_roots},
 };
 
 /// The way of every delivery of a shard, until the shard has stopped.

@@ -54,7 +54,7 @@ impl fmt::Debug for TlsByTarget {
 
 fn client_config(tls: &ClientTls) -> io::Result<Arc<ClientConfig>> {
     let roots = match &tls.ca {
-        Some(ca) => trusting(&[ca])?,
+        Some(ca) => trusting(ca)?,
         None => system_roots()?,
     };
     let builder = builder()?.with_root_certificates(roots);
@@ -71,23 +71,17 @@ fn client_config(tls: &ClientTls) -> io::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// A configuration that trusts the system's roots, where there are any, and besides them exactly these certificates.
-///
-/// # Errors
-/// A file that cannot be read or holds no certificate.
-pub fn trusting_besides(certificates: &[&Path]) -> io::Result<Arc<ClientConfig>> {
-    let mut roots = trusting(certificates)?;
-    roots.roots.extend(system_roots().map(|system| system.roots).unwrap_or_default());
-    Ok(Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()))
-}
-
 fn builder() -> io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
     // Named, not the process default: whatever else is linked in, this is the one that is used.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| invalid(error.to_string()))
 }
 
-fn system_roots() -> io::Result<RootCertStore> {
+/// The roots this system trusts.
+///
+/// # Errors
+/// There are none; the text says what to do.
+pub fn system_roots() -> io::Result<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Systems carry a few roots no library can read; the rest is what counts.
@@ -100,17 +94,19 @@ fn system_roots() -> io::Result<RootCertStore> {
     Ok(roots)
 }
 
-fn trusting(files: &[impl AsRef<Path>]) -> io::Result<RootCertStore> {
+fn trusting(file: &Path) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for file in files.iter().map(AsRef::as_ref) {
-        for certificate in certificates(file)? {
-            roots.add(certificate).map_err(|error| invalid(format!("{}: {error}", file.display())))?;
-        }
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(|error| invalid(format!("{}: {error}", file.display())))?;
     }
     Ok(roots)
 }
 
-fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+/// The certificates of a PEM file, at least one, in its order.
+///
+/// # Errors
+/// It cannot be read, or there is none in it; the text names the file.
+pub fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(certificates) if certificates.is_empty() => Err(invalid(format!("{}: there is no certificate in it", file.display()))),

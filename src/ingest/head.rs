@@ -1,4 +1,5 @@
-//! The head of a request as the door hands it over, and the head of an event as it is stored: what of the provider's may be forwarded, and ours.
+//! The head of a request as the door hands it over, and the head of an event as it is stored: what of the provider's may be forwarded, and
+//! ours.
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -14,8 +15,8 @@ use crate::{
     verify::Identity,
 };
 
-/// Fields that are not forwarded: between two hops (RFC 9110, 7.6.1), about this connection only, or claims about the way here that a target
-/// might believe. Further ones are kept back by their prefix, and those that `Connection` names.
+/// Fields that are not forwarded: between two hops (RFC 9110, 7.6.1), about this connection only, or claims about the way here that a
+/// target might believe. Further ones are kept back by their prefix, and those that `Connection` names.
 const KEPT_BACK: [&str; 16] = [
     "connection",
     "content-length",
@@ -71,8 +72,8 @@ impl Head {
         forwarded(&self.headers).chain(hops).map(|(name, value)| name.len() + value.len() + 4).sum()
     }
 
-    /// The request this is the head of; its body is still to come.
-    pub(super) fn into_request(self, client_ip: IpAddr) -> RawRequest {
+    /// The request this is the head of, which came at `at`; its body is still to come, and with its last byte another time.
+    pub(super) fn into_request(self, client_ip: IpAddr, at: UnixMs) -> RawRequest {
         RawRequest {
             method: self.method,
             path: self.path,
@@ -80,7 +81,7 @@ impl Head {
             headers: self.headers,
             body: Bytes::new(),
             client_ip,
-            received_at: UnixMs::default(),
+            received_at: at,
         }
     }
 }

@@ -50,7 +50,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The bytes of deliveries, by event and variant; `None` where they are gone or fail their checksum.
     fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>>;
 
-    /// Purges what is past its retention, for at most about `budget` of the writer's time. Says what it did, so that a full sweep runs again.
+    /// Purges what is past its retention, for at most about `budget` of the writer's time. Says what it did, so that a full sweep runs
+    /// again.
     fn sweep(&self, budget: Duration) -> Reply<Swept>;
 
     /// One event with its deliveries and failed attempts.
@@ -107,6 +108,8 @@ pub struct Health {
     pub level: Level,
     /// Whether admits are taken; `false` while the disk or the quota is full.
     pub accepting: bool,
+    /// Whether the file can be written at all; `false` while the disk is full, so that nothing can be settled either.
+    pub writable: bool,
     /// When the store's own thread last finished a turn; it takes one at least every second.
     pub last_turn: Mono,
     /// How long the oldest waiting admit has waited.

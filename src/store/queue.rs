@@ -1,9 +1,9 @@
 //! The bounded queue in front of a store's one writing thread: what is taken next, and what is refused.
 //!
-//! Two classes and a rest. *Urgent* work (claims and settles) is a closed loop, bounded by the lanes' slots, and is taken first: else delivery
-//! would stop exactly when ingest floods. *Admits* come next, up to a number and up to a size, so that one huge body does not hold up 255
-//! acks; one that is past its deadline is handed out as *late*, to be answered without being run. *Chores* (sweeps, backups, the close)
-//! wait for a quiet moment, but not for ever. There is no gathering delay: what is waiting now is the batch.
+//! Two classes and a rest. *Urgent* work (claims and settles) is a closed loop, bounded by the lanes' slots, and is taken first: else
+//! delivery would stop exactly when ingest floods. *Admits* come next, up to a number and up to a size, so that one huge body does not hold
+//! up 255 acks; one that is past its deadline is handed out as *late*, to be answered without being run. *Chores* (sweeps, backups, the
+//! close) wait for a quiet moment, but not for ever. There is no gathering delay: what is waiting now is the batch.
 
 use std::{
     collections::VecDeque,

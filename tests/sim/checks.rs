@@ -1,5 +1,7 @@
 //! The checks over rows, promises and time.
 
+use std::collections::BTreeMap;
+
 use hookgate::{
     delivery::{DeliveryId, State},
     event::EventId,
@@ -67,23 +69,20 @@ impl World {
         }
         let now = self.now().wall;
         let is_held = |token| self.books.holders.contains(&token);
-        let waits =
-            |row: &DeliveryRow| row.due.is_some_and(|due| due <= now) && !(row.state == State::InFlight && row.token.is_some_and(is_held));
-        for target in self.open_targets() {
-            let waiting = self.desk.model.deliveries().find(|(_, row)| row.target == target && waits(row));
-            let Some((id, row)) = waiting else {
-                self.asleep.remove(&target);
-                continue;
-            };
-            let what = format!("{id} of {target} is due: {row:?}");
+        let is_with_lanes = |row: &DeliveryRow| row.state == State::InFlight && row.token.is_some_and(is_held);
+        let waits = |row: &DeliveryRow| row.due.is_some_and(|due| due <= now) && !is_with_lanes(row);
+        let waiting = self.desk.model.deliveries().filter(|(_, row)| waits(row));
+        let waiting = waiting.map(|(id, row)| (row.target.clone(), *id)).collect::<BTreeMap<_, _>>();
+        self.asleep.retain(|target, _| waiting.contains_key(target));
+        for (target, id) in self.open_targets().into_iter().filter_map(|target| waiting.get_key_value(&target)) {
             let Some(gateway) = &self.gateway else { return };
-            let numbers = gateway.lanes.numbers().find(|(name, _)| **name == target).map(|(_, numbers)| numbers);
-            let cap = gateway.plan.targets.get(&target).map_or(0, |target| target.concurrency as usize);
+            let numbers = gateway.lanes.numbers().find(|(name, _)| *name == target).map(|(_, numbers)| numbers);
+            let cap = gateway.plan.targets.get(target).map_or(0, |target| target.concurrency as usize);
             if numbers.is_none_or(|numbers| numbers.running < cap) {
-                let probes = self.asleep.entry(target).or_default();
+                let probes = self.asleep.entry(target.clone()).or_default();
                 *probes += 1;
                 if *probes > PROBES_ASLEEP_MAX {
-                    self.broke(Rule::NobodyOversleeps, format!("{what}, and the lane is {numbers:?}"));
+                    self.broke(Rule::NobodyOversleeps, format!("{id} of {target} is due, and the lane is {numbers:?}"));
                     return;
                 }
             }

@@ -270,10 +270,13 @@ impl World {
     }
 
     pub(crate) fn attempt_ends(&mut self, reference: LeaseRef) {
+        let now = self.now().wall;
         let Some(gateway) = &mut self.gateway else { return };
         let Some(running) = gateway.running.remove(&reference.id) else { return };
         if running.attempt.result == AttemptResult::Delivered {
             self.books.answered.insert(reference.id);
+            let age_ms = now.ms_since(running.lease.first_at);
+            self.books.delivered.entry(reference.id).or_insert((age_ms, now));
         }
         self.asleep.remove(&running.lease.target);
         self.feed(Input::Finished(reference, running.attempt));

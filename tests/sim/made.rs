@@ -1,32 +1,26 @@
 //! What the simulator needs of the outer house, made in one place: plans, targets, and the proof that a request was verified.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use bytes::Bytes;
 use hookgate::{
-    clock::UnixMs,
     name::TargetName,
     plan::{
         Admin, ClientTls, Egress, Limits, Log, LogFormat, LogWhat, Plan, Retention, RetryPolicy, Server, Shutdown, StoreSettings, Target,
         Tls,
     },
-    request::{Headers, RawRequest},
     route::Routes,
-    verify::{Proof, Verifier},
+    verify::Proof,
 };
 
-/// A proof: only `verify` can make one, so a request is verified for it.
+/// A proof: only `verify` can make one, so one request is signed and verified for all of them.
 pub(crate) fn proof() -> Proof {
-    let request = RawRequest {
-        method: "POST".into(),
-        path: "/hooks/sim".into(),
-        query: None,
-        headers: Headers::default(),
-        body: Bytes::from_static(b"{}"),
-        client_ip: IpAddr::from([127, 0, 0, 1]),
-        received_at: UnixMs(0),
-    };
-    Verifier {}.verify(request, UnixMs(0)).expect("a good signature").proof()
+    static PROOF: OnceLock<Proof> = OnceLock::new();
+    *PROOF.get_or_init(crate::proof::of_a_request)
 }
 
 /// A target's name.

@@ -4,11 +4,16 @@
 
 mod checks;
 mod desk;
+mod fairness;
 mod gateway;
 mod made;
+mod model;
 mod outside;
+#[path = "../suite/support/proof.rs"]
+mod proof;
 mod rules;
 mod script;
+mod stories;
 mod world;
 
 use std::{

@@ -7,6 +7,7 @@ use hookgate::{
     clock::{Mono, UnixMs},
     delivery::{Attempt, AttemptResult},
     event::{DedupKey, EventId, EventTypes, Payload},
+    handoff::LaneGate,
     name::SourceName,
     store::{Admission, NewEvent, Owed, Start},
 };
@@ -34,7 +35,7 @@ impl World {
         let targets = self.script.events[index].owed.iter().map(|target| &self.script.targets[*target].target).collect::<Vec<_>>();
         let owed = targets.iter().map(|target| {
             let gate = gateway.gate(&target.name);
-            let slot = gate.as_ref().and_then(|gate| gate.take());
+            let slot = gate.as_ref().and_then(LaneGate::take);
             let start = slot.map_or(Start::Waiting, |slot| Start::Leased(slot, target.lease()));
             Owed { target: target.name.clone(), variant: 0, start, gate }
         });

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use hookgate::{delivery::DeliveryId, event::EventId, lease::Token, name::TargetName};
+use hookgate::{clock::UnixMs, delivery::DeliveryId, event::EventId, lease::Token, name::TargetName};
 
 /// A rule of the house; each has a name that a failing run says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +84,8 @@ pub(crate) struct Books {
     pub(crate) last_started: BTreeMap<TargetName, u64>,
     /// Leases that came through a slot.
     pub(crate) handed: BTreeSet<Token>,
+    /// By delivery: milliseconds from its birth to the 2xx of its target, and when that was.
+    pub(crate) delivered: BTreeMap<DeliveryId, (u64, UnixMs)>,
 }
 
 impl Books {

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// The wall clock at the start of every run.
-const WALL_START_MS: i64 = 1_760_000_000_000;
+pub(crate) const WALL_START_MS: i64 = 1_760_000_000_000;
 /// Steps after which a run is going in circles.
 const STEPS_MAX: u64 = 1_000_000;
 /// What a lane may take to get over a fault, besides everything that has a length of its own.
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// Runs to the end, or to the first rule that does not hold.
-    pub(crate) fn run(mut self) -> (Counts, Option<Violation>) {
+    pub(crate) fn run(&mut self) -> (Counts, Option<Violation>) {
         while self.violation.is_none() {
             let Some(Reverse(due)) = self.heap.pop() else { break };
             if due.life.is_some_and(|life| life != self.life) {
@@ -177,7 +177,7 @@ impl World {
             }
         }
         self.counts.events = u64::try_from(self.books.promised.len()).unwrap_or(u64::MAX);
-        (self.counts, self.violation)
+        (self.counts, self.violation.take())
     }
 
     /// Both clocks.

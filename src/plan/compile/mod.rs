@@ -38,3 +38,255 @@ pub fn compile(config: &Config, catalogue: &Catalogue, problems: &mut Problems) 
         routes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        path::{Path, PathBuf},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        config::{self, Surroundings},
+        event::EventTypes,
+        name::{SourceName, TargetName},
+        plan::{DedupBy, Tls, Unrouted},
+    };
+
+    const SECRET: &str = "0123456789abcdef-canary";
+
+    fn compiled(text: &str, variables: &[(&str, &str)]) -> (Option<Plan>, Vec<String>) {
+        let files = BTreeMap::from([(PathBuf::from("f.yaml"), text.as_bytes().to_vec())]);
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut problems = Problems::new();
+        let around = Surroundings::held(files, variables, Clock::System);
+        let config = config::load(Some(Path::new("f.yaml")), &around, &mut problems).expect("a tree");
+        let plan = compile(&config, &Catalogue::embedded(), &mut problems);
+        assert_eq!(plan.is_none(), problems.has_errors());
+        (plan, problems.into_sorted().iter().map(ToString::to_string).collect())
+    }
+
+    /// A file that compiles, with `more` behind it.
+    fn file(source: &str, target: &str, more: &str) -> String {
+        format!(
+            "sources:\n  a: {{ provider: github, secret: {SECRET}{source} }}\n\
+             targets:\n  t: {{ url: \"http://127.0.0.1:3000/in\"{target} }}\n{more}\n"
+        )
+    }
+
+    const ROUTE: &str = "routes: [{ from: a, to: t }]";
+
+    #[test]
+    fn a_small_file_becomes_a_plan_with_every_default() {
+        let (plan, problems) = compiled(&file("", "", ROUTE), &[]);
+        assert_eq!(problems, Vec::<String>::new());
+        let plan = plan.expect("compiled");
+        assert_eq!(plan.server.listen.to_string(), "127.0.0.1:8080");
+        assert!(matches!(plan.server.tls, Tls::None) && plan.monitor.is_none() && plan.admin.tokens.is_empty());
+        assert_eq!(plan.store.path, PathBuf::from("./hookgate-data/hookgate.db"));
+        let source = &plan.paths["/hooks/a"];
+        assert_eq!((&*source.provider, source.unrouted, source.dedup.by), ("github", Unrouted::Keep, DedupBy::Provider));
+        assert!(source.answer_within <= Duration::from_millis(2500) && source.dedup.window >= Duration::from_secs(7 * 24 * 60 * 60));
+        assert!(source.dedup.revive && source.body_limit >= 1 << 20 && source.body_limit <= 32 << 20);
+        let target = &plan.targets[&TargetName::parse("t").expect("a name")];
+        assert_eq!((target.timeout, target.concurrency), (Duration::from_secs(10), 16));
+        let hits = plan.routes.fan_out(&SourceName::parse("a").expect("a name"), &EventTypes::default());
+        assert_eq!((hits.len(), hits[0].route.as_str()), (1, "route-1"));
+        assert!(!format!("{plan:?}").contains("canary"));
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        let keep = ", unrouted: keep";
+        let cases = [
+            (file("", "", "routes: [{ from: b, to: t }]"), "f.yaml:5:18: there is no source `b`; did you mean `a`?"),
+            (file("", "", "routes: [{ to: nowhere }]"), "f.yaml:5:16: there is no target `nowhere`"),
+            (
+                file("", "", ""),
+                "f.yaml:2:3: no route names the source `a`; name it in `routes`, or write `unrouted: keep` to collect its events",
+            ),
+            (
+                file(", unrouted: drop", "", ""),
+                "f.yaml:2:3: no route names the source `a`; name it in `routes`, or write `unrouted: keep` to collect its events",
+            ),
+            (
+                file(", credentials: { secrte: 0123456789abcdef }", "", ROUTE),
+                "f.yaml:2:74: `github` has no credential `secrte`; did you mean `secret`?",
+            ),
+            (
+                file(", credentials: { secret: 0123456789abcdef }", "", ROUTE),
+                "f.yaml:2:74: `secret` is written twice, as `secret` and among the `credentials`",
+            ),
+            (
+                file(", body_limit: 64MiB", "", ROUTE),
+                "f.yaml:2:71: `body_limit` is at least 1B and at most `server.limits.body_max` (32MiB)",
+            ),
+            (
+                file(", dedup: { window: 1000d }", "", ROUTE),
+                "f.yaml:2:76: `window` is at most 366d: each event's key is kept for that long",
+            ),
+            (file(", path: [/x, /x]", "", ROUTE), "f.yaml:2:70: the path `/x` of `a` is taken by `a` at f.yaml:2:66"),
+            (file("", ", timeout: 301s", ROUTE), "f.yaml:4:50: `timeout` is at most 300s"),
+            (file("", ", timeout: 2s, connect_timeout: 3s", ROUTE), "f.yaml:4:71: `connect_timeout` (3s) is longer than `timeout` (2s)"),
+            (file("", ", headers: { Hookgate-X: 1 }", ROUTE), "f.yaml:4:52: the header `hookgate-x` is one of those we write ourselves"),
+            (
+                file("", ", headers: { Connection: x }", ROUTE),
+                "f.yaml:4:52: the header `connection` belongs to the connection, and is written by the client",
+            ),
+            (file("", ", headers: { x-a: 1, X-A: 2 }", ROUTE), "f.yaml:4:60: the header `x-a` is written twice: case makes no difference"),
+            (file("", ", headers: { \"x y\": 1 }", ROUTE), "f.yaml:4:52: `x y` cannot be a header's name"),
+            (
+                file("", ", headers: { x-a: \"b\\nc\" }", ROUTE),
+                "f.yaml:4:57: the header `x-a` holds a character no header may, such as a line break",
+            ),
+            (
+                file("", ", headers: { authorization: x }, auth: { bearer: 0123456789abcdef }", ROUTE),
+                "f.yaml:4:52: the header `authorization` is what `auth` writes already",
+            ),
+            (file("", ", auth: { basic: 0123456789abcdef }", ROUTE), "f.yaml:4:56: `basic` is written `user:password`"),
+            (
+                file("", ", auth: { bearer: \"0123456789abcdef\\r\\nX: y\" }", ROUTE),
+                "f.yaml:4:57: `bearer` holds a character no token may, such as a blank or a line break",
+            ),
+            (file("", ", tls: { ca: x }", ROUTE), "f.yaml:4:46: `tls` says nothing about an http URL; write https, or leave `tls` out"),
+            (file("", ", retry: { first: 2h }", ROUTE), "f.yaml:4:57: `first` (2h) is longer than `max` (1h)"),
+            (
+                file("", ", retry: { max: 25h }", ROUTE),
+                "f.yaml:4:55: `max` is at most 24h: a longer delay is taken for a clock that ran ahead",
+            ),
+            (
+                file(keep, "", "routes: [{ to: t, types: y, name: x }, { to: t, name: x }]"),
+                "f.yaml:5:55: there are two routes of the name `x`",
+            ),
+            (
+                file("", "", &format!("{ROUTE}\nserver: {{ listen: 0.0.0.0:80 }}")),
+                "f.yaml:6:19: `listen` is 0.0.0.0:80, which is not loopback, and nobody ends TLS there; write `tls: { cert: chain.pem, key: key.pem }`, or `tls: upstream` behind a proxy that does",
+            ),
+            (
+                file("", "", &format!("{ROUTE}\nserver: {{ limits: {{ body: 64MiB }} }}")),
+                "f.yaml:6:27: `body` (64MiB) is more than `body_max` (32MiB); raise `body_max` with it",
+            ),
+            (
+                file("", "", &format!("{ROUTE}\nserver: {{ limits: {{ in_flight: 1MiB }} }}")),
+                "f.yaml:6:32: `in_flight` (1MiB) has no room for one body of `body_max` (32MiB)",
+            ),
+            (
+                file("", "", &format!("{ROUTE}\nadmin: {{ listen: 127.0.0.1:8080 }}")),
+                "f.yaml:6:18: `admin.listen` is 127.0.0.1:8080, where `server` listens already",
+            ),
+            (
+                file("", "", &format!("{ROUTE}\nadmin: {{ token: {SECRET}, tokens: [{{ name: a, role: read, token: {SECRET} }}] }}")),
+                "f.yaml:6:59: the tokens `admin` and `a` are the same",
+            ),
+            (
+                file("", "", &format!("{ROUTE}\negress: {{ deny: [loopback] }}")),
+                "f.yaml:4:13: no delivery may go there: 127.0.0.1 is a loopback address, which egress.deny lists; egress.allow can let it through",
+            ),
+            (
+                file("", "", "routes: [{ to: t }, { to: t }]"),
+                "f.yaml:5:21: warning: `route-2` never decides: `route-1` takes its targets before it",
+            ),
+            (
+                file("", "", &format!("  u: {{ url: http://169.254.169.254/ }}\n{ROUTE}")),
+                "f.yaml:5:13: no delivery may go there: 169.254.169.254 is a link-local address, which egress.deny lists; egress.allow can let it through",
+            ),
+            (file(", tolerance: 5m", "", ROUTE), "f.yaml:2:6: github signs no timestamp, so a tolerance has no meaning"),
+        ];
+        let wrong: Vec<String> = cases
+            .iter()
+            .map(|(text, expected)| (text, expected, compiled(text, &[]).1))
+            .filter(|(_, expected, got)| got != &[**expected])
+            .map(|(text, expected, got)| format!("{text}  wanted {expected}\n  got    {}", got.join("\n         ")))
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(cases.iter().all(|(text, _)| !compiled(text, &[]).1.join("").contains("canary")));
+    }
+
+    #[test]
+    fn one_mistake_makes_no_noise_elsewhere() {
+        let text = "sources:\n  a: { provider: githbu, secret: x }\n  b: { provider: github, secret: \"${NOPE}\" }\n\
+                    routes:\n  - { from: a, to: nowhere }\nserver: { lisen: 1 }\n";
+        let problems = compiled(text, &[]).1;
+        let expected = [
+            "f.yaml:2:18: there is no provider `githbu`; did you mean `github`?",
+            "f.yaml:2:34: warning: `secret` is shorter than 16 bytes and may be guessed",
+            "f.yaml:3:3: no route names the source `b`; name it in `routes`, or write `unrouted: keep` to collect its events",
+            "f.yaml:3:34: the environment variable NOPE is not set; set it, or give a default: `${NOPE:-...}`",
+            "f.yaml:5:20: there is no target `nowhere`",
+            "f.yaml:6:11: `server` has no `lisen`; did you mean `listen`?",
+        ];
+        assert_eq!(problems, expected);
+    }
+
+    #[test]
+    fn secrets_are_counted_compared_and_held_against_their_dates() {
+        let with = |secret: &str, more: &str| {
+            format!(
+                "sources:\n  a: {{ provider: github, secret: {secret} }}\n{more}targets: {{ t: {{ url: http://x/ }} }}\nroutes: [{{ to: t }}]\n"
+            )
+        };
+        let five = with("[canary-0123456789-1, canary-0123456789-2, canary-0123456789-3, canary-0123456789-4, canary-0123456789-5]", "");
+        assert_eq!(compiled(&five, &[]).1, ["f.yaml:2:34: `secret` has 5 active values, and 4 is the most"]);
+        let past = with(
+            "[canary-0123456789-1, canary-0123456789-2, canary-0123456789-3, canary-0123456789-4, { value: canary-0123456789-5, until: 2001-01-01 }]",
+            "",
+        );
+        let (plan, problems) = compiled(&past, &[]);
+        assert!(plan.is_some());
+        assert_eq!(problems, ["f.yaml:2:156: warning: a secret of `a` is past its `until` and no longer taken"]);
+        let shared = with("canary-0123456789", "  b: { provider: github, secret: canary-0123456789 }\n");
+        let (plan, problems) = compiled(&shared, &[]);
+        assert!(plan.is_some());
+        assert_eq!(problems, ["f.yaml:3:34: warning: `b` has a secret of `a`: who knows it can ring at both"]);
+        assert_eq!(compiled(&with("{ value: canary-0123456789, until: 2001-01-01 }", ""), &[]).0.map(|_| ()), None);
+    }
+
+    #[test]
+    fn too_many_targets_for_one_event_are_refused() {
+        let targets: String = (0..65).map(|n| format!("  t{n}: {{ url: http://x/ }}\n")).collect();
+        let to: Vec<String> = (0..65).map(|n| format!("t{n}")).collect();
+        let text = format!(
+            "sources:\n  a: {{ provider: github, secret: {SECRET} }}\ntargets:\n{targets}routes:\n  - {{ to: [{}] }}\n",
+            to.join(", ")
+        );
+        assert_eq!(compiled(&text, &[]).1, ["f.yaml:2:3: events of `a` may go to 65 targets, and 64 is the most"]);
+    }
+
+    #[test]
+    fn the_reference_and_every_example_compile() {
+        let files = [
+            include_str!("../../../config/hookgate.yaml"),
+            include_str!("../../../config/examples/orders-fan-out.yaml"),
+            include_str!("../../../config/examples/behind-a-proxy.yaml"),
+            include_str!("../../../config/examples/rotating-secrets.yaml"),
+        ];
+        let variables = [
+            ("HOOKGATE_TOKEN", "canary-token-0123456789"),
+            ("OPS_TOKEN", "canary-ops-0123456789"),
+            ("GITHUB_WEBHOOK_SECRET", "canary-github-0123456789"),
+            ("STRIPE_OLD_SECRET", "whsec_canary-old-0123456789"),
+            ("STRIPE_SECRET", "whsec_canary-new-0123456789"),
+            ("STRIPE_SECRET_OLD", "whsec_canary-old-0123456789"),
+            ("PARTNER_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("CRM_TOKEN", "canary-crm-0123456789"),
+            ("OLD_LOGIN", "canary:canary-0123456789"),
+        ];
+        for text in files {
+            let mut held: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::from([(PathBuf::from("f.yaml"), text.as_bytes().to_vec())]);
+            held.insert("/run/secrets/stripe".into(), b"whsec_canary-file-0123456789\n".to_vec());
+            held.insert("/run/secrets/ADMIN_TOKEN".into(), b"canary-admin-0123456789\n".to_vec());
+            held.insert("/run/secrets/GITHUB_SECRET".into(), b"canary-github-0123456789\n".to_vec());
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let mut problems = Problems::new();
+            let config = config::load(Some(Path::new("f.yaml")), &Surroundings::held(held, variables, Clock::System), &mut problems);
+            let config = config.expect("a tree");
+            let plan = compile(&config, &Catalogue::embedded(), &mut problems);
+            let said: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
+            assert_eq!(said, Vec::<String>::new(), "{text}");
+            assert!(!format!("{config:?} {plan:?} {}", config.listing()).contains("canary"));
+        }
+    }
+}

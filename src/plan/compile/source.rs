@@ -239,7 +239,8 @@ impl Written<'_> {
             BodyLimit::Provider => provider.body_limit.unwrap_or(limits.body.0).min(most),
         };
         let share = u64::try_from(u128::from(limits.in_flight.0) * u128::from(limits.in_flight_per_source.0) / 100).unwrap_or(u64::MAX);
-        if share < limit.min(most) {
+        // A total that is too small for any body was reported where it is written.
+        if limits.in_flight.0 >= most && share < limit.min(most) {
             let said =
                 format!("a source may hold {} in flight, which is less than one body of `{}` ({})", Size(share), self.name, Size(limit));
             problems.error_hint(&limits.in_flight_per_source.at, said, "raise `server.limits.in_flight` or its share");

@@ -12,7 +12,7 @@ use crate::{
     lease::{Lease, PayloadRef, Token},
     limits::LEASE_LOCAL_MARGIN,
     name::{SourceName, TargetName},
-    store::{AttemptView, DeliveryView, EventView, Tallies},
+    store::{AttemptView, DeliveryView, EventView, Tallies, TargetTally, tally::MINUTE_MS},
 };
 
 /// A change of a tally: target, state, when the delivery was born, by how much.
@@ -244,26 +244,33 @@ impl Rows {
 
     /// Whether index and tallies agree with the rows; the tallies only without a tail.
     pub(super) fn check(&self, tallies: &Tallies) -> Result<(), String> {
-        let from_rows = self.deliveries.iter().filter_map(|(id, row)| Some((row.target.clone(), row.due?, *id)));
-        let from_index = self.due.iter().flat_map(|(target, due)| due.iter().map(|(due, id)| (target.clone(), *due, *id)));
-        if from_rows.collect::<BTreeSet<_>>() != from_index.collect() {
-            return Err("the due index differs from the rows".to_owned());
+        let mut counted = BTreeMap::<&TargetName, TargetTally>::new();
+        let mut open = 0;
+        for (id, row) in &self.deliveries {
+            if row.state.is_open() != row.due.is_some() {
+                return Err(format!("{id} has a due time and is settled, or has none and is open"));
+            }
+            let is_indexed = |due| self.due.get(&row.target).is_some_and(|index| index.contains(&(due, *id)));
+            if row.due.is_some_and(|due| !is_indexed(due)) {
+                return Err(format!("{id} is not in the due index"));
+            }
+            open += usize::from(row.due.is_some());
+            counted.entry(&row.target).or_default().count(row.state, row.first_at);
         }
-        if let Some((id, _)) = self.deliveries.iter().find(|(_, row)| row.state.is_open() != row.due.is_some()) {
-            return Err(format!("{id} has a due time and is settled, or has none and is open"));
+        if self.due.values().map(BTreeSet::len).sum::<usize>() != open {
+            return Err("the due index has more than the open rows".to_owned());
         }
         if !self.undo.is_empty() {
             return Ok(());
         }
-        let counted = Tallies::default();
-        for row in self.deliveries.values() {
-            counted.add(&row.target, row.state, row.first_at, 1);
+        let none = TargetTally::default();
+        let kept = tallies.read();
+        let differs = |(target, tally): (&TargetName, &TargetTally)| tally != counted.get(target).unwrap_or(&none);
+        let is_missing = |(target, tally): (&&TargetName, &TargetTally)| *tally != none && !kept.contains_key(*target);
+        if kept.iter().any(differs) || counted.iter().any(is_missing) {
+            return Err(format!("tallies say {kept:?}, the rows {counted:?}"));
         }
-        let mut kept = tallies.read();
-        kept.retain(|_, tally| *tally != crate::store::TargetTally::default());
-        let mut counted = counted.read();
-        counted.retain(|_, tally| *tally != crate::store::TargetTally::default());
-        if kept == counted { Ok(()) } else { Err(format!("tallies say {kept:?}, the rows {counted:?}")) }
+        Ok(())
     }
 
     fn place(&mut self, id: DeliveryId, row: Option<DeliveryRow>) -> Option<DeliveryRow> {
@@ -296,6 +303,22 @@ impl Rows {
             status: row.status,
             dead: row.dead,
             attempts: self.attempts(id).cloned().collect(),
+        }
+    }
+}
+
+impl TargetTally {
+    /// Counts one delivery the slow way.
+    fn count(&mut self, state: State, first_at: UnixMs) {
+        match state {
+            State::Pending => self.pending += 1,
+            State::InFlight => self.in_flight += 1,
+            State::Dead => self.dead += 1,
+            State::Delivered => {}
+        }
+        if state.is_open() {
+            let minute = UnixMs(first_at.0.div_euclid(MINUTE_MS) * MINUTE_MS);
+            self.oldest_open = Some(self.oldest_open.map_or(minute, |oldest| oldest.min(minute)));
         }
     }
 }

@@ -98,6 +98,7 @@ impl Store for ModelStore {
         Health {
             level: Level::Ephemeral,
             accepting: true,
+            writable: true,
             last_turn: self.clock.mono(),
             queue_age: Duration::ZERO,
             bytes: 0,

@@ -1,5 +1,5 @@
-//! Copying the store while it is written: SQLite's backup, stepped through the writing connection itself, so that its own writes are part of
-//! the copy and do not start it over, and no long read holds the log.
+//! Copying the store while it is written: SQLite's backup, stepped through the writing connection itself, so that its own writes are part
+//! of the copy and do not start it over, and no long read holds the log.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,7 +1,7 @@
 //! What the writer holds in memory beside the file, and what the transaction under way will change in it.
 //!
-//! The rule that a false "duplicate" cannot happen: a transaction reads [`Memory`] and writes [`Staged`]; only a commit that succeeded moves
-//! the one into the other. After a rollback the staged part is dropped; after a commit of unknown outcome memory is read anew.
+//! The rule that a false "duplicate" cannot happen: a transaction reads [`Memory`] and writes [`Staged`]; only a commit that succeeded
+//! moves the one into the other. After a rollback the staged part is dropped; after a commit of unknown outcome memory is read anew.
 
 use std::collections::HashMap;
 

@@ -6,8 +6,8 @@
 //!  deliveries ---> store-read-a: payloads          operators ---> store-read-b: views
 //! ```
 //!
-//! Durable at level `embedded`: a commit is in the write-ahead log and flushed before anybody is answered. Everything a crash can leave is a
-//! state it starts from. Dropping the store without [`Store::close`] leaves the file as a crash would.
+//! Durable at level `embedded`: a commit is in the write-ahead log and flushed before anybody is answered. Everything a crash can leave is
+//! a state it starts from. Dropping the store without [`Store::close`] leaves the file as a crash would.
 
 mod admit;
 mod backup;
@@ -197,7 +197,8 @@ impl Drop for SqliteStore {
     }
 }
 
-/// The answer to come, or why there will be none. An asker the store forgot (it stopped as a crash would) must think the write may be there.
+/// The answer to come, or why there will be none. An asker the store forgot (it stopped as a crash would) must think the write may be
+/// there.
 fn answer<T: Send + 'static>(queued: Result<(), Refused>, reply: oneshot::Receiver<Result<T, StoreError>>) -> Reply<T> {
     match queued {
         Ok(()) => Box::pin(async move { reply.await.unwrap_or(Err(StoreError::Unknown)) }),

@@ -1,8 +1,8 @@
 //! Opening the file: whether it may be opened at all, whose it is, and what a crash left in it.
 //!
-//! Nothing in the file is believed before the write-ahead log has been checkpointed with TRUNCATE: after a failed flush the log's frames may
-//! be in the page cache only, and a checkpoint writes and flushes them anew. No step scans deliveries or payloads, so a start with a million
-//! waiting deliveries takes no longer than one with none.
+//! Nothing in the file is believed before the write-ahead log has been checkpointed with TRUNCATE: after a failed flush the log's frames
+//! may be in the page cache only, and a checkpoint writes and flushes them anew. No step scans deliveries or payloads, so a start with a
+//! million waiting deliveries takes no longer than one with none.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -112,8 +112,7 @@ pub(super) fn open(settings: &StoreSettings, lease_max: Duration, clock: &Clock,
         return Err(OpenError::OldLibrary(rusqlite::version()));
     }
     let directory = directory_of(path);
-    let make = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    make.map_err(|error| OpenError::io("create the directory", directory, &error))?;
+    make_directory(directory).map_err(|error| OpenError::io("create the directory", directory, &error))?;
     let level = level_of(path, directory)?;
     if settings.durability.is_some_and(|least| level < least) {
         let why = "its file system is kept in memory, and `store.durability` asks for more; put it on a disk";
@@ -204,10 +203,10 @@ fn boot(conn: &Connection, memory: &Memory, lease_max: Duration, now: UnixMs) ->
 }
 
 /// Leases of a target that end in a range of time, made void. The range keeps it from walking every delivery that backs off.
-const VOID: &str = "UPDATE delivery SET state=0, due=?1, crashes=crashes+1 WHERE (event, slot) IN (
+pub(super) const VOID: &str = "UPDATE delivery SET state=0, due=?1, crashes=crashes+1 WHERE (event, slot) IN (
     SELECT event, slot FROM delivery INDEXED BY delivery_due WHERE target=?2 AND due>?3 AND due<=?4 AND state=1)
     RETURNING first_at";
-const CLAMP: &str = "UPDATE delivery SET due=?1 WHERE (event, slot) IN (
+pub(super) const CLAMP: &str = "UPDATE delivery SET due=?1 WHERE (event, slot) IN (
     SELECT event, slot FROM delivery INDEXED BY delivery_due WHERE target=?2 AND due>?3)";
 
 fn void_leases(conn: &Connection, target: i64, in_flight: i64, lease_max: Duration, now: UnixMs) -> rusqlite::Result<()> {
@@ -236,6 +235,16 @@ fn void_leases(conn: &Connection, target: i64, in_flight: i64, lease_max: Durati
     Ok(())
 }
 
+/// Makes the directory, durable and ours alone, when it is not there.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    // The store flushes what is in its directory; the directory's own entry is flushed here.
+    File::open(directory_of(directory))?.sync_all()
+}
+
 /// The directory a file is in.
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -259,7 +268,7 @@ fn level_of(path: &Path, directory: &Path) -> Result<Level, OpenError> {
         return Ok(Level::Ephemeral);
     }
     if kind == OVERLAY {
-        tracing::warn!(event = "store", path = %path.display(), "the store is on a container's own layer, which goes with it: mount a volume");
+        tracing::warn!(event = "store", path = %path.display(), "the store is in a container's own layer and goes with it: mount a volume");
     }
     Ok(Level::Embedded)
 }

@@ -101,22 +101,20 @@ impl Room {
         let _ = fs::remove_file(&self.ballast);
     }
 
-    /// Makes the ballast when there is space for it and more; `true` when it stands.
+    /// Makes the ballast when there is space for it and as much again; `true` when there is room to write in. A file system that cannot set
+    /// space aside has no ballast, and drains as far as it can.
     pub(super) fn take_ballast(&self, free: u64) -> bool {
         let stands = fs::metadata(&self.ballast).is_ok_and(|ballast| ballast.len() == BALLAST_BYTES);
-        if stands || free < 2 * BALLAST_BYTES {
-            return stands;
-        }
-        let made = self.make_ballast();
-        if made.is_err() {
+        let space = free >= 2 * BALLAST_BYTES;
+        if space && !stands && self.make_ballast().is_err() {
             self.drop_ballast();
         }
-        made.is_ok()
+        stands || space
     }
 
     fn make_ballast(&self) -> io::Result<()> {
         let file = File::create(&self.ballast)?;
-        // The space is taken without writing it; a file system that cannot do that has no ballast, and drains as far as it can.
+        // The space is taken without writing it.
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST_BYTES)?;
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::room::Measure;
 pub(super) struct Status {
     level: Level,
     accepting: AtomicBool,
+    writable: AtomicBool,
     last_turn: AtomicU64,
     bytes: AtomicU64,
     free_bytes: AtomicU64,
@@ -29,6 +30,7 @@ impl Status {
         Self {
             level,
             accepting: AtomicBool::new(true),
+            writable: AtomicBool::new(true),
             last_turn: AtomicU64::new(now.0),
             bytes: AtomicU64::new(0),
             free_bytes: AtomicU64::new(u64::MAX),
@@ -42,9 +44,10 @@ impl Status {
         self.last_turn.store(now.0, Ordering::Release);
     }
 
-    /// Whether admits are taken.
-    pub(super) fn accept(&self, accepting: bool) {
+    /// Whether admits are taken, and whether the file can be written at all.
+    pub(super) fn accept(&self, accepting: bool, writable: bool) {
         self.accepting.store(accepting, Ordering::Release);
+        self.writable.store(writable, Ordering::Release);
     }
 
     /// Whether admits are taken.
@@ -78,6 +81,7 @@ impl Status {
         Health {
             level: self.level,
             accepting: self.is_accepting(),
+            writable: self.writable.load(Ordering::Acquire),
             last_turn: Mono(self.last_turn.load(Ordering::Acquire)),
             queue_age,
             bytes: self.bytes.load(Ordering::Acquire),

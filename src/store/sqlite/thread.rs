@@ -7,6 +7,7 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use rusqlite::{Connection, config::DbConfig};
@@ -49,6 +50,8 @@ pub(super) fn start(shared: &Arc<Shared>, opened: Opened) -> Result<Started, Ope
         seen_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
         Ok(())
     };
+    // Nobody else writes and readers are kept out by the gate: whatever is busy all the same is not waited for with everybody behind.
+    conn.busy_timeout(Duration::ZERO).map_err(|error| failed(error.to_string()))?;
     conn.wal_hook(Some(hook)).map_err(|error| failed(error.to_string()))?;
     let reader = |name| Reader::start(name, &path, &shared.clock, &shared.gate).map_err(|error| failed(error.to_string()));
     let readers = [reader("store-read-a")?, reader("store-read-b")?];

@@ -1,8 +1,8 @@
 //! The one thread that writes: a batch, a commit, then memory, then answers, in this order and never another.
 //!
 //! What it may believe after an error: when an operation fails, the batch is rolled back and each operation is run alone, once. When the
-//! commit fails, its outcome is unknown: everybody is told so, duplicates too, and memory is read anew from the file. When the device fails,
-//! nothing is answered and the process ends. When the disk is full, admits are refused and delivery goes on.
+//! commit fails, its outcome is unknown: everybody is told so, duplicates too, and memory is read anew from the file. When the device
+//! fails, nothing is answered and the process ends. When the disk is full, admits are refused and delivery goes on.
 
 mod upkeep;
 

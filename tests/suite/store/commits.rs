@@ -22,18 +22,21 @@ fn what_is_accepted_is_there_and_what_is_a_duplicate_has_a_first() {
     let mut firsts = HashSet::new();
     for round in 0..12 {
         let store = rig.open();
-        // Many at once, so that batches form; each key is rung three times, so that duplicates meet their first in the same batch.
-        let rings: Vec<_> = (0..60_u8).map(|n| rig.ring(round * 20 + n % 20)).collect();
-        let replies: Vec<(EventId, Reply<Admission>)> = rings
-            .iter()
-            .map(|ring| (ring.id, store.admit(ring.event(rig.time.now().wall, smallvec![lane.owed_now()]), Mono::NEVER)))
-            .collect();
-        for (id, reply) in replies {
-            match wait(reply) {
-                Ok(Admission::Accepted) => drop(accepted.insert(id)),
-                Ok(Admission::Duplicate { first, .. }) => drop(firsts.insert(first)),
-                Err(StoreError::Unknown) => {}
-                Err(other) => panic!("{other}"),
+        // Many at once, so that batches form and duplicates meet their first in one; then the same keys again, which meet what the batch
+        // before has left behind.
+        for _ in 0..4 {
+            let rings: Vec<_> = (0..30_u8).map(|n| rig.ring(round * 20 + n % 20)).collect();
+            let replies: Vec<(EventId, Reply<Admission>)> = rings
+                .iter()
+                .map(|ring| (ring.id, store.admit(ring.event(rig.time.now().wall, smallvec![lane.owed_now()]), Mono::NEVER)))
+                .collect();
+            for (id, reply) in replies {
+                match wait(reply) {
+                    Ok(Admission::Accepted) => drop(accepted.insert(id)),
+                    Ok(Admission::Duplicate { first, .. }) => drop(firsts.insert(first)),
+                    Err(StoreError::Unknown) => {}
+                    Err(other) => panic!("{other}"),
+                }
             }
         }
         lane.leases();

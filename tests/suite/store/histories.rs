@@ -19,7 +19,7 @@ use super::rig::{Lane, Rig, Ring, close, name, wait};
 const TARGETS: [&str; 3] = ["app", "crm", "slow"];
 
 /// One thing that happens to both stores.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Ring { key: u8, long: bool, revive: bool, starts: [Option<Birth>; 3] },
     RingAgain { which: usize },

@@ -1,5 +1,5 @@
-//! Each planted bug makes a named test fail: a suite that lets one pass would prove nothing. The bug is put into a child process, which runs
-//! one test of this very binary.
+//! Each planted bug makes a named test fail: a suite that lets one pass would prove nothing. The bug is put into a child process, which
+//! runs one test of this very binary.
 
 use std::process::{Command, Stdio};
 

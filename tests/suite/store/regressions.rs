@@ -135,7 +135,7 @@ fn vector_19759_id_wrap() {
     for round in 0..260_u32 {
         let dead = match lane.leases().pop() {
             Some(lease) => Some(lease.reference()),
-            None => wait(store.claim(want(1))).expect("claimed")[0].leases.first().map(|lease| lease.reference()),
+            None => wait(store.claim(want(1))).expect("claimed")[0].leases.first().map(hookgate::lease::Lease::reference),
         };
         let Some(dead) = dead else {
             assert_eq!(round, 256, "one byte of slots");

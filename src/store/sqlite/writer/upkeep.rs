@@ -55,7 +55,7 @@ impl<'c> Writer<'c> {
 
     pub(super) fn publish_accepting(&self) {
         let accepting = !self.disk_full && self.verdict != Verdict::None && !self.checkpoints.is_log_huge();
-        self.shared.status.accept(accepting);
+        self.shared.status.accept(accepting, !self.disk_full);
     }
 
     pub(super) fn sweep(&mut self, purpose: Purpose, budget: Duration) -> Result<Swept, StoreError> {
