@@ -11,7 +11,7 @@ use hookgate::{
 };
 
 /// That some request was verified.
-pub fn of_a_request() -> Proof {
+pub(crate) fn of_a_request() -> Proof {
     let catalogue = Catalogue::embedded();
     let provider = catalogue.find("github").expect("part of the binary");
     let credentials = [Credential { name: "secret".into(), value: Secret::new("it is of no consequence"), until: None }];
