@@ -1,4 +1,5 @@
 //! hookgate receives webhooks: the internet's doorbell, answered.
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;

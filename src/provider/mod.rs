@@ -1,5 +1,167 @@
-//! Provider files: what a vendor's webhooks look like, as data. PLACEHOLDER for its owner.
+//! Provider files: what a vendor's webhooks look like, as data. One YAML file says how a vendor signs, names and counts its events; no Rust
+//! is written for it.
+//!
+//! The grammar is closed. A file is read whole into a [`Provider`], or refused with everything that is wrong, each with file, line and
+//! column: unknown keys, atoms and filters are errors, and the parts of the grammar that are not built yet are refused as planned, never
+//! parsed and ignored. What follows from what is written is derived here and cannot be written: which parts of the identity the signature
+//! covers, and whether the public URL is signed.
+//!
+//! In the order of a file: [`read`] takes the file apart, [`check`] its `verify` part, [`template`] and [`atom`] what stands in it,
+//! [`vector`] the known answers that prove it. Nothing here knows the configuration, a key, or a request.
 
-/// All providers that are known: the embedded files.
-#[derive(Debug, Default)]
-pub struct Catalogue {}
+mod atom;
+mod catalogue;
+mod check;
+mod measure;
+mod read;
+mod template;
+mod vector;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use atom::{Atom, Filter, Pointer, Step};
+pub use catalogue::Catalogue;
+pub use check::{Check, Encoding, KeyForm, KeyRule, Pairs, Scheme, SignatureRule, TimeUnit, TimestampRule};
+pub use read::read;
+pub use template::{Part, Template, Value};
+pub use vector::{Edit, Expected, Reject, Vector};
+
+/// A provider: how one kind of sender signs, names and repeats.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Its name in configuration files, which is its file's name.
+    pub slug: Box<str>,
+    /// Its name for people.
+    pub title: Box<str>,
+    /// Where the vendor documents it.
+    pub docs: Vec<Box<str>>,
+    /// How sure the file's author was.
+    pub confidence: Confidence,
+    /// What the operator has to bring.
+    pub credentials: Vec<CredentialRule>,
+    /// What proves a request; every check must hold.
+    pub checks: Vec<Check>,
+    /// What a request is.
+    pub event: EventRule,
+    /// The answer to an accepted event.
+    pub accepted: Accepted,
+    /// The largest body the vendor sends, in bytes; `None` when it does not say.
+    pub body_limit: Option<u64>,
+    /// How long the vendor waits for the answer; `None` when it does not say.
+    pub answer_timeout: Option<Duration>,
+    /// How long the vendor repeats what was not answered well.
+    pub retries: Retries,
+    /// What the vendor takes for a good answer.
+    pub success: Success,
+    /// Whether the signature covers the public URL, so that it must be known. Derived.
+    pub needs_public_url: bool,
+    /// Steps for the operator; `{endpoint}` stands for the URL to paste.
+    pub setup: Vec<Box<str>>,
+    /// Known answers. They prove the file and are never part of what runs.
+    pub vectors: Vec<Vector>,
+}
+
+/// How sure the file's author was of the signing scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// Checked against the vendor's SDK or documentation.
+    High,
+    /// Put together from good sources, not run against the vendor.
+    Medium,
+    /// Likely.
+    Low,
+}
+
+/// What the operator has to bring, in the vendor's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialRule {
+    /// The name in configuration files; `secret` is the one that a source's `secret:` fills.
+    pub name: Box<str>,
+    /// What the vendor calls it.
+    pub label: Box<str>,
+    /// Where the vendor shows it.
+    pub place: Option<Box<str>>,
+    /// What it usually begins with; a different beginning is worth a warning, since people often paste the wrong thing.
+    pub prefix: Option<Box<str>>,
+    /// Whether a source must have it.
+    pub required: bool,
+}
+
+/// What a request is: alternatives, of which the first that is complete holds.
+#[derive(Clone, Debug, Default)]
+pub struct EventRule {
+    /// The vendor's id of the event; with none, the body stands for it.
+    pub id: Vec<Template>,
+    /// Its types. An alternative with a `*` gives a set.
+    pub types: Vec<Template>,
+    /// Whether the signature covers the id. Derived.
+    pub id_signed: bool,
+    /// Whether the signature covers the types. Derived.
+    pub types_signed: bool,
+}
+
+/// The answer to an accepted event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// A 2xx status.
+    pub status: u16,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Default for Accepted {
+    /// 200 with nothing in it: what every vendor takes.
+    fn default() -> Self {
+        Self { status: 200, content_type: "text/plain; charset=utf-8", body: Bytes::new() }
+    }
+}
+
+/// How long the vendor repeats what was not answered well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// For so long after the first try.
+    For(Duration),
+    /// Never by itself: what is refused is lost unless someone asks for it again.
+    None,
+    /// It is not documented.
+    Unknown,
+}
+
+/// What the vendor takes for a good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// Any 2xx.
+    Any2xx,
+    /// This status alone.
+    Exactly(u16),
+}
+
+impl Provider {
+    /// The rule for a credential.
+    #[must_use]
+    pub fn credential(&self, name: &str) -> Option<&CredentialRule> {
+        self.credentials.iter().find(|rule| &*rule.name == name)
+    }
+
+    /// The schemes of its checks as they are written (`hmac-sha256`), joined with `+`.
+    #[must_use]
+    pub fn scheme(&self) -> String {
+        self.checks.iter().map(|check| check.scheme.word()).collect::<Vec<_>>().join("+")
+    }
+}
+
+impl Confidence {
+    /// As it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
+}

@@ -1,15 +1,72 @@
-//! Proving who rang. PLACEHOLDER: the public names below are fixed, their owner writes the rest.
+//! Proving who rang.
+//!
+//! # Against whom
+//! Anyone on the internet can send any bytes to a source's path, as often as he likes, and may have seen genuine requests. He does not hold
+//! a secret of the source. This module is the only way from a [`RawRequest`] to a [`Verified`], and nothing that is not `Verified` is
+//! stored, counted against others, or routed.
+//!
+//! * *Forgery.* The provider file fixes scheme, places, spellings and the message; a request can only match them, never choose. A check
+//!   without a key that is still good refuses everything.
+//! * *Timing.* Codes are compared as bytes of a fixed size in constant time. Every candidate is tried with every key, also after one has
+//!   matched, so the time tells neither how close a forgery came nor which secret is in use.
+//! * *Oracles.* A computed code is never returned, printed or logged, and has no `Debug`. A refusal is one word of a closed list.
+//! * *Replay in disguise.* Each signature has one spelling, each verified header may occur once, a timestamp is digits and nothing else,
+//!   and is bounded on both sides of now.
+//! * *Parser differentials.* What was signed is taken from the bytes as received. A JSON value that two readers could read differently is
+//!   unusable: it refuses in a check, and is no id in an event.
+//! * *Exhaustion.* Candidates, keys, types and JSON values have bounds. One code per key is computed for all signatures of one list, and the
+//!   body is fed to it where it lies. What the head already shows to be wrong is refused before the body is read.
+//!
+//! Not its business: replays within the tolerance (deduplication ends those), a secret that has leaked, limits on how much is sent.
+//!
+//! # The way
+//! [`compile`] takes keys up when a source is loaded. [`candidates`] finds what could be signatures, [`spelling`] reads them, [`value`] and
+//! [`document`] feed the message to the [`mac`], [`moment`] judges the timestamp, [`identity`] says what the request is. [`sign`] walks the
+//! same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`] runs the known answers.
+
+mod candidates;
+mod compile;
+mod document;
+mod identity;
+mod mac;
+mod moment;
+mod proof;
+mod sign;
+mod spelling;
+mod value;
+
+use std::{borrow::Cow, time::Duration};
+
+use smallvec::SmallVec;
+use subtle::Choice;
+
+pub use proof::{Tried, prove};
+pub use sign::{Sample, SignedRequest, sign};
 
 use crate::{
     clock::UnixMs,
+    provider::{EventRule, Pointer, Provider},
     rejection::Rejection,
     request::RawRequest,
     secret::{Fingerprint, Secret},
 };
+use candidates::Group;
+use compile::Prepared;
+use document::Document;
+use value::{Lack, Scope};
 
 /// A provider compiled with the credentials of one source.
 #[derive(Debug)]
-pub struct Verifier {}
+pub struct Verifier {
+    checks: Vec<Prepared>,
+    event: EventRule,
+    /// Headers that must not occur twice.
+    singles: Vec<Box<str>>,
+    check_pointers: Vec<Pointer>,
+    event_pointers: Vec<Pointer>,
+    /// Credentials whose values stand in a message.
+    named: Vec<Credential>,
+}
 
 /// A credential as configured: its value, and until when it is good.
 #[derive(Clone, Debug)]
@@ -20,6 +77,15 @@ pub struct Credential {
     pub value: Secret,
     /// After this it no longer matches.
     pub until: Option<UnixMs>,
+}
+
+/// How far a signed timestamp may lie from now, where a source says it itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tolerance {
+    /// So far, in both directions.
+    Within(Duration),
+    /// Any distance.
+    None,
 }
 
 /// That a request was verified. Only this module can make one.
@@ -46,12 +112,36 @@ pub struct Identity {
 }
 
 impl Verifier {
+    /// Compiles a provider with the credentials of one source. `endpoint` is the source's public URL, where the provider signs it;
+    /// `tolerance` overrides the provider file's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the credentials, each in a sentence for the operator, without a value of one.
+    pub fn compile(
+        provider: &Provider,
+        credentials: &[Credential],
+        endpoint: Option<&url::Url>,
+        tolerance: Option<Tolerance>,
+    ) -> Result<Self, Vec<String>> {
+        compile::compile(provider, credentials, endpoint, tolerance)
+    }
+
     /// Everything that can be refused from the head alone, before a byte of the body is read: presence and shape of the signature,
-    /// repeated headers, the timestamp's age. `head.body` is empty.
+    /// repeated headers, the timestamp's age at `head.received_at`. `head.body` is empty.
     ///
     /// # Errors
     /// The reason to refuse.
-    pub fn precheck(&self, _head: &RawRequest) -> Result<(), Rejection> {
+    pub fn precheck(&self, head: &RawRequest) -> Result<(), Rejection> {
+        self.single_headers(head)?;
+        let nothing = Document::read(b"", &[]);
+        let scope = self.scope(head, &nothing, head.received_at);
+        for check in self.checks.iter().filter(|check| check.in_head) {
+            let texts = candidates::places(&check.rule.signature, &scope)?;
+            let groups = candidates::groups(&check.rule, &texts)?;
+            if check.rule.timestamp.as_ref().is_some_and(|timestamp| timestamp.at.in_head()) {
+                check.any_in_time(&groups, &scope)?;
+            }
+        }
         Ok(())
     }
 
@@ -59,21 +149,132 @@ impl Verifier {
     ///
     /// # Errors
     /// The reason, for our logs and metrics only.
-    pub fn verify(&self, request: RawRequest, _now: UnixMs) -> Result<Verified, Rejection> {
-        Ok(Verified { request, proof: Proof { secret: None, skew_ms: None } })
+    pub fn verify(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Rejection> {
+        self.single_headers(&request)?;
+        let document = Document::read(&request.body, &self.check_pointers);
+        let scope = self.scope(&request, &document, now);
+        let mut proof = Proof { secret: None, skew_ms: None };
+        for check in &self.checks {
+            let held = check.hold(&scope)?;
+            proof = Proof { secret: proof.secret.or(held.secret), skew_ms: proof.skew_ms.or(held.skew_ms) };
+        }
+        Ok(Verified { request, proof })
     }
 
     /// What the verified request is.
     #[must_use]
-    pub fn identify(&self, _verified: &Verified) -> Identity {
-        Identity { id: None, types: crate::event::EventTypes::default() }
+    pub fn identify(&self, verified: &Verified) -> Identity {
+        let document = Document::read(&verified.request.body, &self.event_pointers);
+        let scope = Scope { empty_is_absent: true, ..self.scope(&verified.request, &document, verified.request.received_at) };
+        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope) }
+    }
+
+    /// Whether the signature covers the event's id. An id that it does not cover can be changed on a request that was seen, so whoever
+    /// deduplicates by it should know the body too.
+    #[must_use]
+    pub fn id_signed(&self) -> bool {
+        self.event.id_signed
     }
 
     /// The fingerprints of the secrets that may match, for metrics; sorted.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        Vec::new()
+        let mut all: Vec<_> = self.checks.iter().flat_map(|check| &check.keys).map(|key| key.fingerprint).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
+
+    fn scope<'a>(&'a self, request: &'a RawRequest, document: &'a Document<'a>, now: UnixMs) -> Scope<'a> {
+        Scope { request, document, fields: &[], credentials: &self.named, now, element: None, empty_is_absent: false }
+    }
+
+    /// Every header that is verified, or names the event, occurs at most once and is plain ASCII: there are no two readings of it.
+    fn single_headers(&self, request: &RawRequest) -> Result<(), Rejection> {
+        let mut seen: SmallVec<[bool; 8]> = smallvec::smallvec![false; self.singles.len()];
+        for (name, value) in request.headers.iter() {
+            let Some(index) = self.singles.iter().position(|single| single.eq_ignore_ascii_case(name)) else {
+                continue;
+            };
+            if std::mem::replace(&mut seen[index], true) {
+                return Err(Rejection::DuplicateHeader);
+            }
+            if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+                return Err(Rejection::Malformed);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Prepared {
+    /// Whether the check holds, and by which secret. All candidates are tried with all keys, whichever holds.
+    fn hold(&self, scope: &Scope<'_>) -> Result<Proof, Rejection> {
+        let texts = candidates::places(&self.rule.signature, scope)?;
+        let groups = candidates::groups(&self.rule, &texts)?;
+        let mut held: SmallVec<[(Fingerprint, &Group<'_>); 1]> = SmallVec::new();
+        let mut tried = false;
+        for group in &groups {
+            for key in &self.keys {
+                let mut mac = key.mac.clone();
+                let scope = Scope { fields: &group.fields, ..*scope };
+                if scope.feed(&self.rule.message, &mut |piece| mac.update(piece)).is_err() {
+                    // What was signed is not all there: no code could be of it.
+                    continue;
+                }
+                tried = true;
+                let good = Choice::from(u8::from(in_force(key.until, scope.now)));
+                if bool::from(group.any_is(&mac.finish()) & good) {
+                    held.push((key.fingerprint, group));
+                }
+            }
+        }
+        let Some((secret, _)) = held.first() else {
+            return Err(if tried || self.keys.is_empty() { Rejection::BadSignature } else { Rejection::Malformed });
+        };
+        let skew_ms = self.any_in_time(held.iter().map(|(_, group)| *group), scope)?;
+        Ok(Proof { secret: Some(*secret), skew_ms })
+    }
+
+    /// The skew of the first group whose timestamp is within the tolerance; without one, why the first is not.
+    fn any_in_time<'g, 't: 'g>(
+        &self,
+        groups: impl IntoIterator<Item = &'g Group<'t>>,
+        scope: &Scope<'_>,
+    ) -> Result<Option<i64>, Rejection> {
+        let Some(rule) = &self.rule.timestamp else {
+            return Ok(None);
+        };
+        let mut first = None;
+        for group in groups {
+            let scope = Scope { fields: &group.fields, ..*scope };
+            let text: Result<Cow<'_, [u8]>, Lack> = scope.atom(&rule.at);
+            let signed_at = text.ok().and_then(|text| moment::read(&text, rule.unit)).ok_or(Rejection::Malformed);
+            match signed_at.and_then(|signed_at| moment::skew(rule, self.tolerance, signed_at, scope.now)) {
+                Ok(skew_ms) => return Ok(Some(skew_ms)),
+                Err(why) => first = first.or(Some(why)),
+            }
+        }
+        Err(first.unwrap_or(Rejection::Malformed))
+    }
+}
+
+/// Credentials that load and look as if something else had been pasted, each in a sentence without its value: for warnings.
+#[must_use]
+pub fn doubts(provider: &Provider, credentials: &[Credential]) -> Vec<String> {
+    compile::doubts(provider, credentials)
+}
+
+impl Credential {
+    /// Whether it still matches.
+    #[must_use]
+    pub fn active(&self, now: UnixMs) -> bool {
+        in_force(self.until, now)
+    }
+}
+
+fn in_force(until: Option<UnixMs>, now: UnixMs) -> bool {
+    until.is_none_or(|until| now <= until)
 }
 
 impl Verified {
@@ -107,5 +308,196 @@ impl Proof {
     #[must_use]
     pub fn skew_ms(&self) -> Option<i64> {
         self.skew_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, sync::Arc};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{provider, request::HeadersBuilder, yaml::Problems};
+
+    const NOW: UnixMs = UnixMs(1_760_000_000_000);
+
+    fn read(verify: &str, rest: &str) -> Provider {
+        let mut problems = Problems::new();
+        let text = format!("provider: t\nverify:\n  - {verify}\n{rest}");
+        let provider = provider::read(&Arc::from("t.yaml"), &text, &mut problems);
+        provider.unwrap_or_else(|| panic!("{:?}", problems.into_sorted()))
+    }
+
+    fn secret(value: &str) -> Credential {
+        Credential { name: "secret".into(), value: Secret::new(value), until: None }
+    }
+
+    fn request(headers: &[(&str, &str)], body: &str) -> RawRequest {
+        let mut block = HeadersBuilder::new();
+        for (name, value) in headers {
+            assert!(block.push(name, value.as_bytes()));
+        }
+        RawRequest {
+            method: "POST".into(),
+            path: "/hooks/t".into(),
+            query: None,
+            headers: block.build(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            client_ip: IpAddr::from([127, 0, 0, 1]),
+            received_at: NOW,
+        }
+    }
+
+    /// A provider in the manner of Stripe, what it signs, and the header it comes in.
+    fn timed() -> Provider {
+        read(
+            "{ scheme: hmac-sha256, signature: { at: header:S, pairs: ',', value: v, encoding: hex }, message: '{sig:t}.{body}', \
+             timestamp: { at: sig:t, unit: s, tolerance: 5m } }",
+            "event: { id: '{json:/id}', type: ['{json:/list/*/kind}', '{json:/kind}'] }",
+        )
+    }
+
+    fn signature(secret: &str, message: &str) -> String {
+        let mut mac = mac::Mac::new(provider::Scheme::HmacSha256, secret.as_bytes()).expect("a key");
+        mac.update(message.as_bytes());
+        hex::encode(mac.finish().bytes())
+    }
+
+    fn verify(verifier: &Verifier, header: &str, body: &str) -> Result<Proof, Rejection> {
+        verifier.verify(request(&[("S", header)], body), NOW).map(|verified| verified.proof())
+    }
+
+    #[test]
+    fn each_reason_is_told_apart_for_our_own_eyes() {
+        let verifier = Verifier::compile(&timed(), &[secret("a")], None, None).expect("compiles");
+        let good = signature("a", "1760000000.{}");
+        let at = |seconds: i64| format!("t={seconds},v={}", signature("a", &format!("{seconds}.{{}}")));
+        let cases = [
+            (at(1_760_000_000), Ok(())),
+            (at(1_759_999_699), Err(Rejection::Stale)),
+            (at(1_760_000_301), Err(Rejection::Future)),
+            (format!("t=1760000001,v={good}"), Err(Rejection::BadSignature)),
+            (format!("v={good}"), Err(Rejection::Malformed)),
+            (format!("t=1760000000,t=1760000000,v={good}"), Err(Rejection::Malformed)),
+            (format!("t=1760000000,v={}", good.to_uppercase()), Err(Rejection::Malformed)),
+            (format!("t=1760000000,v={good},"), Err(Rejection::Malformed)),
+            (format!("t=1760000000,w={good}"), Err(Rejection::MissingSignature)),
+            (format!("t=1760000000,v=00,v={good}"), Ok(())),
+            (format!("t=1760000000{}", ",v=00".repeat(17)), Err(Rejection::Malformed)),
+            (format!("t=1760000000,v={good}\u{e9}"), Err(Rejection::Malformed)),
+            (String::new(), Err(Rejection::MissingSignature)),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(verify(&verifier, &header, "{}").map(|_| ()), expected, "{header}");
+        }
+        assert_eq!(verifier.verify(request(&[], "{}"), NOW).err(), Some(Rejection::MissingSignature));
+        let twice = request(&[("S", &at(1_760_000_000)), ("s", &at(1_760_000_000))], "{}");
+        assert_eq!(verifier.precheck(&twice), Err(Rejection::DuplicateHeader));
+        assert_eq!(verifier.verify(twice, NOW).err(), Some(Rejection::DuplicateHeader));
+    }
+
+    #[test]
+    fn the_head_alone_refuses_what_it_shows() {
+        let verifier = Verifier::compile(&timed(), &[secret("a")], None, None).expect("compiles");
+        let any = "0".repeat(64);
+        let early = |header: &str| verifier.precheck(&request(&[("S", header)], ""));
+        assert_eq!(early(&format!("t=1760000000,v={any}")), Ok(()));
+        assert_eq!(early(&format!("t=1759990000,v={any}")), Err(Rejection::Stale));
+        assert_eq!(early(&format!("t=1760090000,v={any}")), Err(Rejection::Future));
+        assert_eq!(early(&format!("t=now,v={any}")), Err(Rejection::Malformed));
+        assert_eq!(early("t=1760000000"), Err(Rejection::MissingSignature));
+        assert_eq!(verifier.precheck(&request(&[], "")), Err(Rejection::MissingSignature));
+    }
+
+    #[test]
+    fn any_active_secret_matches_and_says_which() {
+        let old = Credential { until: Some(UnixMs(NOW.0 - 1)), ..secret("old") };
+        let leaving = Credential { until: Some(NOW), ..secret("leaving") };
+        let verifier = Verifier::compile(&timed(), &[secret("new"), leaving.clone(), old.clone()], None, None).expect("compiles");
+        let signed = |key: &str| format!("t=1760000000,v={}", signature(key, "1760000000.{}"));
+        let proof = verify(&verifier, &signed("new"), "{}").expect("new");
+        assert_eq!((proof.secret(), proof.skew_ms()), (Some(secret("new").value.fingerprint()), Some(0)));
+        assert_eq!(verify(&verifier, &signed("leaving"), "{}").expect("until now").secret(), Some(leaving.value.fingerprint()));
+        assert_eq!(verify(&verifier, &signed("old"), "{}").map(|_| ()), Err(Rejection::BadSignature));
+        assert_eq!(verifier.fingerprints().len(), 3);
+        let both = format!("t=1760000000,v={},v={}", signature("x", "1760000000.{}"), signature("leaving", "1760000000.{}"));
+        assert!(verify(&verifier, &both, "{}").is_ok());
+    }
+
+    #[test]
+    fn a_source_may_say_the_tolerance_itself() {
+        let header = format!("t=1750000000,v={}", signature("a", "1750000000.{}"));
+        let verifier = |tolerance| Verifier::compile(&timed(), &[secret("a")], None, Some(tolerance)).expect("compiles");
+        assert!(verify(&verifier(Tolerance::None), &header, "{}").is_ok());
+        let within = Tolerance::Within(Duration::from_secs(9_999_999));
+        assert_eq!(verify(&verifier(within), &header, "{}").map(|_| ()), Err(Rejection::Stale));
+        let proof = verify(&verifier(Tolerance::Within(Duration::from_secs(10_000_000))), &header, "{}").expect("just within");
+        assert_eq!(proof.skew_ms(), Some(10_000_000_000));
+    }
+
+    #[test]
+    fn identity_is_the_first_complete_alternative_and_never_a_doubtful_one() {
+        let verifier = Verifier::compile(&timed(), &[secret("a")], None, None).expect("compiles");
+        let many = format!("{{\"list\":[{}]}}", (0..99).map(|n| format!("{{\"kind\":\"k{n}\"}}")).collect::<Vec<_>>().join(","));
+        let cases = [
+            (r#"{"id":"e","kind":"k"}"#, Some("e"), "k".to_owned()),
+            (r#"{"id":1e2,"list":[{"kind":"a"},{"kind":"b"},{"kind":"a"}]}"#, Some("1e2"), "a,b".into()),
+            (r#"{"id":"","kind":""}"#, None, String::new()),
+            (r#"{"id":"a","id":"b","kind":"k"}"#, None, "k".into()),
+            (r#"{"id":{},"list":[],"kind":"k"}"#, None, "k".into()),
+            ("not json", None, String::new()),
+            (&many, None, (0..32).map(|n| format!("k{n}")).collect::<Vec<_>>().join(",")),
+        ];
+        for (body, id, types) in cases {
+            let header = format!("t=1760000000,v={}", signature("a", &format!("1760000000.{body}")));
+            let verified = verifier.verify(request(&[("S", &header)], body), NOW).expect("signed");
+            let identity = verifier.identify(&verified);
+            assert_eq!(identity.id.as_deref(), id.map(str::as_bytes), "{body}");
+            assert_eq!(identity.types.to_string(), types, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_credentials_is_said_without_their_value() {
+        let provider = read(
+            "{ scheme: hmac-sha1, signature: { at: header:S, encoding: base64 }, message: '{credential:app}{body}', \
+             key: { form: hex, strip: k_ } }",
+            "credentials: { secret: { label: Key, prefix: k_ }, app: { label: App id } }",
+        );
+        let named = |name: &str, value: &str| Credential { name: name.into(), ..secret(value) };
+        let errors = |credentials: &[Credential], tolerance| Verifier::compile(&provider, credentials, None, tolerance).expect_err("wrong");
+        assert_eq!(errors(&[], None), ["t needs `secret` (Key)", "t needs `app` (App id)"]);
+        assert_eq!(
+            errors(&[named("secret", "k_hushhush"), named("app", "1"), named("sercet", "x")], Some(Tolerance::None)),
+            [
+                "t has no credential `sercet`; it has: secret, app",
+                "t signs no timestamp, so a tolerance has no meaning",
+                "`secret` is not hex after its `k_`; copy it again, whole and without blanks",
+            ]
+        );
+        assert_eq!(errors(&[named("secret", "k_"), named("app", "1")], None), ["`secret` is empty: anyone could sign with it"]);
+        let five: Vec<_> = (0..5).map(|n| named("secret", &format!("k_0{n}"))).chain([named("app", "1"), named("app", "2")]).collect();
+        assert_eq!(
+            errors(&five, None),
+            [
+                "`secret` has 5 values, and 4 is the most",
+                "`app` is part of what t signs, so it has one value",
+                "there are 5 keys for one signature, and 4 is the most"
+            ]
+        );
+        assert_eq!(doubts(&provider, &[named("secret", "00")]), ["`secret` of t usually begins with `k_`, and this one does not"]);
+        let verifier = Verifier::compile(&provider, &[named("secret", "k_00"), named("app", "hush")], None, None).expect("compiles");
+        assert!(!format!("{verifier:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_header_full_of_signatures_costs_one_code_per_key() {
+        let listed = read("{ scheme: hmac-sha256, signature: { at: header:S, split: ' ', encoding: hex }, message: '{body}' }", "");
+        let verifier = Verifier::compile(&listed, &[secret("a")], None, None).expect("compiles");
+        let texts = [Cow::Owned(vec!["0".repeat(64); 16].join(" "))];
+        assert_eq!(candidates::groups(&verifier.checks[0].rule, &texts).map(|groups| groups.len()), Ok(1));
+        let texts = [Cow::Owned(vec!["0".repeat(64); 17].join(" "))];
+        assert!(candidates::groups(&verifier.checks[0].rule, &texts).is_err());
     }
 }

@@ -1,0 +1,239 @@
+//! `hookgate providers`: the catalogue, one provider with its set-up steps, and `providers test`, which runs every known answer.
+
+use std::{collections::BTreeMap, fmt::Write as _, io::Write};
+
+use serde::Serialize;
+
+use crate::{
+    provider::{Catalogue, Provider, Retries},
+    verify::{Tried, prove},
+    yaml::nearest,
+};
+
+/// Known answers a file of the catalogue must have.
+const ACCEPTED_MIN: usize = 1;
+/// Edits of them that must be refused.
+const REJECTED_MIN: usize = 2;
+
+/// A provider, as `--json` writes it.
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    title: &'a str,
+    scheme: String,
+    confidence: &'static str,
+    vectors: Vectors<'a>,
+    docs: &'a [Box<str>],
+    credentials: Vec<CredentialEntry<'a>>,
+    event_id_signed: bool,
+    event_type_signed: bool,
+    needs_public_url: bool,
+    body_limit_bytes: Option<u64>,
+    answer_timeout_ms: Option<u64>,
+    retries: String,
+    setup: &'a [Box<str>],
+}
+
+/// How a provider file is proved.
+#[derive(Serialize)]
+struct Vectors<'a> {
+    accepted: usize,
+    rejected: usize,
+    /// Accepted ones by who signed them: `sdk`, `docs`, `computed`.
+    by_source: BTreeMap<&'a str, usize>,
+}
+
+/// A credential, as `--json` writes it.
+#[derive(Serialize)]
+struct CredentialEntry<'a> {
+    name: &'a str,
+    label: &'a str,
+    #[serde(rename = "where")]
+    place: Option<&'a str>,
+    prefix: Option<&'a str>,
+    required: bool,
+}
+
+/// Lists the catalogue, or shows one provider. Answers the exit code: 0, or 2 when there is none of this name.
+pub fn providers(name: Option<&str>, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let catalogue = Catalogue::embedded();
+    let wanted: Vec<&str> = catalogue.names().filter(|slug| name.is_none_or(|name| name == *slug)).collect();
+    if let (Some(name), true) = (name, wanted.is_empty()) {
+        let hint = nearest(name, catalogue.names()).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        // A reader that has gone away does not change the answer; the same holds below.
+        let _ = writeln!(err, "there is no provider `{name}`{hint}");
+        return 2;
+    }
+    let mut found = Vec::with_capacity(wanted.len());
+    for slug in wanted {
+        match catalogue.load(slug) {
+            Some(Ok(provider)) => found.push(provider),
+            Some(Err(problems)) => problems.iter().for_each(|problem| _ = writeln!(err, "{problem}")),
+            None => {}
+        }
+    }
+    let text = match (json, name, found.as_slice()) {
+        (true, _, all) => serde_json::to_string_pretty(&all.iter().map(|provider| entry(provider)).collect::<Vec<_>>()).unwrap_or_default(),
+        (false, Some(_), [provider]) => described(provider),
+        (false, _, all) => table(all),
+    };
+    let _ = writeln!(out, "{}", text.trim_end());
+    0
+}
+
+/// Runs every known answer of every provider. Answers the exit code: 0 when all came out as they must, else 1.
+pub fn test_providers(out: &mut dyn Write) -> u8 {
+    let catalogue = Catalogue::embedded();
+    let mut all_right = true;
+    for slug in catalogue.names() {
+        let problems = match catalogue.load(slug) {
+            Some(Ok(provider)) => {
+                let tried = prove(provider);
+                let rejected = tried.iter().filter(|tried| tried.edit.is_some()).count();
+                let accepted = tried.len() - rejected;
+                let _ = writeln!(out, "{slug}: {accepted} accepted, {rejected} rejected");
+                let mut problems: Vec<String> = tried.iter().filter_map(failure).collect();
+                if accepted < ACCEPTED_MIN || rejected < REJECTED_MIN {
+                    problems.push(format!("has fewer than {ACCEPTED_MIN} accepted and {REJECTED_MIN} rejected vectors"));
+                }
+                problems
+            }
+            Some(Err(problems)) => problems.iter().map(ToString::to_string).collect(),
+            None => Vec::new(),
+        };
+        for problem in problems {
+            all_right = false;
+            let _ = writeln!(out, "  FAILED {slug}: {problem}");
+        }
+    }
+    u8::from(!all_right)
+}
+
+fn failure(tried: &Tried) -> Option<String> {
+    let edit = tried.edit.as_ref().map(|edit| format!(", {edit}")).unwrap_or_default();
+    tried.problem.as_ref().map(|problem| format!("`{}`{edit}: {problem}", tried.vector))
+}
+
+fn entry(provider: &Provider) -> Entry<'_> {
+    let credentials = provider.credentials.iter().map(|rule| CredentialEntry {
+        name: &rule.name,
+        label: &rule.label,
+        place: rule.place.as_deref(),
+        prefix: rule.prefix.as_deref(),
+        required: rule.required,
+    });
+    let mut by_source = BTreeMap::new();
+    for vector in &provider.vectors {
+        *by_source.entry(vector.source.split(' ').next().unwrap_or_default()).or_default() += 1;
+    }
+    Entry {
+        name: &provider.slug,
+        title: &provider.title,
+        scheme: provider.scheme(),
+        confidence: provider.confidence.word(),
+        vectors: Vectors {
+            accepted: provider.vectors.len(),
+            rejected: provider.vectors.iter().map(|vector| vector.rejects.len()).sum(),
+            by_source,
+        },
+        docs: &provider.docs,
+        credentials: credentials.collect(),
+        event_id_signed: provider.event.id_signed,
+        event_type_signed: provider.event.types_signed,
+        needs_public_url: provider.needs_public_url,
+        body_limit_bytes: provider.body_limit,
+        answer_timeout_ms: provider.answer_timeout.and_then(|timeout| u64::try_from(timeout.as_millis()).ok()),
+        retries: retries(provider.retries),
+        setup: &provider.setup,
+    }
+}
+
+fn retries(retries: Retries) -> String {
+    match retries {
+        Retries::For(duration) => humantime::format_duration(duration).to_string(),
+        Retries::None => "none".into(),
+        Retries::Unknown => "unknown".into(),
+    }
+}
+
+fn table(providers: &[&Provider]) -> String {
+    let width = providers.iter().map(|provider| provider.slug.len()).max().unwrap_or_default().max("NAME".len());
+    let mut text = format!("{:width$}  {:11}  {:10}  TITLE\n", "NAME", "SCHEME", "CONFIDENCE");
+    for provider in providers {
+        let (slug, confidence) = (&provider.slug, provider.confidence.word());
+        // Writing to a String does not fail; the same holds below.
+        let _ = writeln!(text, "{slug:width$}  {:11}  {confidence:10}  {}", provider.scheme(), provider.title);
+    }
+    text
+}
+
+fn described(provider: &Provider) -> String {
+    let signed = |yes| if yes { "signed" } else { "not signed" };
+    let written = |templates: &[crate::provider::Template]| match templates {
+        [] => "none: the body stands for the event".to_owned(),
+        some => some.iter().map(crate::provider::Template::text).collect::<Vec<_>>().join(", else "),
+    };
+    let entry = entry(provider);
+    let mut text = format!("{} ({})\n\n", provider.title, provider.slug);
+    let _ = writeln!(text, "scheme      {}, confidence {}", entry.scheme, entry.confidence);
+    let _ = writeln!(text, "event id    {}, {}", written(&provider.event.id), signed(entry.event_id_signed));
+    let _ = writeln!(text, "event type  {}, {}", written(&provider.event.types), signed(entry.event_type_signed));
+    let _ = writeln!(text, "retries     {}", entry.retries);
+    let _ = writeln!(text, "vectors     {} accepted, {} rejected", entry.vectors.accepted, entry.vectors.rejected);
+    for link in entry.docs {
+        let _ = writeln!(text, "docs        {link}");
+    }
+    let _ = writeln!(text, "\nCredentials");
+    for credential in &entry.credentials {
+        let place = credential.place.map(|place| format!(": {place}")).unwrap_or_default();
+        let optional = if credential.required { "" } else { " (optional)" };
+        let _ = writeln!(text, "  {}  {}{place}{optional}", credential.name, credential.label);
+    }
+    let _ = writeln!(text, "\nSet-up");
+    for (index, step) in entry.setup.iter().enumerate() {
+        let _ = writeln!(text, "  {}. {step}", index + 1);
+    }
+    let _ = writeln!(text, "\n{{endpoint}} is the source's public URL: server.public_url and /hooks/<name of the source>.");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(name: Option<&str>, json: bool) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = providers(name, json, &mut out, &mut err);
+        (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
+    }
+
+    #[test]
+    fn the_list_is_for_people_and_for_machines() {
+        let (code, text, _) = run(None, false);
+        assert!(code == 0 && text.starts_with("NAME") && text.contains("\nstripe             hmac-sha256  high        Stripe"), "{text}");
+        let (_, json, _) = run(None, true);
+        let list: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let stripe = list.as_array().expect("an array").iter().find(|entry| entry["name"] == "stripe").expect("there");
+        assert_eq!((&stripe["title"], &stripe["scheme"], &stripe["confidence"]), (&"Stripe".into(), &"hmac-sha256".into(), &"high".into()));
+        assert_eq!(stripe["vectors"]["by_source"]["sdk"], 2);
+        assert!(stripe["vectors"]["accepted"] == 2 && stripe["vectors"]["rejected"].as_u64() >= Some(3));
+    }
+
+    #[test]
+    fn one_provider_comes_with_its_steps_and_a_typo_with_a_guess() {
+        let (code, text, _) = run(Some("github"), false);
+        assert!(code == 0 && text.contains("Set-up\n  1. ") && text.contains("{header:X-GitHub-Delivery}, not signed"), "{text}");
+        let (code, json, _) = run(Some("github"), true);
+        assert_eq!((code, serde_json::from_str::<Vec<serde_json::Value>>(&json).expect("an array").len()), (0, 1));
+        let (code, out, err) = run(Some("githbu"), false);
+        assert_eq!((code, &*out, &*err), (2, "", "there is no provider `githbu`; did you mean `github`?\n"));
+    }
+
+    #[test]
+    fn every_known_answer_is_run_and_counted() {
+        let mut out = Vec::new();
+        assert_eq!(test_providers(&mut out), 0, "{}", String::from_utf8_lossy(&out));
+        let text = String::from_utf8(out).expect("text");
+        assert!(text.lines().count() == 3 && text.contains("github: 3 accepted, 14 rejected"), "{text}");
+    }
+}

@@ -1,0 +1,129 @@
+//! A raw HTTP/1.1 request from a file, as `verify` takes it: the request line, the header fields, a blank line, the body.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use httparse::Status;
+
+use crate::{
+    clock::UnixMs,
+    limits::HEADER_FIELDS_MAX,
+    request::{HeadersBuilder, RawRequest, Single},
+};
+
+/// Reads a request that was received at `at`. A file of an editor may end its lines with a line feed alone, and may have a line end after
+/// the body that `Content-Length` does not count.
+///
+/// # Errors
+/// What is wrong with the file, in a sentence.
+pub fn request(file: &[u8], at: UnixMs) -> Result<RawRequest, String> {
+    let mut fields = [httparse::EMPTY_HEADER; HEADER_FIELDS_MAX];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let head_bytes = match parsed.parse(file) {
+        Ok(Status::Complete(head_bytes)) => head_bytes,
+        Ok(Status::Partial) => return Err("the head of the request does not end: a blank line stands before the body".into()),
+        Err(why) => return Err(format!("this is not an HTTP/1.1 request: {why}")),
+    };
+    let mut headers = HeadersBuilder::new();
+    for field in parsed.headers.iter() {
+        if !headers.push(field.name, field.value) {
+            return Err(format!("`{}` cannot be a header with this value", field.name));
+        }
+    }
+    let headers = headers.build();
+    let (path, query) = split(parsed.path.unwrap_or("/"));
+    let rest = file.get(head_bytes..).unwrap_or_default();
+    let chunked = headers.all("transfer-encoding").any(|value| value.eq_ignore_ascii_case(b"chunked"));
+    let body = match headers.single("content-length") {
+        _ if chunked => unchunked(rest)?,
+        Single::Absent => Bytes::copy_from_slice(rest),
+        Single::Repeated => return Err("Content-Length occurs twice".into()),
+        Single::One(length) => sized(rest, length)?,
+    };
+    Ok(RawRequest {
+        method: parsed.method.unwrap_or_default().into(),
+        path: path.into(),
+        query: query.map(Box::from),
+        headers,
+        body,
+        client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        received_at: at,
+    })
+}
+
+/// Path and query of a request target; a whole URL gives its own.
+fn split(target: &str) -> (&str, Option<&str>) {
+    let after_host = target.split_once("://").map(|(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+    let target = after_host.unwrap_or(target);
+    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
+}
+
+fn sized(rest: &[u8], length: &[u8]) -> Result<Bytes, String> {
+    let bytes: Option<usize> = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok());
+    let bytes = bytes.ok_or("Content-Length is a number of bytes")?;
+    let body = rest.get(..bytes).ok_or_else(|| format!("Content-Length says {bytes} bytes, and {} are there", rest.len()))?;
+    Ok(Bytes::copy_from_slice(body))
+}
+
+/// Takes a chunked body apart (RFC 9112, 7.1); trailers are passed over.
+fn unchunked(mut rest: &[u8]) -> Result<Bytes, String> {
+    let broken = || "the chunked body is broken or cut short".to_owned();
+    let mut body = Vec::new();
+    loop {
+        let Ok(Status::Complete((line_bytes, size))) = httparse::parse_chunk_size(rest) else {
+            return Err(broken());
+        };
+        if size == 0 {
+            return Ok(body.into());
+        }
+        let end = usize::try_from(size).ok().and_then(|size| line_bytes.checked_add(size)).ok_or_else(broken)?;
+        body.extend_from_slice(rest.get(line_bytes..end).ok_or_else(broken)?);
+        rest = rest.get(end..).and_then(|rest| rest.strip_prefix(b"\r\n")).ok_or_else(broken)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<RawRequest, String> {
+        request(text.as_bytes(), UnixMs(7))
+    }
+
+    #[test]
+    fn a_request_reads_as_it_stands() {
+        let read = read("POST /hooks/a?b=1 HTTP/1.1\r\nHost: x\r\nX-Id:  1 \r\nContent-Length: 4\r\n\r\n{ }\n\n").expect("a request");
+        assert_eq!((&*read.method, &*read.path, read.query.as_deref()), ("POST", "/hooks/a", Some("b=1")));
+        assert_eq!(read.headers.single("x-id"), Single::One(b"1"));
+        assert_eq!((&*read.body, read.received_at), (&b"{ }\n"[..], UnixMs(7)));
+    }
+
+    #[test]
+    fn other_ways_to_write_a_body_read_too() {
+        assert_eq!(&*read("POST / HTTP/1.1\nHost: x\n\nall of it\n").expect("a request").body, b"all of it\n");
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=1\r\n0123456789\r\n0\r\n\r\n";
+        assert_eq!(&*read(chunked).expect("a request").body, b"abc0123456789");
+        let whole = read("POST https://h.example/p?q=1 HTTP/1.1\r\n\r\n").expect("a request");
+        assert_eq!((&*whole.path, whole.query.as_deref()), ("/p", Some("q=1")));
+    }
+
+    #[test]
+    fn what_is_no_request_is_said() {
+        assert!(read("{}").expect_err("no").contains("not an HTTP/1.1 request"));
+        assert!(read("POST / HTTP/1.1\r\nHost: x\r\n").expect_err("no").contains("does not end"));
+        assert!(read("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc").expect_err("no").contains("says 9 bytes, and 3 are there"));
+        assert!(read("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab").expect_err("no").contains("cut short"));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = request(&bytes, UnixMs(0));
+            let mut after = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+            after.extend(bytes);
+            let _ = request(&after, UnixMs(0));
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! A provider file, taken apart key by key. Everything that is wrong with it is found in one reading.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Accepted, Confidence, CredentialRule, EventRule, Provider, Retries, Success,
+    atom::Atom,
+    check::{self, Check},
+    measure,
+    template::Template,
+    vector,
+};
+use crate::{
+    name::NAME_BYTES_MAX,
+    yaml::{Fields, Node, Problems, Value, as_bool, as_list, as_text, nearest, parse},
+};
+
+const CONFIDENCES: [(&str, Confidence); 3] = [("high", Confidence::High), ("medium", Confidence::Medium), ("low", Confidence::Low)];
+/// Keys of the grammar that are not built yet.
+const PLANNED_KEYS: [&str; 3] = ["like", "document", "handshakes"];
+
+/// Reads a provider file. `None` when anything in it is wrong; `problems` then says all of it. `file` is the name shown in messages, and its
+/// last part must be the provider's own.
+pub fn read(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option<Provider> {
+    let root = parse(file, text, problems)?;
+    let mut found = Problems::new();
+    let provider = provider(file, &root, &mut found);
+    let broken = found.has_errors();
+    problems.extend(found);
+    provider.filter(|_| !broken)
+}
+
+fn provider(file: &str, root: &Node, problems: &mut Problems) -> Option<Provider> {
+    let mut fields = Fields::of(root, "a provider file", problems);
+    let slug = fields.need("provider", root, problems).and_then(|node| slug(file, node, problems));
+    let title = fields.take("title").and_then(|node| as_text(node, "the title", problems));
+    let docs = fields.take("docs").map(|node| texts(node, "a link", problems)).unwrap_or_default();
+    let confidence = fields.take("confidence").and_then(|node| choice(node, "the confidence", &CONFIDENCES, &[], problems));
+    let credentials = fields.take("credentials").map_or_else(|| vec![usual_credential()], |node| credentials(node, problems));
+    let verify = fields.need("verify", root, problems);
+    let checks = verify.map(|node| check::checks(node, problems)).unwrap_or_default();
+    let event = fields.take("event").map(|node| event(node, &checks, problems)).unwrap_or_default();
+    let accepted = fields.take("replies").and_then(|node| replies(node, problems)).unwrap_or_default();
+    let body_limit = fields.take("limits").and_then(|node| limits(node, problems));
+    let (answer_timeout, retries, success) = fields.take("delivery").map_or_else(no_delivery, |node| delivery(node, problems));
+    let setup = fields.take("setup").map(|node| texts(node, "a step", problems)).unwrap_or_default();
+    let vectors = fields.take("vectors").map(|node| vector::vectors(node, problems)).unwrap_or_default();
+    for planned in PLANNED_KEYS {
+        fields.plan(planned);
+    }
+    fields.finish(problems);
+    if let Some(node) = verify {
+        declared(&checks, &credentials, node, problems);
+    }
+    let slug: Box<str> = slug?.into();
+    Some(Provider {
+        title: title.map_or_else(|| slug.clone(), Box::from),
+        slug,
+        docs,
+        confidence: confidence.unwrap_or(Confidence::Low),
+        credentials,
+        checks,
+        event,
+        accepted,
+        body_limit,
+        answer_timeout,
+        retries,
+        success,
+        // No atom that names the public URL is built, so no file that loads can need it.
+        needs_public_url: false,
+        setup,
+        vectors,
+    })
+}
+
+fn slug<'a>(file: &str, node: &'a Node, problems: &mut Problems) -> Option<&'a str> {
+    let slug = as_text(node, "the provider's name", problems)?;
+    let fits =
+        slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && (1..=NAME_BYTES_MAX).contains(&slug.len());
+    if !fits {
+        problems.error(&node.at, format!("the provider's name is 1 to {NAME_BYTES_MAX} of a-z, 0-9 and `-`"));
+        return None;
+    }
+    let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".yaml");
+    if stem != slug {
+        problems.error(&node.at, format!("the provider is named `{slug}` and its file `{stem}`; the two are the same"));
+    }
+    Some(slug)
+}
+
+/// What a file without `credentials` needs: one secret.
+fn usual_credential() -> CredentialRule {
+    CredentialRule { name: "secret".into(), label: "Signing secret".into(), place: None, prefix: None, required: true }
+}
+
+fn credentials(node: &Node, problems: &mut Problems) -> Vec<CredentialRule> {
+    let Value::Map(entries) = &node.value else {
+        problems.error(&node.at, format!("`credentials` is a mapping from names, and this is {}", node.kind()));
+        return Vec::new();
+    };
+    let mut rules = Vec::new();
+    for (key, node) in entries {
+        let mut fields = Fields::of(node, "a credential", problems);
+        let label = fields.need("label", node, problems).and_then(|node| as_text(node, "the label", problems));
+        let place = fields.take("where").and_then(|node| as_text(node, "`where`", problems));
+        let prefix = fields.take("prefix").and_then(|node| as_text(node, "the prefix", problems));
+        let required = fields.take("required").and_then(|node| as_bool(node, "`required`", problems));
+        fields.plan("warn");
+        fields.finish(problems);
+        rules.push(CredentialRule {
+            name: key.text.as_str().into(),
+            label: label.unwrap_or_default().into(),
+            place: place.map(Box::from),
+            prefix: prefix.map(Box::from),
+            required: required.unwrap_or(true),
+        });
+    }
+    rules
+}
+
+/// Every credential that a check names is declared.
+fn declared(checks: &[Check], credentials: &[CredentialRule], node: &Node, problems: &mut Problems) {
+    let known: Vec<&str> = credentials.iter().map(|rule| &*rule.name).collect();
+    for check in checks {
+        let in_message = check.message.values().filter_map(|value| match &value.atom {
+            Atom::Credential(name) => Some(name),
+            _ => None,
+        });
+        for name in check.key.from.iter().chain(in_message) {
+            if !known.contains(&&**name) {
+                problems.error_hint(&node.at, format!("`credentials` has no `{name}`"), format!("declared: {}", known.join(", ")));
+            }
+        }
+    }
+}
+
+fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> EventRule {
+    let mut fields = Fields::of(node, "an event", problems);
+    let id = fields.take("id").map(|node| templates(node, "the event's id", usize::MAX, problems)).unwrap_or_default();
+    let types = fields.take("type").map(|node| templates(node, "the event's type", 1, problems)).unwrap_or_default();
+    fields.plan("once");
+    fields.finish(problems);
+    let signed = |templates: &[Template]| {
+        let covered = |atom: &Atom| checks.iter().any(|check| check::covers(&check.message, atom));
+        !templates.is_empty() && templates.iter().flat_map(Template::values).all(|value| covered(&value.atom))
+    };
+    EventRule { id_signed: signed(&id), types_signed: signed(&types), id, types }
+}
+
+fn replies(node: &Node, problems: &mut Problems) -> Option<Accepted> {
+    let mut fields = Fields::of(node, "`replies`", problems);
+    let accepted = fields.take("accepted").and_then(|node| accepted(node, problems));
+    fields.plan("rejected");
+    fields.finish(problems);
+    accepted
+}
+
+fn accepted(node: &Node, problems: &mut Problems) -> Option<Accepted> {
+    let mut fields = Fields::of(node, "the answer to an accepted event", problems);
+    let status = fields.take("status").and_then(|node| match as_text(node, "the status", problems)?.parse::<u16>() {
+        Ok(status @ 200..=299) => Some(status),
+        _ => {
+            problems.error(&node.at, "the status of an accepted event is 200 to 299: anything else asks the vendor to try again");
+            None
+        }
+    });
+    let text = fields.take("text").and_then(|node| literal(node, problems));
+    let json = fields.take("json").and_then(|node| json(node, problems));
+    for planned in ["type", "headers"] {
+        fields.plan(planned);
+    }
+    fields.finish(problems);
+    let usual = Accepted::default();
+    let (content_type, body) = match (text, json) {
+        (Some(_), Some(_)) => {
+            problems.error(&node.at, "an answer is `text` or `json`, not both");
+            return None;
+        }
+        (Some(text), None) => (usual.content_type, Bytes::from(text)),
+        (None, Some(json)) => ("application/json", Bytes::from(json.to_string())),
+        (None, None) => (usual.content_type, usual.body),
+    };
+    Some(Accepted { status: status.unwrap_or(usual.status), content_type, body })
+}
+
+/// A template without a value in it. Values in the answer to an accepted event are not built yet.
+fn literal(node: &Node, problems: &mut Problems) -> Option<String> {
+    let parsed = template(node, "the answer", problems)?;
+    if parsed.values().next().is_some() {
+        problems.error(&node.at, "a value of the request in the answer to an accepted event is planned and not built yet");
+        return None;
+    }
+    let bytes = parsed.parts().iter().flat_map(|part| match part {
+        super::Part::Text(text) => text.to_vec(),
+        super::Part::Value(_) | super::Part::Optional(_) => Vec::new(),
+    });
+    String::from_utf8(bytes.collect()).ok()
+}
+
+/// A JSON value as YAML writes it.
+fn json(node: &Node, problems: &mut Problems) -> Option<serde_json::Value> {
+    Some(match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Scalar { text, quoted: false } if serde_json::from_str::<serde_json::Value>(text).is_ok_and(|v| !v.is_string()) => {
+            serde_json::from_str(text).ok()?
+        }
+        Value::Scalar { .. } => serde_json::Value::String(literal(node, problems)?),
+        Value::List(items) => serde_json::Value::Array(items.iter().map(|item| json(item, problems)).collect::<Option<_>>()?),
+        Value::Map(entries) => {
+            let entries = entries.iter().map(|(key, node)| Some((key.text.clone(), json(node, problems)?)));
+            serde_json::Value::Object(entries.collect::<Option<_>>()?)
+        }
+    })
+}
+
+fn limits(node: &Node, problems: &mut Problems) -> Option<u64> {
+    let mut fields = Fields::of(node, "`limits`", problems);
+    let body = fields.take("body").and_then(|node| measure::size(node, "the body's limit", problems));
+    fields.plan("content_encoding");
+    fields.finish(problems);
+    body
+}
+
+/// What holds for a vendor that documents nothing.
+fn no_delivery() -> (Option<std::time::Duration>, Retries, Success) {
+    (None, Retries::Unknown, Success::Any2xx)
+}
+
+fn delivery(node: &Node, problems: &mut Problems) -> (Option<std::time::Duration>, Retries, Success) {
+    let mut fields = Fields::of(node, "`delivery`", problems);
+    let timeout = fields.take("timeout").and_then(|node| measure::duration(node, "the vendor's timeout", problems));
+    let retries = fields.take("retries").map_or(Retries::Unknown, |node| match &node.value {
+        Value::Scalar { text, .. } if text == "none" => Retries::None,
+        Value::Scalar { text, .. } if text == "unknown" => Retries::Unknown,
+        _ => measure::duration(node, "`retries` (or `none`, or `unknown`)", problems).map_or(Retries::Unknown, Retries::For),
+    });
+    let success = fields.take("success").map_or(Success::Any2xx, |node| success(node, problems));
+    fields.finish(problems);
+    (timeout, retries, success)
+}
+
+fn success(node: &Node, problems: &mut Problems) -> Success {
+    match as_text(node, "`success`", problems) {
+        None | Some("2xx") => Success::Any2xx,
+        Some(text) => match text.parse() {
+            Ok(status @ 200..=299) => Success::Exactly(status),
+            _ => {
+                problems.error(&node.at, "`success` is `2xx` or one status from 200 to 299");
+                Success::Any2xx
+            }
+        },
+    }
+}
+
+/// One of the words of a closed list. Words of `planned` are in the grammar and not built yet.
+pub(super) fn choice<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], planned: &[&str], problems: &mut Problems) -> Option<T> {
+    let text = as_text(node, what, problems)?;
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Some(*value);
+    }
+    let known = || words.iter().map(|(word, _)| *word);
+    if planned.contains(&text) {
+        problems.error(&node.at, format!("{what} `{text}` is planned and not built yet"));
+    } else if let Some(meant) = nearest(text, known()) {
+        problems.error_hint(&node.at, format!("{what} cannot be `{text}`"), format!("did you mean `{meant}`?"));
+    } else {
+        problems.error_hint(
+            &node.at,
+            format!("{what} cannot be `{text}`"),
+            format!("it is one of {}", known().collect::<Vec<_>>().join(", ")),
+        );
+    }
+    None
+}
+
+/// A template.
+pub(super) fn template(node: &Node, what: &str, problems: &mut Problems) -> Option<Template> {
+    let text = as_text(node, what, problems)?;
+    match Template::parse(text) {
+        Ok(template) => Some(template),
+        Err(wrong) => {
+            problems.error(&node.at, format!("{what}: {wrong}"));
+            None
+        }
+    }
+}
+
+/// The alternatives of an event rule. A field of a signature belongs to one candidate and says nothing about the event.
+fn templates(node: &Node, what: &str, stars_max: usize, problems: &mut Problems) -> Vec<Template> {
+    let mut templates = Vec::new();
+    for item in as_list(node) {
+        let Some(template) = template(item, what, problems) else {
+            continue;
+        };
+        let atoms = || template.values().map(|value| &value.atom);
+        if atoms().next().is_none() {
+            problems.error(&item.at, format!("{what} has no value of the request in it, so all events would be the same"));
+        } else if atoms().any(|atom| matches!(atom, Atom::Field(_) | Atom::Credential(_))) {
+            problems.error(&item.at, format!("{what} is made of the request; `sig:` and `credential:` are not part of it"));
+        } else if atoms().filter(|atom| matches!(atom, Atom::Json(pointer) if pointer.many())).count() > stars_max {
+            problems.error(&item.at, "a type has at most one `*` value in it: with two nobody can say which belongs to which");
+        } else {
+            templates.push(template);
+        }
+    }
+    templates
+}
+
+fn texts(node: &Node, what: &str, problems: &mut Problems) -> Vec<Box<str>> {
+    as_list(node).iter().filter_map(|item| as_text(item, what, problems)).map(Box::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::provider::{Catalogue, Encoding, KeyForm, Scheme};
+
+    const WHOLE: &str = r#"provider: t
+title: Test
+docs: [https://example.com/a, https://example.com/b]
+confidence: medium
+credentials:
+  secret: { label: Key, where: there, prefix: k_ }
+  app: { label: App, required: false }
+verify:
+  - scheme: hmac-sha512
+    signature: { at: [header:S, "query:sig"], split: [", ", ","], pairs: ";", value: v, strip: ["a=", ""], encoding: base64url }
+    message: "{method}{sig:t}[[.{credential:app}]]{body}"
+    key: { from: [secret], form: base64, strip: k_ }
+    timestamp: { at: sig:t, unit: ms, tolerance: none }
+event:
+  id: ["{header:Id}", "{json:/a~1b/0}"]
+  type: "{json:/items/*/kind}"
+replies:
+  accepted: { status: 202, json: { ok: true, n: 1.5, text: "{{x}}" } }
+limits: { body: 2MiB }
+delivery: { timeout: 5s, retries: 85m, success: "200" }
+setup: [one, two]
+"#;
+
+    fn load(text: &str) -> Result<Provider, Vec<String>> {
+        let mut problems = Problems::new();
+        read(&Arc::from("config/providers/t.yaml"), text, &mut problems)
+            .ok_or_else(|| problems.into_sorted().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_key_of_the_built_grammar_reads() {
+        let provider = load(WHOLE).expect("reads");
+        assert_eq!((&*provider.slug, &*provider.title, provider.docs.len()), ("t", "Test", 2));
+        assert_eq!(provider.confidence, Confidence::Medium);
+        assert_eq!(provider.credentials[0].prefix.as_deref(), Some("k_"));
+        assert!(provider.credentials[0].required && !provider.credentials[1].required);
+        let check = &provider.checks[0];
+        assert_eq!((check.scheme, check.signature.encoding, check.key.form), (Scheme::HmacSha512, Encoding::Base64Url, KeyForm::Base64));
+        assert_eq!(check.timestamp.as_ref().map(|timestamp| timestamp.tolerance), Some(None));
+        assert_eq!(provider.accepted.status, 202);
+        assert_eq!(&*provider.accepted.body, br#"{"n":1.5,"ok":true,"text":"{x}"}"#.as_slice());
+        assert_eq!(provider.body_limit, Some(2 * 1024 * 1024));
+        assert_eq!(provider.retries, Retries::For(std::time::Duration::from_secs(85 * 60)));
+        assert_eq!(provider.success, Success::Exactly(200));
+        // The header's id is not in the message; the types are in the body, which is.
+        assert!(!provider.event.id_signed && provider.event.types_signed);
+    }
+
+    #[test]
+    fn every_mistake_has_its_place_and_says_what_was_meant() {
+        let cases = [
+            ("title: Test", "titel: Test", "2:1: a provider file has no `titel`; did you mean `title`?"),
+            ("confidence: medium", "confidence: hihg", "4:13: the confidence cannot be `hihg`; did you mean `high`?"),
+            ("provider: t", "provider: u", "1:11: the provider is named `u` and its file `t`; the two are the same"),
+            ("provider: t", "provider: T", "1:11: the provider's name is 1 to 63 of a-z, 0-9 and `-`"),
+            ("limits:", "like: other\nlimits:", "19:1: `like` is planned and not built yet"),
+            ("hmac-sha512", "hmac-sha513", "9:13: the scheme cannot be `hmac-sha513`; did you mean `hmac-sha512`?"),
+            ("hmac-sha512", "ed25519", "9:13: the scheme `ed25519` is planned and not built yet"),
+            ("hmac-sha512", "none", "9:13: the scheme `none` is planned and not built yet"),
+            ("hmac-sha512", "{ by: header:V }", "9:13: a scheme chosen by the request (`by:`) is planned and not built yet"),
+            ("header:S,", "haeder:S,", "10:23: there is no atom `haeder`; did you mean `header`?"),
+            ("header:S,", "header:S-*,", "10:23: the header family `S-*` is planned and not built yet"),
+            ("value: v,", "", "10:16: `pairs` and `value` stand together: what separates the pairs, and the key of the signature"),
+            ("encoding: base64url", "encoding: base32", "10:118: the encoding cannot be `base32`; did you mean `base64`?"),
+            ("encoding: base64url", "columns: [t], encoding: hex", "10:108: `columns` is planned and not built yet"),
+            ("{method}", "{metod}", "11:14: the message: there is no atom `metod`; did you mean `method`?"),
+            ("{body}\"", "{body|sha2}\"", "11:14: the message: there is no filter `sha2`; did you mean `sha1`?"),
+            ("{credential:app}", "{credential:ap}", "9:3: `credentials` has no `ap`; declared: secret, app"),
+            ("from: [secret]", "from: [sercet]", "9:3: `credentials` has no `sercet`; declared: secret, app"),
+            ("form: base64", "form: pem", "12:34: the key's form `pem` is planned and not built yet"),
+            ("unit: ms", "unit: rfc3339", "13:35: the unit `rfc3339` is planned and not built yet"),
+            ("tolerance: none", "tolerance: 300", "13:50: the tolerance is a duration with its unit, such as `10s`, `5m` or `3d`"),
+            ("{header:Id}", "{sig:t}", "15:8: the event's id is made of the request; `sig:` and `credential:` are not part of it"),
+            ("{header:Id}", "one", "15:8: the event's id has no value of the request in it, so all events would be the same"),
+            ("kind}", "kind}{json:/a/*}", "16:9: a type has at most one `*` value in it: with two nobody can say which belongs to which"),
+            (
+                "status: 202",
+                "status: 302",
+                "18:23: the status of an accepted event is 200 to 299: anything else asks the vendor to try again",
+            ),
+            ("2MiB", "2097152", "19:17: the body's limit is a size with its unit, such as `256KiB` or `25MiB`"),
+            (
+                "retries: 85m",
+                "retries: often",
+                "20:35: `retries` (or `none`, or `unknown`) is a duration with its unit, such as `10s`, `5m` or `3d`",
+            ),
+        ];
+        let mut wrong = Vec::new();
+        for (old, new, expected) in cases {
+            assert!(WHOLE.contains(old), "{old}");
+            let found = load(&WHOLE.replacen(old, new, 1)).map(|_| ());
+            let expected = format!("config/providers/t.yaml:{expected}");
+            if !found.as_ref().is_err_and(|problems| problems.contains(&expected)) {
+                wrong.push(format!("{new}: {found:#?} has no {expected}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn what_no_single_key_says_wrong_is_seen_too() {
+        let check = |signature: &str, message: &str| {
+            load(&format!(
+                "provider: t\nverify:\n  - {{ scheme: hmac-sha1, signature: {{ {signature}, encoding: hex }}, message: '{message}' }}\n"
+            ))
+            .map(|_| ())
+            .expect_err("wrong")
+            .join("\n")
+        };
+        assert!(check("at: header:S", "constant").contains("so one signature would do for every request"));
+        assert!(check("at: header:S", "{sig:t}{body}").contains("without `pairs` a candidate has none"));
+        assert!(check("at: body", "{body}").contains("a signature stands in a header"));
+        assert!(check("at: json:/a/*", "{body}").contains("a check names one value"));
+        assert!(load("provider: t\nverify: []\n").expect_err("wrong").join("").contains("at least one check"));
+        assert!(load("").expect_err("wrong").join("\n").contains("a provider file needs `verify`"));
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_is_no_proof() {
+        let with = |rejects: &str| {
+            let vector = format!(
+                "  - {{ name: n, source: s, at: 1, credentials: {{ secret: k_ }}, body: aXbX, rejects: [{{ why: w, {rejects} }}] }}"
+            );
+            load(&format!("{WHOLE}vectors:\n{vector}\n")).map(|_| ()).map_err(|problems| problems.join("\n"))
+        };
+        assert_eq!(with("body: [b, c]"), Ok(()));
+        assert!(with("body: [X, c]").expect_err("twice").contains("does not occur in the body exactly once"));
+        assert!(with("body: [Y, c]").expect_err("never").contains("does not occur in the body exactly once"));
+        assert!(with("drop: []").expect_err("none").contains("differs from its vector in something"));
+        assert!(with("heeder: { a: b }").expect_err("unknown").contains("did you mean `header`?"));
+    }
+
+    #[test]
+    fn no_embedded_file_is_broken_and_none_is_read_before_it_is_asked_for() {
+        let catalogue = Catalogue::embedded();
+        assert!(catalogue.names().eq(["github", "standard-webhooks", "stripe"]));
+        assert!(format!("{catalogue:?}").matches("<uninit>").count() == 3);
+        for slug in catalogue.names() {
+            assert!(catalogue.load(slug).expect("named").is_ok(), "{:?}", catalogue.load(slug));
+        }
+        assert!(catalogue.find("githbu").is_none());
+        let signed = |slug: &str| catalogue.find(slug).map(|provider| (provider.event.id_signed, provider.event.types_signed));
+        assert_eq!(signed("github"), Some((false, false)));
+        assert_eq!(signed("stripe"), Some((true, true)));
+        assert_eq!(signed("standard-webhooks"), Some((true, true)));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(at in any::<prop::sample::Index>(), insert in "[a-z{}\\[\\]:,|'\"*# \n-]{1,6}", cut in 0_usize..20) {
+            let mut at = at.index(WHOLE.len());
+            while !WHOLE.is_char_boundary(at) {
+                at -= 1;
+            }
+            let rest = WHOLE.get(at + cut..).unwrap_or_default();
+            let _ = load(&format!("{}{insert}{rest}", &WHOLE[..at]));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Known answers, run: what the vendor's code signed must be accepted and be the event it is, and each edit of it must be refused.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Credential, Verifier};
+use crate::{
+    clock::UnixMs,
+    provider::{Provider, Vector},
+    rejection::Rejection,
+    request::{HeadersBuilder, RawRequest},
+    secret::Secret,
+};
+
+/// One known answer that was run.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The vector's name.
+    pub vector: Box<str>,
+    /// For an edit of it: what is wrong with the edited request.
+    pub edit: Option<Box<str>>,
+    /// Why it was refused, if it was.
+    pub rejection: Option<Rejection>,
+    /// What did not come out as it must; `None` when all did.
+    pub problem: Option<String>,
+}
+
+/// Runs every vector of a provider file and every edit of each.
+#[must_use]
+pub fn prove(provider: &Provider) -> Vec<Tried> {
+    let mut all = Vec::new();
+    for vector in &provider.vectors {
+        all.push(accepted(provider, vector));
+        for reject in &vector.rejects {
+            all.push(rejected(provider, &vector.edited(reject), &reject.why));
+        }
+    }
+    all
+}
+
+fn accepted(provider: &Provider, vector: &Vector) -> Tried {
+    let outcome = run(provider, vector);
+    let problem = match &outcome {
+        Ok(Ok((id, types))) => {
+            let id_fits = vector.event.id.as_ref().is_none_or(|expected| **expected == **id);
+            let types_fit = vector.event.types.as_ref().is_none_or(|expected| **expected == **types);
+            (!id_fits || !types_fit).then(|| format!("it is the event `{id}` of type `{types}`"))
+        }
+        Ok(Err(rejection)) => Some(format!("it is rejected: {}", rejection.code())),
+        Err(problem) => Some(problem.clone()),
+    };
+    Tried { vector: vector.name.clone(), edit: None, rejection: outcome.ok().and_then(Result::err), problem }
+}
+
+fn rejected(provider: &Provider, edited: &Vector, why: &str) -> Tried {
+    let (rejection, problem) = match run(provider, edited) {
+        Ok(Ok(_)) => (None, Some("it is accepted".to_owned())),
+        Ok(Err(rejection)) => (Some(rejection), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    Tried { vector: edited.name.clone(), edit: Some(why.into()), rejection, problem }
+}
+
+/// Verifies a vector's request. The outer error is one of the vector itself; the inner pair is id and types.
+fn run(provider: &Provider, vector: &Vector) -> Result<Result<(String, String), Rejection>, String> {
+    let at = UnixMs(vector.at.saturating_mul(1000));
+    let endpoint = vector.url.as_ref().map(|url| {
+        let mut endpoint = url.clone();
+        endpoint.set_query(None);
+        endpoint
+    });
+    let verifier = Verifier::compile(provider, &credentials(vector), endpoint.as_ref(), None).map_err(|all| all.join("; "))?;
+    let request = request(vector, at)?;
+    // The body's own proof must refuse what the head's refuses: the door may have asked for the first only.
+    let head = RawRequest { body: bytes::Bytes::new(), ..request.clone() };
+    let early = verifier.precheck(&head);
+    Ok(match (early, verifier.verify(request, at)) {
+        (Err(rejection), Ok(_)) => return Err(format!("the head alone is rejected ({}), the whole is not", rejection.code())),
+        (Err(rejection), Err(_)) | (Ok(()), Err(rejection)) => Err(rejection),
+        (Ok(()), Ok(verified)) => {
+            let identity = verifier.identify(&verified);
+            let id = identity.id.map(|id| String::from_utf8_lossy(&id).into_owned()).unwrap_or_default();
+            Ok((id, identity.types.to_string()))
+        }
+    })
+}
+
+/// The credentials of a vector.
+pub(super) fn credentials(vector: &Vector) -> Vec<Credential> {
+    let each = |(name, values): &(Box<str>, Vec<Box<str>>)| {
+        let of = |value: &str| Credential { name: name.clone(), value: Secret::new(value.as_bytes()), until: None };
+        values.iter().map(|value| of(value)).collect::<Vec<_>>()
+    };
+    vector.credentials.iter().flat_map(each).collect()
+}
+
+/// The request of a vector.
+pub(super) fn request(vector: &Vector, at: UnixMs) -> Result<RawRequest, String> {
+    let mut headers = HeadersBuilder::new();
+    for (name, value) in &vector.headers {
+        if !headers.push(name, value.as_bytes()) {
+            return Err(format!("`{name}` cannot be a header with this value"));
+        }
+    }
+    Ok(RawRequest {
+        method: vector.method.clone(),
+        path: vector.url.as_ref().map_or("/", |url| url.path()).into(),
+        query: vector.url.as_ref().and_then(|url| url.query()).map(Box::from),
+        headers: headers.build(),
+        body: vector.body.clone(),
+        client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        received_at: at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::{Catalogue, Edit};
+
+    /// Every embedded provider; a broken file is the test's failure, with all that is wrong.
+    fn each(mut look: impl FnMut(&Provider)) {
+        let catalogue = Catalogue::embedded();
+        for slug in catalogue.names() {
+            look(catalogue.load(slug).expect("named").unwrap_or_else(|problems| panic!("{problems:#?}")));
+        }
+    }
+
+    #[test]
+    fn every_known_answer_comes_out_as_it_must() {
+        each(|provider| {
+            let tried = prove(provider);
+            let wrong: Vec<_> = tried.iter().filter(|tried| tried.problem.is_some()).collect();
+            assert!(wrong.is_empty(), "{}: {wrong:#?}", provider.slug);
+            let accepted = tried.iter().filter(|tried| tried.edit.is_none()).count();
+            assert!(accepted >= 2 && tried.len() >= accepted + 3, "{} proves too little", provider.slug);
+        });
+    }
+
+    #[test]
+    fn a_doubled_header_is_refused_by_name() {
+        each(|provider| {
+            for tried in prove(provider) {
+                if tried.edit.as_deref().is_some_and(|why| why.contains("twice") || why.contains("two ids")) {
+                    assert_eq!(tried.rejection, Some(Rejection::DuplicateHeader), "{} {:?}", provider.slug, tried.edit);
+                }
+            }
+            let doubled = |edit: &Edit| matches!(edit, Edit::Header(_, values) if values.len() > 1);
+            assert!(provider.vectors.iter().flat_map(|v| &v.rejects).flat_map(|r| &r.edits).any(doubled), "{}", provider.slug);
+        });
+    }
+}
