@@ -1,8 +1,13 @@
 //! What the simulator needs of the outer house, made in one place: plans, targets, and the proof that a request was verified.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use bytes::Bytes;
 use hookgate::{
     clock::UnixMs,
     name::TargetName,
@@ -10,23 +15,38 @@ use hookgate::{
         Admin, ClientTls, Egress, Limits, Log, LogFormat, LogWhat, Plan, Retention, RetryPolicy, Server, Shutdown, StoreSettings, Target,
         Tls,
     },
-    request::{Headers, RawRequest},
+    provider::Catalogue,
+    request::{HeadersBuilder, RawRequest},
     route::Routes,
-    verify::{Proof, Verifier},
+    secret::Secret,
+    verify::{Credential, Proof, Sample, Verifier, sign},
 };
 
-/// A proof: only `verify` can make one, so a request is verified for it.
+/// A proof: only `verify` can make one, so a really signed request is verified for it, once.
 pub(crate) fn proof() -> Proof {
-    let request = RawRequest {
-        method: "POST".into(),
-        path: "/hooks/sim".into(),
-        query: None,
-        headers: Headers::default(),
-        body: Bytes::from_static(b"{}"),
-        client_ip: IpAddr::from([127, 0, 0, 1]),
-        received_at: UnixMs(0),
-    };
-    Verifier {}.verify(request, UnixMs(0)).expect("a good signature").proof()
+    static PROOF: LazyLock<Proof> = LazyLock::new(|| {
+        let catalogue = Catalogue::embedded();
+        let provider = catalogue.find("github").expect("part of the binary");
+        let credentials = [Credential { name: "secret".into(), value: Secret::new("of no consequence at all"), until: None }];
+        let now = UnixMs(1_760_000_000_000);
+        let signed = sign(provider, &credentials, &Sample::default(), now).expect("a sample");
+        let mut headers = HeadersBuilder::new();
+        for (name, value) in &signed.headers {
+            assert!(headers.push(name, value), "{name}");
+        }
+        let request = RawRequest {
+            method: signed.method,
+            path: "/hooks/sim".into(),
+            query: None,
+            headers: headers.build(),
+            body: signed.body,
+            client_ip: IpAddr::from([127, 0, 0, 1]),
+            received_at: now,
+        };
+        let verifier = Verifier::compile(provider, &credentials, None, None).expect("one good credential");
+        verifier.verify(request, now).expect("signed by its own rules").proof()
+    });
+    *PROOF
 }
 
 /// A target's name.
