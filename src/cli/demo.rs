@@ -1,7 +1,7 @@
 //! `hookgate demo`: a gateway, a target that echoes, and signed events, in one command with nothing installed.
 //!
-//! The gateway is this very binary, run as anyone would run it: a child process with a configuration file, in a directory of its own that is
-//! removed in the end.
+//! The gateway is this very binary, run as anyone would run it: a child process with a configuration file, in a directory of its own that
+//! is removed in the end.
 
 use std::{
     collections::HashSet,
