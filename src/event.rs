@@ -157,7 +157,8 @@ impl fmt::Display for EventTypes {
 }
 
 /// The bytes a target receives: the header block composed at ingest (a [`crate::request::Headers`] block: the provider's fields that may
-/// be forwarded and our `Hookgate-*` ones, less those that differ from attempt to attempt) and the body. Written once, read at each attempt.
+/// be forwarded and our `Hookgate-*` ones, less those that differ from attempt to attempt) and the body. Written once, read at each
+/// attempt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
     /// The header block.

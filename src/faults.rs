@@ -1,8 +1,8 @@
 //! Planted bugs and injected faults: how the tests prove that they would notice.
 //!
-//! A crash campaign that finds nothing proves nothing, so each promise has a bug that breaks it, and the campaign or the simulator must catch
-//! every one. They exist only in a binary built with the feature `faults`, and act only when `HOOKGATE_FAULT` names them (several with
-//! commas; `commit_fails:0.05` sets a rate). In every other build the checks are constants and vanish.
+//! A crash campaign that finds nothing proves nothing, so each promise has a bug that breaks it, and the campaign or the simulator must
+//! catch every one. They exist only in a binary built with the feature `faults`, and act only when `HOOKGATE_FAULT` names them (several
+//! with commas; `commit_fails:0.05` sets a rate). In every other build the checks are constants and vanish.
 
 /// A bug or a fault that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -45,10 +45,10 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("actix_server", &["src/door/", "src/admin/"]),
     ("ServerConfig", &["src/door/", "src/admin/"]),
     ("ServerConnection", &["src/door/", "src/admin/"]),
-    ("ClientConfig", &["src/deliver/"]),
+    ("ClientConfig", &["src/deliver/", "src/cli/"]),
     ("hyper_rustls", &["src/deliver/"]),
     ("hyper_util", &["src/deliver/", "src/cli/"]),
-    ("CryptoProvider", &["src/app/", "src/main.rs"]),
+    ("CryptoProvider", &["src/app/", "src/main.rs", "src/cli/pin.rs"]),
     ("install_default", &["src/app/", "src/main.rs"]),
 ];
 

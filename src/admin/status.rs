@@ -73,6 +73,7 @@ struct TargetStatus {
 pub(super) fn of(gateway: &Gateway) -> Status {
     let plan = &gateway.plan;
     let tallies = gateway.store.tallies().read();
+    let nothing = TargetTally::default();
     let parked = tallies.iter().filter(|(name, _)| !plan.targets.contains_key(*name)).map(|(_, tally)| tally.pending).sum();
     Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -91,7 +92,7 @@ pub(super) fn of(gateway: &Gateway) -> Status {
         },
         store: store(gateway),
         sources: plan.sources.values().map(|one| source(gateway, one)).collect(),
-        targets: plan.targets.values().map(|one| target(gateway, one, tallies.get(&one.name).cloned().unwrap_or_default())).collect(),
+        targets: plan.targets.values().map(|one| target(gateway, one, tallies.get(&one.name).unwrap_or(&nothing))).collect(),
         parked,
         log_lines_dropped: (gateway.log_dropped)(),
         warnings: warnings(gateway, parked),
@@ -118,7 +119,7 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
         name: source.name.to_string(),
         provider: source.provider.to_string(),
         verification: "signed",
-        paths: source.paths.iter().map(|path| path.to_string()).collect(),
+        paths: source.paths.iter().map(ToString::to_string).collect(),
         endpoint: source.endpoint.as_ref().map(|url| without_query(url.clone())),
         disabled: source.disabled,
         last_event: counted.last_event().map(|at| at.to_string()),
@@ -127,7 +128,7 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
     }
 }
 
-fn target(gateway: &Gateway, target: &Target, tally: TargetTally) -> TargetStatus {
+fn target(gateway: &Gateway, target: &Target, tally: &TargetTally) -> TargetStatus {
     TargetStatus {
         name: target.name.to_string(),
         origin: target.url.origin().ascii_serialization(),

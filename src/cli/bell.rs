@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderValue, Request, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use rustls::ClientConfig;
 
 use crate::{
@@ -99,7 +99,7 @@ impl<'a> Bell<'a> {
     async fn answered(&self, request: Request<Full<Bytes>>) -> Result<Rung, String> {
         let answer = self.client.request(request).await.map_err(|error| innermost(&error))?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(Collected::to_bytes).unwrap_or_default();
         let told = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let event = told("hookgate-event-id");
         Ok(match (head.status.is_success(), told("hookgate-result").as_str()) {

@@ -1,7 +1,7 @@
 //! `hookgate demo`: a gateway, a target that echoes, and signed events, in one command with nothing installed.
 //!
-//! The gateway is this very binary, run as anyone would run it: a child process with a configuration file, in a directory of its own that is
-//! removed in the end.
+//! The gateway is this very binary, run as anyone would run it: a child process with a configuration file, in a directory of its own that
+//! is removed in the end.
 
 use std::{
     collections::HashSet,
@@ -31,9 +31,9 @@ use crate::{
     verify::{Credential, Sample},
 };
 
-/// Who rings, and with what, in turn.
-const RINGS: [(&str, &[&str]); 2] =
-    [("github", &["push", "pull_request", "release"]), ("stripe", &["invoice.paid", "customer.created", "charge.refunded"])];
+/// Who rings, how his secrets begin, and with what he rings, in turn.
+const RINGS: [(&str, &str, &[&str]); 2] =
+    [("github", "", &["push", "pull_request", "release"]), ("stripe", "whsec_", &["invoice.paid", "customer.created", "charge.refunded"])];
 /// How long the gateway may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(15);
 /// How long the last deliveries are waited for.
@@ -150,9 +150,9 @@ impl Stage {
         super::say(format_args!(""));
     }
 
-    fn bell<'a>(&self, slug: &str, catalogue: &'a Catalogue) -> anyhow::Result<Bell<'a>> {
+    fn bell<'a>(&self, slug: &str, prefix: &str, catalogue: &'a Catalogue) -> anyhow::Result<Bell<'a>> {
         let provider = catalogue.find(slug).ok_or_else(|| anyhow::anyhow!("this binary has no provider {slug}"))?;
-        let credential = Credential { name: "secret".into(), value: Secret::new(secret_of(&self.secret, slug)), until: None };
+        let credential = Credential { name: "secret".into(), value: Secret::new(secret_of(&self.secret, slug, prefix)), until: None };
         let to = format!("http://127.0.0.1:{}/hooks/{slug}", self.listen).parse()?;
         Ok(Bell::new(to, provider, vec![credential], None, Clock::System))
     }
@@ -241,9 +241,9 @@ async fn ring(args: &Args, stage: &Stage) -> anyhow::Result<Tally> {
     let catalogue = Catalogue::embedded();
     let (all, rate) = (usize::try_from(args.count)?, args.rate);
     let mut ringing = Vec::with_capacity(RINGS.len());
-    for (index, (slug, kinds)) in RINGS.into_iter().enumerate() {
+    for (index, (slug, prefix, kinds)) in RINGS.into_iter().enumerate() {
         let count = all / RINGS.len() + usize::from(index < all % RINGS.len());
-        let bell = stage.bell(slug, &catalogue)?;
+        let bell = stage.bell(slug, prefix, &catalogue)?;
         let samples: Vec<_> = kinds.iter().map(|kind| Sample { kind: Some((*kind).into()), ..Sample::default() }).collect();
         #[expect(clippy::cast_precision_loss, reason = "a handful of events")]
         let share = rate * count.max(1) as f64 / all.max(1) as f64;
@@ -283,8 +283,8 @@ impl Played {
 }
 
 /// Each source has a secret of its own.
-fn secret_of(secret: &str, slug: &str) -> String {
-    format!("{slug}-{secret}")
+fn secret_of(secret: &str, slug: &str, prefix: &str) -> String {
+    format!("{prefix}{slug}-{secret}")
 }
 
 fn free_port() -> io::Result<u16> {
@@ -292,6 +292,9 @@ fn free_port() -> io::Result<u16> {
 }
 
 fn configuration(data_dir: &str, secret: &str, listen: u16, admin: u16, target: u16) -> String {
+    let source =
+        |(slug, prefix, _): (&str, &str, _)| format!("  {slug}: {{ provider: {slug}, secret: {} }}\n", secret_of(secret, slug, prefix));
+    let sources: String = RINGS.into_iter().map(source).collect();
     format!(
         "data_dir: {data_dir:?}
 server: {{ listen: 127.0.0.1:{listen} }}
@@ -299,14 +302,10 @@ admin: {{ listen: 127.0.0.1:{admin} }}
 store: {{ min_free: 16MiB }}
 log: {{ format: json, requests: rejected }}
 sources:
-  github: {{ provider: github, secret: {} }}
-  stripe: {{ provider: stripe, secret: {} }}
-targets:
+{sources}targets:
   echo: {{ url: \"http://127.0.0.1:{target}/\" }}
 routes:
-  - {{ from: [github, stripe], to: echo }}
-",
-        secret_of(secret, "github"),
-        secret_of(secret, "stripe"),
+  - {{ to: echo }}
+"
     )
 }

@@ -238,7 +238,7 @@ impl SourceDraft {
             path: inherited.map_or_else(|| format!("/hooks/{name}"), str::to_owned),
             has_own_path: inherited.is_some(),
             credentials: credentials.map(|rule| CredentialDraft::of(rule, &name)).collect::<Result<_, _>>()?,
-            setup: provider.setup.iter().map(|step| step.to_string()).collect(),
+            setup: provider.setup.iter().map(ToString::to_string).collect(),
             name,
         })
     }

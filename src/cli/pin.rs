@@ -1,5 +1,5 @@
-//! Trust for ringing our own gateway: the certificates its configuration names are believed as they are, whatever name they bear and whoever
-//! signed them; every other server must convince the system's roots.
+//! Trust for ringing our own gateway: the certificates its configuration names are believed as they are, whatever name they bear and
+//! whoever signed them; every other server must convince the system's roots.
 
 use std::{io, path::Path, sync::Arc};
 

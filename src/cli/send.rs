@@ -1,6 +1,11 @@
 //! `hookgate send`: signs samples as a source's provider would, and rings the gateway with them.
 
-use std::{io, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::Uri;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -76,7 +81,7 @@ fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
     };
     let is_tls = to.scheme_str() == Some("https");
     let tls = is_tls.then(|| pin::believing(&certificates)).transpose().map_err(|error| (Exit::Config, error.to_string()))?;
-    let body = args.data.as_ref().map(|file| body(file)).transpose().map_err(|why| (Exit::Usage, why))?;
+    let body = args.data.as_deref().map(body).transpose().map_err(|why| (Exit::Usage, why))?;
     let sample = Sample { body, kind: args.kind.as_deref().map(Box::from), id: None };
     let bell = Bell::new(to, provider, credentials(source), tls, Clock::System);
     ring(args, &bell, &sample).map_err(|why| (Exit::Usage, why))
@@ -186,7 +191,7 @@ fn place(args: &Args, source: &Source, config: &Config) -> Result<Uri, String> {
     }
 }
 
-fn body(file: &PathBuf) -> Result<bytes::Bytes, String> {
+fn body(file: &Path) -> Result<bytes::Bytes, String> {
     let told = |error: io::Error| format!("{}: {error}", file.display());
     let bytes = std::fs::metadata(file).map_err(told)?.len();
     if bytes > BODY_BYTES_MAX {

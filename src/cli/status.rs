@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args) -> Exit {
 /// The status as lines for people.
 fn told(status: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let uptime = std::time::Duration::from_secs(status["uptime_s"].as_u64().unwrap_or(0));
+    let count = |of: &Value, key: &str| of[key].as_u64().unwrap_or(0);
+    let uptime = std::time::Duration::from_secs(count(status, "uptime_s"));
     let mut lines = format!(
         "hookgate {}, {} for {}, configuration {}, listening on {}\n",
         text(&status["version"]),
@@ -59,8 +60,8 @@ fn told(status: &Value) -> String {
         "store: {}, {}, {} used, {} free",
         text(&store["durability"]),
         if store["accepting"] == true { "accepting" } else { "NOT ACCEPTING" },
-        bytesize::ByteSize(store["bytes"].as_u64().unwrap_or(0)),
-        bytesize::ByteSize(store["free_bytes"].as_u64().unwrap_or(0))
+        bytesize::ByteSize(count(store, "bytes")),
+        bytesize::ByteSize(count(store, "free_bytes"))
     );
     let entries = |key: &str| status[key].as_array().cloned().unwrap_or_default();
     let _ = writeln!(lines, "\n{:<24} {:<20} {:>10} {:>10} {:>10}  last event", "source", "provider", "accepted", "duplicate", "rejected");
@@ -71,7 +72,9 @@ fn told(status: &Value) -> String {
         let _ = writeln!(
             lines,
             "{name:<24} {provider:<20} {:>10} {:>10} {:>10}  {last}",
-            counted["accepted"], counted["duplicate"], counted["rejected"]
+            count(counted, "accepted"),
+            count(counted, "duplicate"),
+            count(counted, "rejected")
         );
     }
     let _ = writeln!(lines, "\n{:<24} {:>10} {:>10} {:>10} {:>10}  oldest open", "target", "pending", "in flight", "dead", "delivered");
@@ -81,7 +84,10 @@ fn told(status: &Value) -> String {
         let _ = writeln!(
             lines,
             "{name:<24} {:>10} {:>10} {:>10} {:>10}  {oldest}",
-            target["pending"], target["in_flight"], target["dead"], target["delivered"]
+            count(&target, "pending"),
+            count(&target, "in_flight"),
+            count(&target, "dead"),
+            count(&target, "delivered")
         );
     }
     for warning in entries("warnings") {

@@ -267,7 +267,10 @@ mod tests {
         args: VerifyArgs,
     }
 
-    const BODY: &str = r#"{"id":"evt_1RzHookgate0002","object":"event","type":"customer.subscription.updated","data":{"object":{"id":"sub_1RzHookgate","status":"active"}}}"#;
+    const BODY: &str = concat!(
+        r#"{"id":"evt_1RzHookgate0002","object":"event","type":"customer.subscription.updated","#,
+        r#""data":{"object":{"id":"sub_1RzHookgate","status":"active"}}}"#
+    );
     const SECRET: &str = "whsec_hookgate_old_9d1e77c0aa54b213";
     const SIGNATURE: &str = "4a3d7487469e726b27c2fac7cd5b437d111891211fe78cb614e536e258eb82b4";
 

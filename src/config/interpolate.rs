@@ -227,6 +227,23 @@ mod tests {
         assert_eq!(expand("${file:/most}").map(|text| text.len()), Ok(FILE_BYTES_MAX));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_that_everyone_may_read_is_worth_a_warning() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("s");
+        std::fs::write(&file, "secret\n").expect("a file");
+        for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o644, 1)] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("a mode");
+            let mut problems = Problems::new();
+            let mut tree = parse(&Arc::from("t.yaml"), &format!("a: ${{file:{}}}\n", file.display()), &mut problems).expect("YAML");
+            interpolate(&mut tree, &Surroundings::system(), &mut problems);
+            assert!(!problems.has_errors());
+            assert_eq!(problems.into_sorted().len(), warnings, "{mode:o}");
+        }
+    }
+
     #[test]
     fn says_what_is_missing_and_where() {
         let cases = [

@@ -86,7 +86,8 @@ fn read_tree(path: &Path, surroundings: &Surroundings, problems: &mut Problems) 
         problems.error(&start, "the file is not UTF-8 text");
         return None;
     };
-    let mut tree = yaml::parse(&file, &text, problems)?;
+    // Some editors begin a file with a byte order mark, which is no part of it.
+    let mut tree = yaml::parse(&file, text.strip_prefix('\u{feff}').unwrap_or(&text), problems)?;
     interpolate(&mut tree, surroundings, problems);
     Some(tree)
 }

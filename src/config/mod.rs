@@ -130,7 +130,7 @@ impl Config {
     pub fn listing(&self) -> String {
         // JSON text keeps the order of the fields, which a JSON tree does not; and JSON is YAML.
         let json = serde_json::to_string(self).unwrap_or_default();
-        let tree = yaml::parse(&"listing".into(), &json, &mut Problems::new());
+        let tree = yaml::parse_own(&"listing".into(), &json, &mut Problems::new());
         tree.map(|tree| yaml::write(&tree)).unwrap_or_default()
     }
 }
@@ -195,7 +195,10 @@ mod tests {
     const GOOD: &str = "sources: { git: { provider: github, secret: 0123456789abcdef } }\n\
                         targets: { app: { url: http://127.0.0.1:3000/ } }\nroutes: [{ to: app }]\n";
 
-    fn around(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Surroundings {
+    /// Variables of the environment by name.
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
+    fn around(files: &[(&str, &str)], variables: Variables<'_>) -> Surroundings {
         let files = files.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect();
         let variables: BTreeMap<_, _> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Surroundings::held(files, variables, Clock::System)
@@ -217,154 +220,158 @@ mod tests {
         config.expect("read")
     }
 
+    /// A file with one mistake, and what is said of it.
+    const MISTAKES: &[(&str, &str)] = &[
+        ("server: { lisen: 1 }", "f.yaml:1:11: `server` has no `lisen`; did you mean `listen`?"),
+        ("servers: {}", "f.yaml:1:1: the configuration has no `servers`; did you mean `server`?"),
+        ("server: []", "f.yaml:1:9: `server` is a mapping, and this is a list"),
+        ("version: 2", "f.yaml:1:10: `version` is a whole number from 1 to 1, and this is `2`"),
+        (
+            "log: { level: inof }",
+            "f.yaml:1:15: `level` is one of error, warn, info, debug, trace, and this is `inof`; did you mean `info`?",
+        ),
+        (
+            "store: { lock_wait: 30 }",
+            "f.yaml:1:21: `lock_wait` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `30s` or `30ms`?",
+        ),
+        ("store: { lock_wait: 3x }", "f.yaml:1:21: `lock_wait` is a duration such as `10s`, `5m` or `3d`, and this is `3x`"),
+        (
+            "store: { max_size: 10 }",
+            "f.yaml:1:20: `max_size` is a size and needs its unit, such as `256KiB` or `10GiB`; did you mean `10MiB` or `10B`?",
+        ),
+        ("store: { max_size: 10XB }", "f.yaml:1:20: `max_size` is a size such as `256KiB`, `1MiB` or `10GiB`, and this is `10XB`"),
+        (
+            "store: { max_size: 9999999999TiB }",
+            "f.yaml:1:20: `max_size` is a size such as `256KiB`, `1MiB` or `10GiB`, and this is `9999999999TiB`",
+        ),
+        (
+            "store: { retention: { payload: 9d } }",
+            "f.yaml:1:32: `payload` (9d) outlives `delivered` (3d), the events it belongs to; raise `delivered`, or leave `payload` out",
+        ),
+        ("store: { retention: { dead: 0s } }", "f.yaml:1:29: `dead` is longer than nothing"),
+        (
+            "store: { url: \"sqlite:x.db\" }",
+            "f.yaml:1:15: `url` needs an absolute path; write `sqlite:/abs/path.db`, or `sqlite` for hookgate.db under the data \
+             directory",
+        ),
+        ("store: { url: \"redis://:canary@h/0\" }", "f.yaml:1:15: a Redis store is planned and not built yet; write `sqlite`"),
+        ("store: { spool: {} }", "f.yaml:1:10: `spool` is planned and not built yet"),
+        ("reload: {}", "f.yaml:1:1: `reload` is planned and not built yet"),
+        (
+            "server: { listen: localhost }",
+            "f.yaml:1:19: `listen` is an IP address and a port, such as `127.0.0.1:8080`, `0.0.0.0:8443` or `[::]:8443`, and this \
+             is `localhost`",
+        ),
+        (
+            "server: { limits: { in_flight_per_source: 0% } }",
+            "f.yaml:1:43: `in_flight_per_source` is a share from `1%` to `100%`, and this is `0%`",
+        ),
+        (
+            "server: { trusted_proxies: [10.0.0.0/33] }",
+            "f.yaml:1:29: `trusted_proxies` is a network such as `10.0.0.0/8`, or one address, and this is `10.0.0.0/33`",
+        ),
+        ("server: { tls: { cert: a.pem } }", "f.yaml:1:16: a `cert` needs its `key`"),
+        ("server: { tls: { acme: {} } }", "f.yaml:1:18: `acme` is planned and not built yet"),
+        (
+            "server: { tls: upstreem }",
+            "f.yaml:1:16: `tls` is `upstream`, `none` or a mapping, and this is `upstreem`; certificates of our own are written `{ \
+             cert: chain.pem, key: key.pem }`",
+        ),
+        (
+            "admin: { tokens: [{ name: a, role: boss, token: 0123456789abcdef }] }",
+            "f.yaml:1:36: `role` is one of read, operate, admin, and this is `boss`",
+        ),
+        (
+            "admin: { hosts: [\"http://x\"] }",
+            "f.yaml:1:18: `hosts` are names or addresses, and this is `http://x`; write them without scheme and port, such as \
+             `hooks.internal`",
+        ),
+        (
+            "egress: { deny: [privat] }",
+            "f.yaml:1:18: `deny` is one of link-local, metadata, unspecified, loopback, private, multicast, and this is `privat`; \
+             did you mean `private`?",
+        ),
+        (
+            "sources: { Git: { provider: github } }",
+            "f.yaml:1:12: `Git` cannot be a name; a name begins with a-z, goes on with a-z, 0-9 and `-`, and has at most 63 characters",
+        ),
+        ("sources: { a: {} }", "f.yaml:1:15: a source needs `provider`; `hookgate providers` lists them"),
+        (
+            "sources: { a: { provider: p, tolerance: 5 } }",
+            "f.yaml:1:41: `tolerance` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `5s` or `5ms`?",
+        ),
+        ("sources: { a: { provider: p, path: hooks } }", "f.yaml:1:36: `path` begins with `/`, and this is `hooks`"),
+        ("sources: { a: { provider: p, path: [] } }", "f.yaml:1:36: `path` is an empty list; name one, or leave it out"),
+        ("sources: { a: { provider: p, url_token: x } }", "f.yaml:1:30: `url_token` is planned and not built yet"),
+        (
+            "sources: { a: { provider: p, secret: \"\" } }",
+            "f.yaml:1:38: `secret` is empty; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+        ),
+        (
+            "sources: { a: { provider: p, secret: \"  \" } }",
+            "f.yaml:1:38: `secret` is blank; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+        ),
+        (
+            "sources: { a: { provider: p, secret: changeme } }",
+            "f.yaml:1:38: `secret` is a placeholder, not a credential; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+        ),
+        (
+            "sources: { a: { provider: p, secret: \"$${X}\" } }",
+            "f.yaml:1:38: `secret` still contains `${`; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+        ),
+        ("sources: { a: { provider: p, secret: }}", "f.yaml:1:36: `secret` is empty"),
+        (
+            "sources: { a: { provider: p, secret: { value: 0123456789abcdef, until: soon } } }",
+            "f.yaml:1:72: `until` is a date such as `2026-12-01`, or a time such as `2026-12-01T08:00:00Z`, and this is `soon`",
+        ),
+        ("sources: { a: { provider: p, secret: short } }", "f.yaml:1:38: warning: `secret` is shorter than 16 bytes and may be guessed"),
+        (
+            "sources: { a: { provider: p, secret: \"${NOPE}\" } }",
+            "f.yaml:1:38: the environment variable NOPE is not set; set it, or give a default: `${NOPE:-...}`",
+        ),
+        ("sources: [a]", "f.yaml:1:10: `sources` is a mapping of names, and this is a list"),
+        ("targets: { t: {} }", "f.yaml:1:15: a target needs `url`; write where it listens, such as `http://127.0.0.1:3000/webhooks`"),
+        (
+            "targets: { t: { url: ftp://x/ } }",
+            "f.yaml:1:22: `url` is neither http nor https; write it whole, such as `http://127.0.0.1:3000/webhooks`",
+        ),
+        (
+            "targets: { t: { url: \"http://u:canary@x/\" } }",
+            "f.yaml:1:22: `url` carries a user name or password; say it under `auth: { basic: \"user:password\" }`",
+        ),
+        ("targets: { t: { url: \"http://x/#f\" } }", "f.yaml:1:22: `url` has a fragment; leave `#...` out: it is never sent"),
+        ("targets: { t: { url: x } }", "f.yaml:1:22: `url` is not a URL; write it whole, such as `http://127.0.0.1:3000/webhooks`"),
+        ("targets: { t: { kind: slack } }", "f.yaml:1:23: a target of kind `slack` is planned and not built yet"),
+        ("targets: { t: { url: http://x/, sign: {} } }", "f.yaml:1:33: `sign` is planned and not built yet"),
+        (
+            "targets: { t: { url: http://x/, concurrency: 0 } }",
+            "f.yaml:1:46: `concurrency` is a whole number from 1 to 512, and this is `0`",
+        ),
+        (
+            "targets: { t: { url: http://x/, retry: { factor: 0.5 } } }",
+            "f.yaml:1:50: `factor` is a number from 1 to 100, and this is `0.5`",
+        ),
+        (
+            "targets: { t: { url: http://x/, retry: { factor: nan } } }",
+            "f.yaml:1:50: `factor` is a number from 1 to 100, and this is `nan`",
+        ),
+        (
+            "targets: { t: { url: http://x/, retry: { dead_on: [200] } } }",
+            "f.yaml:1:52: `dead_on` are statuses other than 2xx, such as `410` or `4xx`, and this is `200`",
+        ),
+        ("targets: { t: { url: http://x/, auth: {} } }", "f.yaml:1:39: `auth` needs `bearer` or `basic`"),
+        ("targets: { t: { url: http://x/, method: GET } }", "f.yaml:1:41: `method` is one of POST, PUT, PATCH, and this is `GET`"),
+        ("routes: {}", "f.yaml:1:9: `routes` is a list, and this is a mapping; write each as `- { from: source, to: target }`"),
+        ("routes: [{}]", "f.yaml:1:10: a route needs `to`; name one target, or a list of them"),
+        ("routes: [{ to: [] }]", "f.yaml:1:16: `to` is an empty list; name one, or leave it out"),
+        ("routes: [{ to: t, when: x }]", "f.yaml:1:19: `when` is planned and not built yet"),
+        ("defaults: { target: { timeot: 1s } }", "f.yaml:1:23: a target has no `timeot`; did you mean `timeout`?"),
+        ("include: gone.yaml", "f.yaml:1:10: `include` names a file that is not there"),
+    ];
+
     #[test]
     fn every_mistake_is_told_with_its_place() {
-        let cases = [
-            ("server: { lisen: 1 }", "f.yaml:1:11: `server` has no `lisen`; did you mean `listen`?"),
-            ("servers: {}", "f.yaml:1:1: the configuration has no `servers`; did you mean `server`?"),
-            ("server: []", "f.yaml:1:9: `server` is a mapping, and this is a list"),
-            ("version: 2", "f.yaml:1:10: `version` is a whole number from 1 to 1, and this is `2`"),
-            (
-                "log: { level: inof }",
-                "f.yaml:1:15: `level` is one of error, warn, info, debug, trace, and this is `inof`; did you mean `info`?",
-            ),
-            (
-                "store: { lock_wait: 30 }",
-                "f.yaml:1:21: `lock_wait` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `30s` or `30ms`?",
-            ),
-            ("store: { lock_wait: 3x }", "f.yaml:1:21: `lock_wait` is a duration such as `10s`, `5m` or `3d`, and this is `3x`"),
-            (
-                "store: { max_size: 10 }",
-                "f.yaml:1:20: `max_size` is a size and needs its unit, such as `256KiB` or `10GiB`; did you mean `10MiB` or `10B`?",
-            ),
-            ("store: { max_size: 10XB }", "f.yaml:1:20: `max_size` is a size such as `256KiB`, `1MiB` or `10GiB`, and this is `10XB`"),
-            (
-                "store: { max_size: 9999999999TiB }",
-                "f.yaml:1:20: `max_size` is a size such as `256KiB`, `1MiB` or `10GiB`, and this is `9999999999TiB`",
-            ),
-            (
-                "store: { retention: { payload: 9d } }",
-                "f.yaml:1:32: `payload` (9d) outlives `delivered` (3d), the events it belongs to; raise `delivered`, or leave `payload` out",
-            ),
-            ("store: { retention: { dead: 0s } }", "f.yaml:1:29: `dead` is longer than nothing"),
-            (
-                "store: { url: \"sqlite:x.db\" }",
-                "f.yaml:1:15: `url` needs an absolute path; write `sqlite:/abs/path.db`, or `sqlite` for hookgate.db under the data directory",
-            ),
-            ("store: { url: \"redis://:canary@h/0\" }", "f.yaml:1:15: a Redis store is planned and not built yet; write `sqlite`"),
-            ("store: { spool: {} }", "f.yaml:1:10: `spool` is planned and not built yet"),
-            ("reload: {}", "f.yaml:1:1: `reload` is planned and not built yet"),
-            (
-                "server: { listen: localhost }",
-                "f.yaml:1:19: `listen` is an IP address and a port, such as `127.0.0.1:8080`, `0.0.0.0:8443` or `[::]:8443`, and this is `localhost`",
-            ),
-            (
-                "server: { limits: { in_flight_per_source: 0% } }",
-                "f.yaml:1:43: `in_flight_per_source` is a share from `1%` to `100%`, and this is `0%`",
-            ),
-            (
-                "server: { trusted_proxies: [10.0.0.0/33] }",
-                "f.yaml:1:29: `trusted_proxies` is a network such as `10.0.0.0/8`, or one address, and this is `10.0.0.0/33`",
-            ),
-            ("server: { tls: { cert: a.pem } }", "f.yaml:1:16: a `cert` needs its `key`"),
-            ("server: { tls: { acme: {} } }", "f.yaml:1:18: `acme` is planned and not built yet"),
-            (
-                "server: { tls: upstreem }",
-                "f.yaml:1:16: `tls` is `upstream`, `none` or a mapping, and this is `upstreem`; certificates of our own are written `{ cert: chain.pem, key: key.pem }`",
-            ),
-            (
-                "admin: { tokens: [{ name: a, role: boss, token: 0123456789abcdef }] }",
-                "f.yaml:1:36: `role` is one of read, operate, admin, and this is `boss`",
-            ),
-            (
-                "admin: { hosts: [\"http://x\"] }",
-                "f.yaml:1:18: `hosts` are names or addresses, and this is `http://x`; write them without scheme and port, such as `hooks.internal`",
-            ),
-            (
-                "egress: { deny: [privat] }",
-                "f.yaml:1:18: `deny` is one of link-local, metadata, unspecified, loopback, private, multicast, and this is `privat`; did you mean `private`?",
-            ),
-            (
-                "sources: { Git: { provider: github } }",
-                "f.yaml:1:12: `Git` cannot be a name; a name begins with a-z, goes on with a-z, 0-9 and `-`, and has at most 63 characters",
-            ),
-            ("sources: { a: {} }", "f.yaml:1:15: a source needs `provider`; `hookgate providers` lists them"),
-            (
-                "sources: { a: { provider: p, tolerance: 5 } }",
-                "f.yaml:1:41: `tolerance` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `5s` or `5ms`?",
-            ),
-            ("sources: { a: { provider: p, path: hooks } }", "f.yaml:1:36: `path` begins with `/`, and this is `hooks`"),
-            ("sources: { a: { provider: p, path: [] } }", "f.yaml:1:36: `path` is an empty list; name one, or leave it out"),
-            ("sources: { a: { provider: p, url_token: x } }", "f.yaml:1:30: `url_token` is planned and not built yet"),
-            (
-                "sources: { a: { provider: p, secret: \"\" } }",
-                "f.yaml:1:38: `secret` is empty; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
-            ),
-            (
-                "sources: { a: { provider: p, secret: \"  \" } }",
-                "f.yaml:1:38: `secret` is blank; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
-            ),
-            (
-                "sources: { a: { provider: p, secret: changeme } }",
-                "f.yaml:1:38: `secret` is a placeholder, not a credential; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
-            ),
-            (
-                "sources: { a: { provider: p, secret: \"$${X}\" } }",
-                "f.yaml:1:38: `secret` still contains `${`; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
-            ),
-            ("sources: { a: { provider: p, secret: }}", "f.yaml:1:36: `secret` is empty"),
-            (
-                "sources: { a: { provider: p, secret: { value: 0123456789abcdef, until: soon } } }",
-                "f.yaml:1:72: `until` is a date such as `2026-12-01`, or a time such as `2026-12-01T08:00:00Z`, and this is `soon`",
-            ),
-            (
-                "sources: { a: { provider: p, secret: short } }",
-                "f.yaml:1:38: warning: `secret` is shorter than 16 bytes and may be guessed",
-            ),
-            (
-                "sources: { a: { provider: p, secret: \"${NOPE}\" } }",
-                "f.yaml:1:38: the environment variable NOPE is not set; set it, or give a default: `${NOPE:-...}`",
-            ),
-            ("sources: [a]", "f.yaml:1:10: `sources` is a mapping of names, and this is a list"),
-            ("targets: { t: {} }", "f.yaml:1:15: a target needs `url`; write where it listens, such as `http://127.0.0.1:3000/webhooks`"),
-            (
-                "targets: { t: { url: ftp://x/ } }",
-                "f.yaml:1:22: `url` is neither http nor https; write it whole, such as `http://127.0.0.1:3000/webhooks`",
-            ),
-            (
-                "targets: { t: { url: \"http://u:canary@x/\" } }",
-                "f.yaml:1:22: `url` carries a user name or password; say it under `auth: { basic: \"user:password\" }`",
-            ),
-            ("targets: { t: { url: \"http://x/#f\" } }", "f.yaml:1:22: `url` has a fragment; leave `#...` out: it is never sent"),
-            ("targets: { t: { url: x } }", "f.yaml:1:22: `url` is not a URL; write it whole, such as `http://127.0.0.1:3000/webhooks`"),
-            ("targets: { t: { kind: slack } }", "f.yaml:1:23: a target of kind `slack` is planned and not built yet"),
-            ("targets: { t: { url: http://x/, sign: {} } }", "f.yaml:1:33: `sign` is planned and not built yet"),
-            (
-                "targets: { t: { url: http://x/, concurrency: 0 } }",
-                "f.yaml:1:46: `concurrency` is a whole number from 1 to 512, and this is `0`",
-            ),
-            (
-                "targets: { t: { url: http://x/, retry: { factor: 0.5 } } }",
-                "f.yaml:1:50: `factor` is a number from 1 to 100, and this is `0.5`",
-            ),
-            (
-                "targets: { t: { url: http://x/, retry: { factor: nan } } }",
-                "f.yaml:1:50: `factor` is a number from 1 to 100, and this is `nan`",
-            ),
-            (
-                "targets: { t: { url: http://x/, retry: { dead_on: [200] } } }",
-                "f.yaml:1:52: `dead_on` are statuses other than 2xx, such as `410` or `4xx`, and this is `200`",
-            ),
-            ("targets: { t: { url: http://x/, auth: {} } }", "f.yaml:1:39: `auth` needs `bearer` or `basic`"),
-            ("targets: { t: { url: http://x/, method: GET } }", "f.yaml:1:41: `method` is one of POST, PUT, PATCH, and this is `GET`"),
-            ("routes: {}", "f.yaml:1:9: `routes` is a list, and this is a mapping; write each as `- { from: source, to: target }`"),
-            ("routes: [{}]", "f.yaml:1:10: a route needs `to`; name one target, or a list of them"),
-            ("routes: [{ to: [] }]", "f.yaml:1:16: `to` is an empty list; name one, or leave it out"),
-            ("routes: [{ to: t, when: x }]", "f.yaml:1:19: `when` is planned and not built yet"),
-            ("defaults: { target: { timeot: 1s } }", "f.yaml:1:23: a target has no `timeot`; did you mean `timeout`?"),
-            ("include: gone.yaml", "f.yaml:1:10: `include` names a file that is not there"),
-        ];
-        let wrong: Vec<String> = cases
+        let wrong: Vec<String> = MISTAKES
             .iter()
             .map(|(text, expected)| (text, expected, read(text, &[]).1))
             .filter(|(_, expected, got)| got != &[**expected])
@@ -408,6 +415,7 @@ mod tests {
             let problems = read(text, &[]).1;
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
         }
+        good("\u{feff}server: {}\r\n", &[]);
         let hostile = "x\"\n    provider: other\n  evil: { provider: github }\n#";
         let config = good("sources: { a: { provider: github, secret: \"${S}\" } }", &[("S", hostile)]);
         assert_eq!(config.sources.names().collect::<Vec<_>>(), ["a"]);
@@ -419,12 +427,18 @@ mod tests {
     #[test]
     fn what_came_from_the_environment_is_never_shown() {
         let places = [
-            "server: { listen: \"${C}\", public_url: \"${C}\", tls: \"${C}\", trusted_proxies: \"${C}\", limits: { body: \"${C}\", connections: \"${C}\", in_flight_per_source: \"${C}\" } }",
-            "store: { url: \"${C}\", durability: \"${C}\", retention: { dead: \"${C}\" } }\nlog: { level: \"${C}\" }\negress: { deny: \"${C}\", allow: \"${C}\" }",
-            "admin: { listen: \"${C}\", token: \"${C}\", hosts: \"${C}/\", tokens: [{ name: a, role: \"${C}\", token: \"${C}\" }] }\nversion: \"${C}\"",
-            "sources: { a: { provider: p, path: \"${C}\", tolerance: \"${C}\", secret: [\"${C}\", { value: \"${C}\", until: \"${C}\" }], disabled: \"${C}\", dedup: { by: \"${C}\" } } }",
-            "targets: { t: { kind: \"${C}\", url: \"${C}\", method: \"${C}\", timeout: \"${C}\", headers: { a: \"${C}\" }, retry: { factor: \"${C}\", dead_on: \"${C}\" }, auth: { basic: \"${C}\" } } }",
-            "targets: { t: { url: \"http://x/${C}?${C}\", headers: { a: \"${C}\", Authorization: canary }, auth: { bearer: \"${C}\" } } }",
+            "server: { listen: \"${C}\", public_url: \"${C}\", tls: \"${C}\", trusted_proxies: \"${C}\", limits: { body: \"${C}\", \
+             connections: \"${C}\", in_flight_per_source: \"${C}\" } }",
+            "store: { url: \"${C}\", durability: \"${C}\", retention: { dead: \"${C}\" } }\nlog: { level: \"${C}\" }\negress: { \
+             deny: \"${C}\", allow: \"${C}\" }",
+            "admin: { listen: \"${C}\", token: \"${C}\", hosts: \"${C}/\", tokens: [{ name: a, role: \"${C}\", token: \"${C}\" }] \
+             }\nversion: \"${C}\"",
+            "sources: { a: { provider: p, path: \"${C}\", tolerance: \"${C}\", secret: [\"${C}\", { value: \"${C}\", until: \
+             \"${C}\" }], disabled: \"${C}\", dedup: { by: \"${C}\" } } }",
+            "targets: { t: { kind: \"${C}\", url: \"${C}\", method: \"${C}\", timeout: \"${C}\", headers: { a: \"${C}\" }, retry: { \
+             factor: \"${C}\", dead_on: \"${C}\" }, auth: { basic: \"${C}\" } } }",
+            "targets: { t: { url: \"http://x/${C}?${C}\", headers: { a: \"${C}\", Authorization: canary }, auth: { bearer: \"${C}\" \
+             } } }",
         ];
         for canary in ["canary", "canary with blanks"] {
             for text in places {
@@ -498,7 +512,8 @@ mod tests {
             (
                 "HOOKGATE__SOURCES__A__SECRET",
                 "canary",
-                "the environment variable HOOKGATE__SOURCES__A__SECRET overrides nothing; variables override the scalars of server, monitor, admin, store, log, data_dir",
+                "the environment variable HOOKGATE__SOURCES__A__SECRET overrides nothing; variables override the scalars of server, \
+                 monitor, admin, store, log, data_dir",
             ),
             ("HOOKGATE__LOG__LEVEL", "", "HOOKGATE__LOG__LEVEL: the variable is set to nothing"),
             (
@@ -537,7 +552,7 @@ mod tests {
 
     #[test]
     fn the_data_directory_is_the_files_else_the_environments() {
-        let cases: [(&str, &[(&str, &str)], &str); 5] = [
+        let cases: [(&str, Variables<'_>, &str); 5] = [
             ("", &[], "./hookgate-data"),
             ("", &[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")], "/var/lib/a"),
             ("", &[("STATE_DIRECTORY", "/s"), ("HOOKGATE_DATA_DIR", "/d")], "/d"),
@@ -552,7 +567,8 @@ mod tests {
     #[test]
     fn a_listing_reads_back_as_itself() {
         let text = "server: { listen: 127.0.0.1:1, limits: { answer_within: 1500ms, body: 1000KiB } }\n\
-                    targets: { t: { url: \"http://x/a b\", headers: { X-A: \"true: #\" }, retry: { dead_on: [410, 5xx], give_up_after: none } } }\n\
+                    targets: { t: { url: \"http://x/a b\", headers: { X-A: \"true: #\" }, retry: { dead_on: [410, 5xx], \
+                     give_up_after: none } } }\n\
                     sources: { s: { provider: p, tolerance: none, dedup: none } }\nroutes: [{ to: t, types: [\"*\", \"a.*\"] }]\n";
         let listing = good(text, &[]).listing();
         assert_eq!(good(&listing, &[]).listing(), listing);
@@ -654,7 +670,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_never_panics_and_every_problem_has_a_place(text in prop_oneof![one_mistake(), "\\PC{0,200}", "[a-z:{}\\[\\],\"$ \n-]{0,200}"]) {
+        fn reading_never_panics_and_every_problem_has_a_place(text in prop_oneof![one_mistake(), "\\PC{0,200}", "[a-z:{}\\[\\],\"$ \
+         \n-]{0,200}"]) {
             let mut problems = Problems::new();
             let config = load(Some(Path::new("f.yaml")), &around(&[("f.yaml", &text)], &[]), &mut problems);
             prop_assert!(config.is_some() || problems.has_errors());

@@ -64,9 +64,9 @@ pub(super) fn period(node: &Node, what: &str, problems: &mut Problems) -> Option
         let hint = format!("did you mean `{text}s` or `{text}ms`?");
         let what = format!("{what} is a duration and needs its unit, such as `10s`, `5m` or `3d`");
         if node.hidden {
-            problems.error(&node.at, what)
+            problems.error(&node.at, what);
         } else {
-            problems.error_hint(&node.at, what, hint)
+            problems.error_hint(&node.at, what, hint);
         }
         return None;
     }
@@ -100,9 +100,9 @@ pub(super) fn size(node: &Node, what: &str, problems: &mut Problems) -> Option<S
         let hint = format!("did you mean `{text}MiB` or `{text}B`?");
         let what = format!("{what} is a size and needs its unit, such as `256KiB` or `10GiB`");
         if node.hidden {
-            problems.error(&node.at, what)
+            problems.error(&node.at, what);
         } else {
-            problems.error_hint(&node.at, what, hint)
+            problems.error_hint(&node.at, what, hint);
         }
         return None;
     }

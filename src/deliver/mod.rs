@@ -1,8 +1,8 @@
-//! The back half: from the store to the targets. [`deliver`] tells it top-down: a lease becomes a request, the request an attempt, the attempt
-//! is judged, and the judgement is written down under the lease's fence.
+//! The back half: from the store to the targets. [`deliver`] tells it top-down: a lease becomes a request, the request an attempt, the
+//! attempt is judged, and the judgement is written down under the lease's fence.
 //!
-//! Targets are shared out over a few shards by their names; each shard is one thread with its own runtime, and owns the lanes of its targets
-//! whole. All decisions are `queue::Lanes`'s; what is here carries them out.
+//! Targets are shared out over a few shards by their names; each shard is one thread with its own runtime, and owns the lanes of its
+//! targets whole. All decisions are `queue::Lanes`'s; what is here carries them out.
 
 mod answer;
 mod client;

@@ -79,8 +79,8 @@ pub(super) fn load(certificates: &[Certificate], min_version: TlsVersion) -> Res
         .map_err(broken)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(ByName { exact, wildcard, first }));
-    // Tickets cost no memory here, so every provider that rings again soon saves the handshake's asymmetric part. Early data stays off: it can
-    // be replayed.
+    // Tickets cost no memory here, so every provider that rings again soon saves the handshake's asymmetric part. Early data stays off: it
+    // can be replayed.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(broken)?;
     config.send_tls13_tickets = 1;
     Ok((config, expiries))

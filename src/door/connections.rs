@@ -1,8 +1,9 @@
-//! Every open connection, watched: one that is not being answered has a time by which it must have finished a request, and is cut when it has not.
+//! Every open connection, watched: one that is not being answered has a time by which it must have finished a request, and is cut when it
+//! has not.
 //!
-//! actix times the first head of a connection only. A client that trickles a later head, or never reads on, would be held for ever; so each connection leaves
-//! a second handle of its socket here, and shutting that down ends the first. The guard lives with actix's side of the connection and takes the handle with
-//! it, so a descriptor is never used after its number has been given to another.
+//! actix times the first head of a connection only. A client that trickles a later head, or never reads on, would be held for ever; so each
+//! connection leaves a second handle of its socket here, and shutting that down ends the first. The guard lives with actix's side of the
+//! connection and takes the handle with it, so a descriptor is never used after its number has been given to another.
 
 use std::{
     collections::HashMap,

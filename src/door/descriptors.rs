@@ -1,4 +1,5 @@
-//! File descriptors: each connection takes two (the watchdog holds a second one to cut it by), and running out of them looks like anything but.
+//! File descriptors: each connection takes two (the watchdog holds a second one to cut it by), and running out of them looks like anything
+//! but.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -23,8 +24,8 @@ pub(super) fn connections_that_fit(wanted: usize) -> usize {
     if fit < wanted {
         tracing::warn!(
             event = "start",
-            "server.limits.connections: {wanted} connections need {needed} file descriptors and this process may open {soft}: taking {fit} at \
-             most; raise the limit (ulimit -n, LimitNOFILE=)"
+            "server.limits.connections: {wanted} connections need {needed} file descriptors, this process may open {soft}: taking {fit} \
+             at most; raise the limit (ulimit -n, LimitNOFILE=)"
         );
     }
     fit

@@ -1,7 +1,8 @@
 //! The public door: sockets, TLS, HTTP/1.1, and what a client may cost. What a request is worth is decided in `ingest`.
 //!
 //! Traps of the HTTP stack that are closed here, each with a test in `tests/suite/door.rs`:
-//! - actix times only the first head of a connection and no body at all: [`connections`] watches every connection, and `ingest` times the body.
+//! - actix times only the first head of a connection and no body at all: [`connections`] watches every connection, and `ingest` times the
+//!   body.
 //! - HTTP/2 is not offered and not compiled in: actix-http builds on h2 0.3, which has an unpatched flood (RUSTSEC-2026-0258).
 //! - Bodies are never inflated: no `compress-*` feature is on, and the payload is read as it came.
 //! - Failed handshakes and broken requests never reach a handler, so the server is put together in [`server`], where they can be counted.
@@ -203,7 +204,8 @@ impl Door {
     /// Stops accepting, closes idle connections, and waits at most `grace` for requests under way; then cuts what is left. Says how many
     /// connections that were.
     pub async fn stop(self, grace: Duration) -> usize {
-        // The command is on its way with the call. Its future also waits for the workers' own look-round, once a second, by which nothing is won.
+        // The command is on its way with the call. Its future also waits for the workers' own look-round, once a second, by which nothing
+        // is won.
         let stopped = self.server.stop(true);
         // Out of time is no error: what is left is cut.
         let _ = tokio::time::timeout(grace, self.connections.all_gone()).await;

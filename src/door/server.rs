@@ -1,7 +1,7 @@
 //! The server, put together from the parts `actix_web::HttpServer` is made of.
 //!
-//! `HttpServer` throws away what a connection came to, and with it every failed handshake and every request that could not be parsed. Here those are
-//! counted. The rest is as there: an accepting thread, workers with a runtime each, one `App` with one service.
+//! `HttpServer` throws away what a connection came to, and with it every failed handshake and every request that could not be parsed. Here
+//! those are counted. The rest is as there: an accepting thread, workers with a runtime each, one `App` with one service.
 
 use std::{
     future::{Future as _, poll_fn},

@@ -1,6 +1,7 @@
 //! The account of one request: what is noted on its way, and at its end counted once and logged once.
 //!
-//! Never a body, a query, a header's value or a secret; and of a request that was not verified nothing but its address, its size and the reason.
+//! Never a body, a query, a header's value or a secret; and of a request that was not verified nothing but its address, its size and the
+//! reason.
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -10,14 +10,14 @@ use crate::plan::{Server, Tls};
 pub(super) struct Client {
     /// Its address, for logs.
     pub(super) ip: IpAddr,
-    /// Whether the address tells clients apart. It does not when it is a proxy's that speaks for everybody, and says nothing of a stranger when it is this
-    /// machine's own: a limit for each address would then be one for all.
+    /// Whether the address tells clients apart. It does not when it is a proxy's that speaks for everybody, and says nothing of a stranger
+    /// when it is this machine's own: a limit for each address would then be one for all.
     pub(super) is_its_own: bool,
 }
 
 impl Client {
-    /// The peer, unless it is a trusted proxy: then the right-most address in `X-Forwarded-For` that is not one of theirs. Further left stands
-    /// what the client itself wrote. Behind `tls: upstream` without `trusted_proxies` every peer is the proxy.
+    /// The peer, unless it is a trusted proxy: then the right-most address in `X-Forwarded-For` that is not one of theirs. Further left
+    /// stands what the client itself wrote. Behind `tls: upstream` without `trusted_proxies` every peer is the proxy.
     pub(super) fn of(head: &Head, server: &Server) -> Self {
         let trusted = |ip: IpAddr| server.trusted_proxies.iter().any(|net| net.contains(&ip));
         let peer = head.peer.to_canonical();

@@ -1,5 +1,5 @@
-//! What the provider hears: a status, few headers, a constant body. Never a redirect, never a 406 or 410 (they make providers give up), and no
-//! 2xx that is not an [`Acknowledged`].
+//! What the provider hears: a status, few headers, a constant body. Never a redirect, never a 406 or 410 (they make providers give up), and
+//! no 2xx that is not an [`Acknowledged`].
 
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};

@@ -16,8 +16,8 @@ pub struct BrokenBody;
 
 /// Reads the whole body.
 ///
-/// # Errors
-/// It is larger than `bytes_max`, later than `time` and a second for each started MiB that has come, broken, or more than the budget has left.
+/// # Errors It is larger than `bytes_max`, later than `time` and a second for each started MiB that has come, broken, or more than the
+/// budget has left.
 pub(super) async fn read(
     mut chunks: impl Stream<Item = Result<Bytes, BrokenBody>> + Unpin,
     announced: Option<u64>,

@@ -1,7 +1,7 @@
 //! What requests under way may hold: bytes in all, bytes of one source, bytes of the unverified, requests of one address.
 //!
-//! Bytes count from their arrival, not from their announcement, so a client that announces much and sends nothing holds nothing. The unverified may
-//! hold half of the whole: however many strangers ring, the other half is left to those who proved who they are.
+//! Bytes count from their arrival, not from their announcement, so a client that announces much and sends nothing holds nothing. The
+//! unverified may hold half of the whole: however many strangers ring, the other half is left to those who proved who they are.
 
 use std::{
     collections::HashMap,

@@ -10,7 +10,8 @@ use crate::{
     request::Single,
 };
 
-/// The source whose path this is. The path is compared as received, byte for byte: what would have to be decoded or tidied up first is not ours.
+/// The source whose path this is. The path is compared as received, byte for byte: what would have to be decoded or tidied up first is not
+/// ours.
 pub(super) fn source_of<'a>(plan: &'a Plan, head: &Head) -> Result<&'a Arc<Source>, Refusal> {
     plan.paths.get(&*head.path).ok_or_else(|| Rejection::UnknownPath.into())
 }

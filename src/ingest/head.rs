@@ -1,4 +1,5 @@
-//! The head of a request as the door hands it over, and the head of an event as it is stored: what of the provider's may be forwarded, and ours.
+//! The head of a request as the door hands it over, and the head of an event as it is stored: what of the provider's may be forwarded, and
+//! ours.
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -14,8 +15,8 @@ use crate::{
     verify::Identity,
 };
 
-/// Fields that are not forwarded: between two hops (RFC 9110, 7.6.1), about this connection only, or claims about the way here that a target
-/// might believe. Further ones are kept back by their prefix, and those that `Connection` names.
+/// Fields that are not forwarded: between two hops (RFC 9110, 7.6.1), about this connection only, or claims about the way here that a
+/// target might believe. Further ones are kept back by their prefix, and those that `Connection` names.
 const KEPT_BACK: [&str; 16] = [
     "connection",
     "content-length",

@@ -6,9 +6,9 @@
 //!             +--- Refusal: nothing of it reaches the store -------------+ 503: the provider tries again
 //! ```
 //!
-//! What it promises: no byte of an unverified request gets further than `verify`; a 2xx follows the durable commit; every request is answered
-//! within its deadline, counted once and logged once; a request sees one plan from its head to its answer. It knows no HTTP server: `door`
-//! gives it a head and a stream of bytes, and writes the answer out.
+//! What it promises: no byte of an unverified request gets further than `verify`; a 2xx follows the durable commit; every request is
+//! answered within its deadline, counted once and logged once; a request sees one plan from its head to its answer. It knows no HTTP
+//! server: `door` gives it a head and a stream of bytes, and writes the answer out.
 
 mod account;
 mod address;
@@ -140,7 +140,7 @@ impl Ingest {
         let key = keys::key(&source.name, source.dedup.by, identity.id.as_deref(), &request.body, id);
         let facts = head::Facts { id, source, identity: &identity, public_url: plan.server.public_url.as_ref(), via: &self.via };
         let head = head::compose(&request, &facts);
-        let owed = slots::owed(plan, &self.gates, &source.name, &identity.types);
+        let owed = slots::owed(plan.routes.fan_out(&source.name, &identity.types), &plan.targets, &self.gates);
         Ok(NewEvent {
             id,
             source: source.name.clone(),
@@ -158,7 +158,8 @@ impl Ingest {
 }
 
 impl Ingest {
-    /// A front half that runs `plan`. The series of the plan's sources and targets should be configured in `metrics` before the first request.
+    /// A front half that runs `plan`. The series of the plan's sources and targets should be configured in `metrics` before the first
+    /// request.
     #[must_use]
     pub fn new(plan: Arc<Plan>, store: Arc<dyn Store>, gates: Arc<Gates>, ids: Arc<EventIds>, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let budget = Budget::new(metrics.inflight_bytes.clone());

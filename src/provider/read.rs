@@ -21,8 +21,8 @@ const CONFIDENCES: [(&str, Confidence); 3] = [("high", Confidence::High), ("medi
 /// Keys of the grammar that are not built yet.
 const PLANNED_KEYS: [&str; 3] = ["like", "document", "handshakes"];
 
-/// Reads a provider file. `None` when anything in it is wrong; `problems` then says all of it. `file` is the name shown in messages, and its
-/// last part must be the provider's own.
+/// Reads a provider file. `None` when anything in it is wrong; `problems` then says all of it. `file` is the name shown in messages, and
+/// its last part must be the provider's own.
 pub fn read(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option<Provider> {
     let root = parse(file, text, problems)?;
     let mut found = Problems::new();

@@ -12,8 +12,8 @@
 //!   retry    judge: from an attempt to delivered, retry or dead
 //! ```
 //!
-//! What the shell owes: every `Claim` is answered once by `Claimed` or `ClaimFailed`, every `Settle` once by `Fates` or `SettleFailed`, every
-//! `Start` once by `Finished` unless it was `Cut`. A slot of a gate is counted only after the step that took its lease.
+//! What the shell owes: every `Claim` is answered once by `Claimed` or `ClaimFailed`, every `Settle` once by `Fates` or `SettleFailed`,
+//! every `Start` once by `Finished` unless it was `Cut`. A slot of a gate is counted only after the step that took its lease.
 
 mod backlog;
 mod dice;

@@ -14,7 +14,8 @@
 //!   and is bounded on both sides of now.
 //! * *Parser differentials.* What was signed is taken from the bytes as received. A JSON value that two readers could read differently is
 //!   unusable: it refuses in a check, and is no id in an event.
-//! * *Exhaustion.* Candidates, keys, types and JSON values have bounds. One code per key is computed for all signatures of one list, and the
+//! * *Exhaustion.* Candidates, keys, types and JSON values have bounds. One code per key is computed for all signatures of one list, and
+//!   the
 //!   body is fed to it where it lies. What the head already shows to be wrong is refused before the body is read.
 //!
 //! Not its business: replays within the tolerance (deduplication ends those), a secret that has leaked, limits on how much is sent.
@@ -22,7 +23,8 @@
 //! # The way
 //! [`compile`] takes keys up when a source is loaded. [`candidates`] finds what could be signatures, [`spelling`] reads them, [`value`] and
 //! [`document`] feed the message to the [`mac`], [`moment`] judges the timestamp, [`identity`] says what the request is. [`sign`] walks the
-//! same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`] runs the known answers.
+//! same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`] runs the known
+//! answers.
 
 mod candidates;
 mod compile;

@@ -10,7 +10,7 @@ mod problem;
 mod read;
 mod write;
 
-pub use parse::{DEPTH_MAX, FILE_BYTES_MAX, parse};
+pub use parse::{DEPTH_MAX, FILE_BYTES_MAX, parse, parse_own};
 pub use problem::{Problem, Problems, Severity, nearest};
 pub use read::{Fields, as_bool, as_list, as_text, off};
 pub use write::write;

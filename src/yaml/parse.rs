@@ -18,6 +18,12 @@ pub fn parse(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option<Nod
         problems.error(&start, format!("the file has {} bytes, and {FILE_BYTES_MAX} is the most", text.len()));
         return None;
     }
+    parse_own(file, text, problems)
+}
+
+/// The same for text that we wrote ourselves, which is as large as it is.
+pub fn parse_own(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option<Node> {
+    let start = At { file: Arc::clone(file), line: 1, column: 1 };
     let mut tree = Tree { file, open: Vec::new(), root: None, documents: 0 };
     for step in Parser::new_from_str(text) {
         match step {
@@ -113,7 +119,7 @@ impl Tree<'_> {
                 None => match node.value {
                     Value::Scalar { text, .. } => {
                         if let Some(first) = lines.get(&text) {
-                            problems.error(&node.at, format!("`{text}` is written twice, first at line {first}"));
+                            problems.error(&node.at, format!("`{}` is written twice, first at line {first}", text.escape_debug()));
                         } else {
                             lines.insert(text.clone(), node.at.line);
                         }

@@ -60,10 +60,10 @@ impl<'a> Fields<'a> {
                 continue;
             }
             if self.planned.contains(&key.text.as_str()) {
-                problems.error(&key.at, format!("`{}` is planned and not built yet", key.text));
+                problems.error(&key.at, format!("`{}` is planned and not built yet", key.text.escape_debug()));
                 continue;
             }
-            let what = format!("{} has no `{}`", self.what, key.text);
+            let what = format!("{} has no `{}`", self.what, key.text.escape_debug());
             match nearest(&key.text, self.known.iter().chain(&self.planned).copied()) {
                 Some(meant) => problems.error_hint(&key.at, what, format!("did you mean `{meant}`?")),
                 None => problems.error_hint(&key.at, what, format!("known here: {}", self.known.join(", "))),

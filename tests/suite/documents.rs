@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::support::{certificate::Authority, gateway::Gateway};
 
@@ -14,22 +14,40 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// `check` on this text, in a directory of its own that has its certificate, with every variable it asks for set to something that could
-/// be any provider's secret.
+/// `check` on this text, in a directory of its own, with every variable it asks for set to something that fits, and every file it names
+/// there.
 fn check(what: &str, text: &str) {
     let mut gateway = Gateway::written("");
-    let names = text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next());
-    for name in names {
-        gateway = gateway.with_variable(name, &format!("whsec_{}", STANDARD.encode(format!("a harmless value of {name}"))));
+    for name in text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next()).filter(|name| !name.is_empty() && *name != "file")
+    {
+        gateway = gateway.with_variable(name, &value(name));
     }
-    Authority::new().issue("localhost", gateway.folder(), "shown");
-    let here = gateway.folder().display().to_string();
-    let text = text.replace("/etc/hookgate/fullchain.pem", &format!("{here}/shown.pem"));
-    let text = text.replace("/etc/hookgate/privkey.pem", &format!("{here}/shown.key"));
-    fs::write(gateway.folder().join("shown.yaml"), &text).expect("written");
+    let folder = gateway.folder().to_owned();
+    for part in ["tls", "secrets"] {
+        fs::create_dir(folder.join(part)).expect("made");
+    }
+    Authority::new().issue("localhost", &folder, "shown");
+    let near = |part: &str| format!("{}/{part}/", folder.display());
+    let text = text.replace("/etc/hookgate/", &near("tls")).replace("/run/secrets/", &near("secrets"));
+    for path in
+        text.split(|c: char| c.is_whitespace() || "\"'{},:".contains(c)).filter(|path| path.contains("tls/") && path.ends_with(".pem"))
+    {
+        let kind = if path.contains("key") { "shown.key" } else { "shown.pem" };
+        fs::copy(folder.join(kind), folder.join(path)).expect("copied");
+    }
+    for name in text.split(&near("secrets")).skip(1).filter_map(|rest| rest.split('}').next()) {
+        fs::write(folder.join("secrets").join(name), value(name)).expect("written");
+    }
+    fs::write(folder.join("shown.yaml"), &text).expect("written");
     let checked = gateway.command(&["check", "-c", "shown.yaml"]);
     let said = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success(), "{what} is refused:\n{said}\n---\n{text}");
+}
+
+/// A credential that fits every provider there is, different for every name; a user and a password where the name says so.
+fn value(name: &str) -> String {
+    let secret = STANDARD.encode(format!("{name:->32}"));
+    if name.ends_with("LOGIN") { format!("user:{secret}") } else { format!("whsec_{secret}") }
 }
 
 #[test]
@@ -40,6 +58,11 @@ fn every_configuration_in_the_readme_is_one_that_starts() {
     for text in shown.iter().filter(|text| text.contains("sources:")) {
         check("a configuration in README.md", text);
     }
+}
+
+#[test]
+fn the_annotated_example_is_one_that_starts() {
+    check("config/hookgate.yaml", &read("config/hookgate.yaml"));
 }
 
 #[test]

@@ -8,6 +8,3 @@ mod histories;
 mod planted;
 mod regressions;
 mod rig;
-
-#[path = "support/proof.rs"]
-mod proof;

@@ -98,12 +98,22 @@ mod tests {
         assert!(!format!("{plan:?}").contains("canary"));
     }
 
+    /// Holds what is said of each file against what should be, and the whole against the secrets in it.
+    fn told(cases: &[(String, &str)]) {
+        let told: Vec<(&String, &str, Vec<String>)> =
+            cases.iter().map(|(text, expected)| (text, *expected, compiled(text, &[]).1)).collect();
+        let wrong: Vec<String> = told
+            .iter()
+            .filter(|(_, expected, got)| got != &[*expected])
+            .map(|(text, expected, got)| format!("{text}  wanted {expected}\n  got    {}", got.join("\n         ")))
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(told.iter().all(|(_, _, got)| !got.join("").contains("canary")));
+    }
+
     #[test]
-    fn every_mistake_is_told_with_its_place() {
-        let keep = ", unrouted: keep";
-        let cases = [
-            (file("", "", "routes: [{ from: b, to: t }]"), "f.yaml:5:18: there is no source `b`; did you mean `a`?"),
-            (file("", "", "routes: [{ to: nowhere }]"), "f.yaml:5:16: there is no target `nowhere`"),
+    fn mistakes_in_sources_are_told_with_their_place() {
+        told(&[
             (
                 file("", "", ""),
                 "f.yaml:2:3: no route names the source `a`; name it in `routes`, or write `unrouted: keep` to collect its events",
@@ -129,14 +139,23 @@ mod tests {
                 "f.yaml:2:76: `window` is at most 366d: each event's key is kept for that long",
             ),
             (file(", path: [/x, /x]", "", ROUTE), "f.yaml:2:70: the path `/x` of `a` is taken by `a` at f.yaml:2:66"),
-            (file("", ", timeout: 301s", ROUTE), "f.yaml:4:50: `timeout` is at most 300s"),
-            (file("", ", timeout: 2s, connect_timeout: 3s", ROUTE), "f.yaml:4:71: `connect_timeout` (3s) is longer than `timeout` (2s)"),
+            (file(", tolerance: 5m", "", ROUTE), "f.yaml:2:6: github signs no timestamp, so a tolerance has no meaning"),
+        ]);
+    }
+
+    #[test]
+    fn mistakes_in_headers_are_told_with_their_place() {
+        told(&[
             (file("", ", headers: { Hookgate-X: 1 }", ROUTE), "f.yaml:4:52: the header `hookgate-x` is one of those we write ourselves"),
             (
                 file("", ", headers: { Connection: x }", ROUTE),
                 "f.yaml:4:52: the header `connection` belongs to the connection, and is written by the client",
             ),
-            (file("", ", headers: { x-a: 1, X-A: 2 }", ROUTE), "f.yaml:4:60: the header `x-a` is written twice: case makes no difference"),
+            (
+                file("", ", headers: { x-a: 1, X-A: 2 }", ROUTE),
+                "f.yaml:4:60: the header `x-a` is written twice: case makes no \
+             difference",
+            ),
             (file("", ", headers: { \"x y\": 1 }", ROUTE), "f.yaml:4:52: `x y` cannot be a header's name"),
             (
                 file("", ", headers: { x-a: \"b\\nc\" }", ROUTE),
@@ -146,6 +165,14 @@ mod tests {
                 file("", ", headers: { authorization: x }, auth: { bearer: 0123456789abcdef }", ROUTE),
                 "f.yaml:4:52: the header `authorization` is what `auth` writes already",
             ),
+        ]);
+    }
+
+    #[test]
+    fn mistakes_in_targets_are_told_with_their_place() {
+        told(&[
+            (file("", ", timeout: 301s", ROUTE), "f.yaml:4:50: `timeout` is at most 300s"),
+            (file("", ", timeout: 2s, connect_timeout: 3s", ROUTE), "f.yaml:4:71: `connect_timeout` (3s) is longer than `timeout` (2s)"),
             (file("", ", auth: { basic: 0123456789abcdef }", ROUTE), "f.yaml:4:56: `basic` is written `user:password`"),
             (
                 file("", ", auth: { bearer: \"0123456789abcdef\\r\\nX: y\" }", ROUTE),
@@ -157,13 +184,22 @@ mod tests {
                 file("", ", retry: { max: 25h }", ROUTE),
                 "f.yaml:4:55: `max` is at most 24h: a longer delay is taken for a clock that ran ahead",
             ),
+        ]);
+    }
+
+    #[test]
+    fn mistakes_in_the_rest_are_told_with_their_place() {
+        told(&[
+            (file("", "", "routes: [{ from: b, to: t }]"), "f.yaml:5:18: there is no source `b`; did you mean `a`?"),
+            (file("", "", "routes: [{ to: nowhere }]"), "f.yaml:5:16: there is no target `nowhere`"),
             (
-                file(keep, "", "routes: [{ to: t, types: y, name: x }, { to: t, name: x }]"),
+                file(", unrouted: keep", "", "routes: [{ to: t, types: y, name: x }, { to: t, name: x }]"),
                 "f.yaml:5:55: there are two routes of the name `x`",
             ),
             (
                 file("", "", &format!("{ROUTE}\nserver: {{ listen: 0.0.0.0:80 }}")),
-                "f.yaml:6:19: `listen` is 0.0.0.0:80, which is not loopback, and nobody ends TLS there; write `tls: { cert: chain.pem, key: key.pem }`, or `tls: upstream` behind a proxy that does",
+                "f.yaml:6:19: `listen` is 0.0.0.0:80, which is not loopback, and nobody ends TLS there; write `tls: { cert: \
+                 chain.pem, key: key.pem }`, or `tls: upstream` behind a proxy that does",
             ),
             (
                 file("", "", &format!("{ROUTE}\nserver: {{ limits: {{ body: 64MiB }} }}")),
@@ -183,7 +219,8 @@ mod tests {
             ),
             (
                 file("", "", &format!("{ROUTE}\negress: {{ deny: [loopback] }}")),
-                "f.yaml:4:13: no delivery may go there: 127.0.0.1 is a loopback address, which egress.deny lists; egress.allow can let it through",
+                "f.yaml:4:13: no delivery may go there: 127.0.0.1 is a loopback address, which egress.deny lists; egress.allow can \
+                 let it through",
             ),
             (
                 file("", "", "routes: [{ to: t }, { to: t }]"),
@@ -191,18 +228,10 @@ mod tests {
             ),
             (
                 file("", "", &format!("  u: {{ url: http://169.254.169.254/ }}\n{ROUTE}")),
-                "f.yaml:5:13: no delivery may go there: 169.254.169.254 is a link-local address, which egress.deny lists; egress.allow can let it through",
+                "f.yaml:5:13: no delivery may go there: 169.254.169.254 is a link-local address, which egress.deny lists; \
+                 egress.allow can let it through",
             ),
-            (file(", tolerance: 5m", "", ROUTE), "f.yaml:2:6: github signs no timestamp, so a tolerance has no meaning"),
-        ];
-        let wrong: Vec<String> = cases
-            .iter()
-            .map(|(text, expected)| (text, expected, compiled(text, &[]).1))
-            .filter(|(_, expected, got)| got != &[**expected])
-            .map(|(text, expected, got)| format!("{text}  wanted {expected}\n  got    {}", got.join("\n         ")))
-            .collect();
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(cases.iter().all(|(text, _)| !compiled(text, &[]).1.join("").contains("canary")));
+        ]);
     }
 
     #[test]
@@ -225,13 +254,15 @@ mod tests {
     fn secrets_are_counted_compared_and_held_against_their_dates() {
         let with = |secret: &str, more: &str| {
             format!(
-                "sources:\n  a: {{ provider: github, secret: {secret} }}\n{more}targets: {{ t: {{ url: http://x/ }} }}\nroutes: [{{ to: t }}]\n"
+                "sources:\n  a: {{ provider: github, secret: {secret} }}\n{more}targets: {{ t: {{ url: http://x/ }} }}\nroutes: [{{ \
+                 to: t }}]\n"
             )
         };
         let five = with("[canary-0123456789-1, canary-0123456789-2, canary-0123456789-3, canary-0123456789-4, canary-0123456789-5]", "");
         assert_eq!(compiled(&five, &[]).1, ["f.yaml:2:34: `secret` has 5 active values, and 4 is the most"]);
         let past = with(
-            "[canary-0123456789-1, canary-0123456789-2, canary-0123456789-3, canary-0123456789-4, { value: canary-0123456789-5, until: 2001-01-01 }]",
+            "[canary-0123456789-1, canary-0123456789-2, canary-0123456789-3, canary-0123456789-4, { value: canary-0123456789-5, \
+             until: 2001-01-01 }]",
             "",
         );
         let (plan, problems) = compiled(&past, &[]);

@@ -100,7 +100,7 @@ impl Written<'_> {
             None => vec![default_path(self.name).into()],
         };
         let provider = self.provider(catalogue, problems)?;
-        let endpoint = self.endpoint(paths.first());
+        let endpoint = self.endpoint(paths.first().map(|path| &**path));
         let verifier = self.verifier(provider, endpoint.as_ref(), problems);
         let body_limit = self.body_limit(provider, problems);
         let dedup = self.dedup(provider, problems);
@@ -147,7 +147,7 @@ impl Written<'_> {
     }
 
     /// The public URL of the first path, as the provider was given it.
-    fn endpoint(self, path: Option<&Box<str>>) -> Option<url::Url> {
+    fn endpoint(self, path: Option<&str>) -> Option<url::Url> {
         if let Some(link) = &self.source.public_url {
             return Some(link.url.clone());
         }

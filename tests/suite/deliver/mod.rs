@@ -1,7 +1,5 @@
 //! Deliveries against a zoo of targets: every way a target can behave becomes the right result, and nothing but its own delivery suffers.
 
-#[path = "../support/proof.rs"]
-mod proof;
 mod rig;
 mod target;
 mod tls_target;

@@ -29,7 +29,7 @@ use hookgate::{
 };
 use smallvec::smallvec;
 
-use super::proof;
+use crate::support::proof;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hookgate::{door::Patience, plan::Tls};
 
 use super::{
-    client::{Client, ring, signed},
-    setting::Setting,
+    client::{Client, request, ring, signed},
+    setting::{PATH, Setting, signature},
 };
 
 const KIB: usize = 1024;
@@ -51,6 +51,22 @@ fn a_source_may_hold_its_share() {
     let _waiting = half_sent(&setting, 0, 90 * KIB, &[]);
     setting.wait("the half", |setting| in_flight(setting) == 90.0 * 1024.0);
     assert_eq!(ring(&setting, &signed(&vec![b'y'; 60 * KIB], "d-1", &[])).status, 503);
+}
+
+#[test]
+fn what_was_answered_holds_nothing_any_more() {
+    let setting = Setting::start_with(Patience::default(), |plan, _| {
+        plan.server.limits.in_flight = 300 * 1024;
+        plan.server.limits.in_flight_per_source = 100;
+    });
+    let mut client = Client::connect(&setting);
+    for number in 0..10 {
+        let forged = format!("X-Hub-Signature-256: {}", signature("another", b""));
+        let wrong = request("POST", PATH, &[&forged], &vec![b'y'; 100 * KIB]);
+        assert_eq!(ring(&setting, &wrong).status, 401);
+        let reply = client.send(&signed(&vec![b'y'; 100 * KIB], &format!("d-{number}"), &[])).reply();
+        assert_eq!(reply.map(|reply| reply.status), Some(200), "{number}");
+    }
 }
 
 #[test]

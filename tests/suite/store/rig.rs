@@ -18,7 +18,7 @@ use smallvec::{SmallVec, smallvec};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::proof;
+use crate::support::proof;
 
 /// The longest lease of these stories.
 pub(super) const LEASE_MAX: Duration = Duration::from_secs(320);

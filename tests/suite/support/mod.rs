@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod ledger;
 pub mod listener;
 pub mod patience;
+pub mod proof;
 pub mod recorder;
 pub mod sender;
 pub mod wire;

@@ -4,6 +4,10 @@
 //! a configured source, target and reason exists at 0 from the start, so that `rate()` sees the first increment. The hot path holds
 //! [`SourceMetrics`] and [`TargetMetrics`]: handles resolved once per plan, no lookup by label per event.
 
+mod declare;
+mod handles;
+mod labels;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -11,9 +15,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+
+use declare::Declare;
+pub use handles::{SourceMetrics, TargetMetrics};
+pub use labels::{HttpError, RequestResult, StoreOperation};
 
 use crate::{
     clock::UnixMs,
@@ -34,196 +40,6 @@ const LAG_BUCKETS_S: &[f64] =
     &[0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0, 172_800.0, 259_200.0];
 const STORE_BUCKETS_S: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 const SKEW_BUCKETS_S: &[f64] = &[-300.0, -60.0, -10.0, -1.0, 0.0, 1.0, 10.0, 60.0, 300.0, 900.0, 3_600.0];
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestResult {
-    /// A new event, owed to somebody.
-    Accepted,
-    /// Seen within the window.
-    Duplicate,
-    /// A new event no route wants.
-    Unrouted,
-    /// A provider's question, answered.
-    Handshake,
-    /// Refused for what it was.
-    Rejected,
-    /// Refused for how much there was.
-    Throttled,
-    /// Refused for trouble of our own.
-    Unavailable,
-}
-
-impl RequestResult {
-    /// Every result.
-    pub const ALL: [Self; 7] =
-        [Self::Accepted, Self::Duplicate, Self::Unrouted, Self::Handshake, Self::Rejected, Self::Throttled, Self::Unavailable];
-
-    /// The result as metrics and logs show it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Unrouted => "unrouted",
-            Self::Handshake => "handshake",
-            Self::Rejected => "rejected",
-            Self::Throttled => "throttled",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-/// What went wrong with a connection before or beside its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpError {
-    /// Bytes that are no HTTP request: answered 400 and closed.
-    Parse,
-    /// A head beyond what is read: answered 431 and closed.
-    HeadTooLarge,
-    /// The connection broke.
-    Io,
-    /// It did not close in time.
-    CloseTimeout,
-    /// The client left while its request was being answered.
-    Abandoned,
-    /// It idled or trickled, and the watchdog cut it.
-    Cut,
-}
-
-impl HttpError {
-    /// Every error.
-    pub const ALL: [Self; 6] = [Self::Parse, Self::HeadTooLarge, Self::Io, Self::CloseTimeout, Self::Abandoned, Self::Cut];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Parse => "parse",
-            Self::HeadTooLarge => "head_too_large",
-            Self::Io => "io",
-            Self::CloseTimeout => "close_timeout",
-            Self::Abandoned => "abandoned",
-            Self::Cut => "cut",
-        }
-    }
-}
-
-/// An operation of the store, timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreOperation {
-    /// From the queue to the reply, commit included.
-    Admit,
-    /// Leases asked for.
-    Claim,
-    /// Fenced writes.
-    Settle,
-    /// One whole commit.
-    Commit,
-    /// One checkpoint.
-    Checkpoint,
-    /// One sweep.
-    Sweep,
-}
-
-impl StoreOperation {
-    /// Every operation.
-    pub const ALL: [Self; 6] = [Self::Admit, Self::Claim, Self::Settle, Self::Commit, Self::Checkpoint, Self::Sweep];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Admit => "admit",
-            Self::Claim => "claim",
-            Self::Settle => "settle",
-            Self::Commit => "commit",
-            Self::Checkpoint => "checkpoint",
-            Self::Sweep => "sweep",
-        }
-    }
-}
-
-/// The handles of one source.
-#[derive(Debug)]
-pub struct SourceMetrics {
-    requests: [IntCounter; RequestResult::ALL.len()],
-    rejected: [IntCounter; Rejection::ALL.len()],
-    /// From the first byte of the request to the answer's, in seconds.
-    pub ack_seconds: Histogram,
-    /// How far signed timestamps lie behind our clock, in seconds.
-    pub skew_seconds: Histogram,
-    last_event: Gauge,
-    secrets: HashMap<Fingerprint, (IntCounter, Gauge)>,
-}
-
-impl SourceMetrics {
-    /// Counts a request.
-    pub fn request(&self, result: RequestResult) {
-        self.requests[result as usize].inc();
-    }
-
-    /// Counts a refused request, under its reason and under `rejected`.
-    pub fn reject(&self, reason: Rejection) {
-        self.rejected[reason as usize].inc();
-        self.request(RequestResult::Rejected);
-    }
-
-    /// Requests with this result since the start.
-    #[must_use]
-    pub fn requests_so_far(&self, result: RequestResult) -> u64 {
-        self.requests[result as usize].get()
-    }
-
-    /// Requests refused for this reason since the start.
-    #[must_use]
-    pub fn rejected_so_far(&self, reason: Rejection) -> u64 {
-        self.rejected[reason as usize].get()
-    }
-
-    /// When the last event came in; `None` when there was none since the start.
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "it was set from a time in milliseconds, exactly")]
-    pub fn last_event(&self) -> Option<UnixMs> {
-        let seconds = self.last_event.get();
-        (seconds > 0.0).then(|| UnixMs((seconds * 1000.0).round() as i64))
-    }
-
-    /// Notes which secret matched, and that there was an event.
-    pub fn matched(&self, secret: Option<Fingerprint>, now: UnixMs) {
-        let seconds = seconds_of(now);
-        self.last_event.set(seconds);
-        if let Some((matches, last)) = secret.and_then(|secret| self.secrets.get(&secret)) {
-            matches.inc();
-            last.set(seconds);
-        }
-    }
-}
-
-/// The handles of one target.
-#[derive(Debug)]
-pub struct TargetMetrics {
-    /// Deliveries born.
-    pub created: IntCounter,
-    /// Deliveries that arrived.
-    pub delivered: IntCounter,
-    /// Deliveries that became dead letters.
-    pub dead: IntCounter,
-    attempts: [IntCounter; AttemptResult::ALL.len()],
-    /// How long attempts take.
-    pub attempt_seconds: Histogram,
-    /// From a delivery's birth to its success.
-    pub lag_seconds: Histogram,
-}
-
-impl TargetMetrics {
-    /// Counts an attempt.
-    pub fn attempt(&self, result: AttemptResult, took: Duration) {
-        self.attempts[result as usize].inc();
-        self.attempt_seconds.observe(took.as_secs_f64());
-    }
-
-    /// Counts an attempt whose lease was lost before its result was written.
-    pub fn lease_lost(&self) {
-        self.attempts[AttemptResult::LeaseLost as usize].inc();
-    }
-}
 
 /// The registry and every family in it.
 #[derive(Debug)]
@@ -470,53 +286,6 @@ impl Metrics {
             let _ = self.attempt_seconds.remove_label_values(&[name.as_str()]);
             let _ = self.lag.remove_label_values(&[name.as_str()]);
         }
-    }
-}
-
-/// Declares a family and registers it, in one line each.
-struct Declare(Registry);
-
-impl Declare {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        let metric = IntCounter::with_opts(Opts::new(name, help))?;
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        let family = GaugeVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        let metric = Gauge::with_opts(Opts::new(name, help))?;
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn int_gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        let metric = IntGauge::with_opts(Opts::new(name, help))?;
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets_s: &[f64]) -> prometheus::Result<HistogramVec> {
-        let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets_s.to_vec()), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
     }
 }
 
