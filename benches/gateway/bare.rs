@@ -14,7 +14,7 @@ use sha2::Sha256;
 use crate::SECRET;
 
 /// Serves until killed.
-pub fn serve(listen: SocketAddr, tls: &Path) {
+pub(crate) fn serve(listen: SocketAddr, tls: &Path) {
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("once");
     let chain = CertificateDer::pem_file_iter(tls.join("cert.pem")).expect("readable").map(|one| one.expect("PEM")).collect();
     let key = PrivateKeyDer::from_pem_file(tls.join("key.pem")).expect("PEM");

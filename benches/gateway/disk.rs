@@ -18,20 +18,20 @@ const BLOCK_BYTES: usize = 64 * 1024;
 const FLUSHES: usize = 500;
 
 /// Latencies of writing and flushing 64 KiB, with nothing else running.
-pub fn fdatasync_latencies(room: &Path) -> Vec<Duration> {
+pub(crate) fn fdatasync_latencies(room: &Path) -> Vec<Duration> {
     let mut file = File::create(room.join("flush")).expect("a file");
     (0..FLUSHES).map(|_| flush(&mut file)).collect()
 }
 
 /// Flushes beside a run, a few times a second, so that it measures the disk without loading it.
-pub struct Probe {
+pub(crate) struct Probe {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Duration>>,
 }
 
 impl Probe {
     /// Starts flushing.
-    pub fn start(room: &Path) -> Self {
+    pub(crate) fn start(room: &Path) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let mut file = File::create(room.join("probe")).expect("a file");
@@ -47,7 +47,7 @@ impl Probe {
     }
 
     /// The latencies seen.
-    pub fn stop(self) -> Vec<Duration> {
+    pub(crate) fn stop(self) -> Vec<Duration> {
         self.stop.store(true, Ordering::Release);
         self.thread.join().expect("the probe does not panic")
     }

@@ -14,13 +14,12 @@ use hookgate::{
     limits,
     metrics::Metrics,
     name::SourceName,
-    plan::Plan,
-    request::{HeadersBuilder, RawRequest},
-    store::{NewEvent, Store, sqlite::SqliteStore},
+    plan::{Retention, StoreSettings},
+    store::{NewEvent, SqliteStore, Store},
     verify::Proof,
 };
 
-use crate::{SECRET, load::tls_files, process};
+use crate::{SECRET, load::tls_files, process, proof};
 
 /// How long a process may take to listen.
 const START: Duration = Duration::from_secs(60);
@@ -28,7 +27,7 @@ const START: Duration = Duration::from_secs(60);
 const PRELOAD_WINDOW: usize = 512;
 
 /// A process that listens.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     address: SocketAddr,
     admin: Option<SocketAddr>,
@@ -36,20 +35,20 @@ pub struct Running {
 
 impl Running {
     /// The bare handler.
-    pub fn bare(tls: &Path) -> Self {
+    pub(crate) fn bare(tls: &Path) -> Self {
         let address = free_address();
         let tls = tls.to_str().expect("a plain path");
         Self::start(Command::new(this_binary()).args(["serve-bare", &address.to_string(), tls]), address, None)
     }
 
     /// The target.
-    pub fn sink() -> Self {
+    pub(crate) fn sink() -> Self {
         let address = free_address();
         Self::start(Command::new(this_binary()).args(["serve-sink", &address.to_string()]), address, None)
     }
 
     /// The gateway on the embedded store in `dir`, delivering to `sink`, or to nobody.
-    pub fn gateway(dir: &Path, tls: &Path, sink: Option<SocketAddr>) -> Self {
+    pub(crate) fn gateway(dir: &Path, tls: &Path, sink: Option<SocketAddr>) -> Self {
         std::fs::create_dir_all(dir).expect("a directory");
         let (address, admin) = (free_address(), free_address());
         let [_, cert, key] = tls_files(tls);
@@ -80,20 +79,20 @@ impl Running {
         running
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         process::cpu(self.child.id())
     }
 
-    pub fn rss_bytes(&self) -> u64 {
+    pub(crate) fn rss_bytes(&self) -> u64 {
         process::rss_bytes(self.child.id())
     }
 
     /// Waits until so many deliveries have arrived; whether they have.
-    pub fn wait_drained(&self, deliveries: u64, time: Duration) -> bool {
+    pub(crate) fn wait_drained(&self, deliveries: u64, time: Duration) -> bool {
         let mut arrived = 0;
         let end = process::now() + time;
         while arrived < deliveries && process::now() < end {
@@ -119,7 +118,7 @@ impl Drop for Running {
 }
 
 /// A certificate authority and a certificate for `localhost`, as PEM files.
-pub fn write_certificate(room: &Path) -> PathBuf {
+pub(crate) fn write_certificate(room: &Path) -> PathBuf {
     let authority_key = rcgen::KeyPair::generate().expect("a key");
     let mut authority = rcgen::CertificateParams::new(Vec::<String>::new()).expect("no names");
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -136,13 +135,13 @@ pub fn write_certificate(room: &Path) -> PathBuf {
 }
 
 /// Fills a store with so many events, each with a dedup key, through the store's own front.
-pub fn preload(dir: &Path, keys: u64) {
+pub(crate) fn preload(dir: &Path, keys: u64) {
     let clock = Clock::System;
     let metrics = Arc::new(Metrics::new().expect("declared once"));
-    let plan = plan_of(dir);
-    let store = SqliteStore::open(&plan.store, limits::LEASE_MIN, clock.clone(), metrics).expect("a fresh store");
+    std::fs::create_dir_all(dir).expect("a directory");
+    let store = SqliteStore::open(&settings(dir), limits::LEASE_MIN, clock.clone(), metrics).expect("a fresh store");
     let ids = EventIds::above(store.highest_event_id(), 0);
-    let proof = proof();
+    let proof = proof::of_a_request();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut under_way = futures_util::stream::FuturesUnordered::new();
@@ -186,38 +185,18 @@ fn event(ids: &EventIds, now: UnixMs, number: u64, proof: Proof) -> NewEvent {
     }
 }
 
-/// A plan of the kind the gateway itself runs, for the store's settings and a verifier.
-fn plan_of(dir: &Path) -> Plan {
-    std::fs::create_dir_all(dir).expect("a directory");
-    let file = dir.join("preload.yaml");
-    let text = format!("data_dir: {}\nsources: {{ github: {{ provider: github, secret: {SECRET}, unrouted: keep }} }}\n", dir.display());
-    std::fs::write(&file, text).expect("a file");
-    let mut problems = hookgate::yaml::Problems::new();
-    let surroundings = hookgate::config::Surroundings::system();
-    let config = hookgate::config::load(Some(&file), &surroundings, &mut problems).expect("a good configuration");
-    hookgate::plan::compile(&config, hookgate::provider::Catalogue::embedded(), &mut problems).expect("a good configuration")
-}
-
-/// The proof the store demands, from a request that was really signed and verified.
-fn proof() -> Proof {
-    use hmac::{KeyInit, Mac};
-    let dir = tempfile::tempdir().expect("a directory");
-    let plan = plan_of(dir.path());
-    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length");
-    mac.update(b"{}");
-    let mut headers = HeadersBuilder::new();
-    headers.push("X-Hub-Signature-256", format!("sha256={}", hex::encode(mac.finalize().into_bytes())).as_bytes());
-    let request = RawRequest {
-        method: "POST".into(),
-        path: "/hooks/github".into(),
-        query: None,
-        headers: headers.build(),
-        body: bytes::Bytes::from_static(b"{}"),
-        client_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-        received_at: Clock::System.wall(),
-    };
-    let source = plan.sources.values().next().expect("one source");
-    source.verifier.verify(request, Clock::System.wall()).expect("signed").proof()
+/// What the gateway itself would run with.
+fn settings(dir: &Path) -> StoreSettings {
+    const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    StoreSettings {
+        path: dir.join("hookgate.db"),
+        data_dir: dir.to_path_buf(),
+        durability: None,
+        retention: Retention { delivered: MONTH, unrouted: MONTH, dead: MONTH, payload: None },
+        max_bytes: 64 << 30,
+        min_free_bytes: 1 << 30,
+        lock_wait: Duration::ZERO,
+    }
 }
 
 fn http_get(address: SocketAddr, path: &str) -> String {

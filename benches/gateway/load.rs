@@ -29,7 +29,7 @@ use crate::{BODY_BYTES, SECRET, process::now};
 
 /// How requests follow one another.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// Each connection rings again as soon as it is answered; after so many requests (0: never) it connects anew.
     Closed { connections: usize, requests_per_connection: usize },
     /// So many a second over all connections, whatever the answers do.
@@ -38,48 +38,48 @@ pub enum Pace {
 
 /// One load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Load {
-    pub address: SocketAddr,
-    pub tls: PathBuf,
-    pub pace: Pace,
-    pub seconds: f64,
+pub(crate) struct Load {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: PathBuf,
+    pub(crate) pace: Pace,
+    pub(crate) seconds: f64,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Measured {
-    pub requests: u64,
-    pub failed: u64,
-    pub seconds: f64,
-    pub latencies_us: Vec<u32>,
+pub(crate) struct Measured {
+    pub(crate) requests: u64,
+    pub(crate) failed: u64,
+    pub(crate) seconds: f64,
+    pub(crate) latencies_us: Vec<u32>,
     #[serde(default)]
-    pub server_cpu_s: f64,
+    pub(crate) server_cpu_s: f64,
     #[serde(default)]
-    pub server_rss_bytes: u64,
+    pub(crate) server_rss_bytes: u64,
 }
 
 impl Measured {
     /// Answered 200 a second.
     #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.requests as f64 / self.seconds
     }
 
     /// CPU of the server for each, in microseconds.
     #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-    pub fn cpu_us(&self) -> f64 {
+    pub(crate) fn cpu_us(&self) -> f64 {
         self.server_cpu_s * 1e6 / self.requests.max(1) as f64
     }
 
     /// The latency that `share` of the requests stayed under, in milliseconds.
-    pub fn latency_ms(&self, share: f64) -> f64 {
+    pub(crate) fn latency_ms(&self, share: f64) -> f64 {
         crate::report::quantile(&self.latencies_us, share) / 1000.0
     }
 }
 
 impl Load {
     /// Runs it in a process of its own.
-    pub fn run_in_child(&self) -> Measured {
+    pub(crate) fn run_in_child(&self) -> Measured {
         let spec = serde_json::to_string(self).expect("plain values");
         let bench = std::env::current_exe().expect("this binary");
         let output = Command::new(bench).args(["load", &spec]).output().expect("this binary starts");
@@ -90,7 +90,7 @@ impl Load {
 
 /// The child's side.
 #[expect(clippy::print_stdout, reason = "its answer to the parent")]
-pub fn run(spec: &str) {
+pub(crate) fn run(spec: &str) {
     let load: Load = serde_json::from_str(spec).expect("what the parent wrote");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
@@ -259,6 +259,6 @@ fn whole_answer(held: &[u8]) -> Option<u16> {
 }
 
 /// Where the certificate files are.
-pub fn tls_files(room: &Path) -> [PathBuf; 3] {
+pub(crate) fn tls_files(room: &Path) -> [PathBuf; 3] {
     ["ca.pem", "cert.pem", "key.pem"].map(|name| room.join(name))
 }

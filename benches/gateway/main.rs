@@ -9,6 +9,8 @@ mod disk;
 mod gateway;
 mod load;
 mod process;
+#[path = "../../tests/suite/support/proof.rs"]
+mod proof;
 mod report;
 mod sink;
 
@@ -19,9 +21,9 @@ use load::{Load, Measured, Pace};
 use report::Report;
 
 /// The secret everything is signed with.
-pub const SECRET: &str = "bench-secret-0123456789abcdef0123456789";
+pub(crate) const SECRET: &str = "bench-secret-0123456789abcdef0123456789";
 /// Bytes of a body.
-pub const BODY_BYTES: usize = 2048;
+pub(crate) const BODY_BYTES: usize = 2048;
 /// Connections of the closed loop.
 const CONNECTIONS: usize = 32;
 /// How long each closed loop runs.
@@ -36,11 +38,14 @@ fn main() {
         ["load", spec] => load::run(spec),
         [] => bench(&[1_000, 1_000_000]),
         ["--keys", more] => bench(&[1_000, 1_000_000, more.parse().unwrap_or(10_000_000)]),
-        other => {
-            eprintln!("unknown: {other:?}; nothing or `--keys N` runs the bench");
-            std::process::exit(2);
-        }
+        other => refuse(other),
     }
+}
+
+#[expect(clippy::print_stderr, reason = "how the bench is called")]
+fn refuse(words: &[&str]) {
+    eprintln!("unknown: {words:?}; nothing or `--keys N` runs the bench");
+    std::process::exit(2);
 }
 
 fn address(text: &str) -> SocketAddr {

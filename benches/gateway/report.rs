@@ -5,18 +5,18 @@ use std::time::Duration;
 use crate::load::Measured;
 
 /// Lines collected over a run.
-pub struct Report {
+pub(crate) struct Report {
     lines: Vec<String>,
     first_keys_cpu_us: Option<f64>,
 }
 
 impl Report {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { lines: Vec::new(), first_keys_cpu_us: None }
     }
 
     /// The disk alone.
-    pub fn fdatasync(&mut self, latencies: &[Duration]) {
+    pub(crate) fn fdatasync(&mut self, latencies: &[Duration]) {
         let us = micros(latencies);
         self.say(format!(
             "disk: write + fdatasync of 64 KiB: p50 {:.2} ms, p99 {:.2} ms",
@@ -26,12 +26,12 @@ impl Report {
     }
 
     /// Memory before the first request.
-    pub fn idle(&mut self, rss_bytes: u64) {
+    pub(crate) fn idle(&mut self, rss_bytes: u64) {
         self.say(format!("idle: RSS {:.1} MiB (budget 30)", mib(rss_bytes)));
     }
 
     /// Accepting beside the bare handler.
-    pub fn accept(&mut self, name: &str, ours: &Measured, bare: &Measured) {
+    pub(crate) fn accept(&mut self, name: &str, ours: &Measured, bare: &Measured) {
         self.measured(&format!("accept, {name}, bare"), bare);
         self.measured(&format!("accept, {name}, hookgate"), ours);
         self.say(format!(
@@ -42,7 +42,7 @@ impl Report {
     }
 
     /// The ack at half load.
-    pub fn half_load(&mut self, ours: &Measured, bare: &Measured, fdatasync: &[Duration]) {
+    pub(crate) fn half_load(&mut self, ours: &Measured, bare: &Measured, fdatasync: &[Duration]) {
         let sync_ms = quantile(&micros(fdatasync), 0.99) / 1e3;
         let allowed = 5.0 * bare.latency_ms(0.99) + 2.0 * sync_ms;
         self.measured("half load, bare", bare);
@@ -56,7 +56,7 @@ impl Report {
 
     /// Accepted, delivered, settled.
     #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-    pub fn end_to_end(&mut self, measured: &Measured, cpu: Duration, took: Duration, drained: bool) {
+    pub(crate) fn end_to_end(&mut self, measured: &Measured, cpu: Duration, took: Duration, drained: bool) {
         self.measured("end to end, hookgate", measured);
         self.say(format!(
             "  {:.1} us CPU per event accepted, delivered and settled (budget 75); {:.0} events/s to the last delivery; all arrived: {drained}",
@@ -66,14 +66,14 @@ impl Report {
     }
 
     /// The cost behind so many dedup keys.
-    pub fn keys(&mut self, keys: u64, measured: &Measured) {
+    pub(crate) fn keys(&mut self, keys: u64, measured: &Measured) {
         self.measured(&format!("accept behind {keys} dedup keys"), measured);
         let first = *self.first_keys_cpu_us.get_or_insert(measured.cpu_us());
         self.say(format!("  {:.2} x the CPU of the fewest keys (budget 1.3)", measured.cpu_us() / first));
     }
 
     #[expect(clippy::print_stdout, reason = "the report")]
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         for line in &self.lines {
             println!("{line}");
         }
@@ -98,7 +98,7 @@ impl Report {
 
 /// The value that `share` of the samples stay under.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into a sample")]
-pub fn quantile(samples: &[u32], share: f64) -> f64 {
+pub(crate) fn quantile(samples: &[u32], share: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
     let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));

@@ -10,7 +10,7 @@ use tokio::{
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves until killed.
-pub fn serve(listen: SocketAddr) {
+pub(crate) fn serve(listen: SocketAddr) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
