@@ -234,8 +234,13 @@ impl Gateway {
 
     /// Deliveries that wait or are under way.
     pub fn open_deliveries(&self) -> u64 {
-        let metrics = self.metrics();
-        ["pending", "in_flight", "parked"].iter().map(|state| metrics.count("queue_deliveries", &[("state", state)])).sum()
+        open(&self.metrics())
+    }
+
+    /// Whether it answers, and says that nothing waits or is under way.
+    pub fn is_settled(&self) -> bool {
+        let Ok(answer) = self.look("/metrics") else { return false };
+        answer.status == 200 && open(&Exposition::parse(&answer.text())) == 0
     }
 
     /// The public door.
@@ -274,6 +279,10 @@ impl Gateway {
         let bytes = fs::read(self.folder.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+fn open(metrics: &Exposition) -> u64 {
+    ["pending", "in_flight", "parked"].iter().map(|state| metrics.count("queue_deliveries", &[("state", state)])).sum()
 }
 
 impl Drop for Gateway {
