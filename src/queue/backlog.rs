@@ -1,7 +1,7 @@
 //! What a lane knows of its deliveries in the store that it does not hold.
 //!
-//! The store's answer to a claim is as old as the claim. What the lane hears while one is out (a delivery born waiting, a retry written down)
-//! may or may not be in the answer, so it is kept and counted on top: a wake-up is never lost, at worst a claim finds nothing.
+//! The store's answer to a claim is as old as the claim. What the lane hears while one is out (a delivery born waiting, a retry written
+//! down) may or may not be in the answer, so it is kept and counted on top: a wake-up is never lost, at worst a claim finds nothing.
 
 use crate::clock::UnixMs;
 

@@ -1,8 +1,8 @@
 //! Every lease from hand-over or claim until its fate is known, and the writes that are due.
 //!
 //! The store leases by wall time and may lease a delivery again that we still hold: its lease ran out because the clock jumped, or because
-//! its write could not be put down in time. Then the new lease replaces the old one and the work goes on: an attempt that runs is not started
-//! twice, and what a target answered is written down under the new token instead of being sent again.
+//! its write could not be put down in time. Then the new lease replaces the old one and the work goes on: an attempt that runs is not
+//! started twice, and what a target answered is written down under the new token instead of being sent again.
 
 use std::{
     collections::{BTreeMap, VecDeque},

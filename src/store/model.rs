@@ -236,7 +236,7 @@ impl Model {
         self.announce_unknown();
     }
 
-    /// The commit failed before it took effect: the tail is gone. The store cannot tell this from [`Self::commit_unseen`], so it announces too.
+    /// The commit failed before it took effect: the tail is gone. A store cannot tell this from the other, so it announces too.
     pub fn roll_back(&mut self) {
         let keep_seen = self.is_planted(Fault::StagedMemoryKept);
         self.rows.roll_back(keep_seen);
