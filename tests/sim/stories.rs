@@ -1,13 +1,13 @@
 //! Short stories of the lanes: one thing happens, and this is what they say to it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use hookgate::{
     clock::{Mono, Now, UnixMs},
     delivery::{Attempt, AttemptResult, DeliveryId},
     event::EventId,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, PayloadRef, Token, Want, Why},
-    limits::{IN_FLIGHT_MAX, SETTLE_MAX},
+    limits::{CLAIM_MAX, IN_FLIGHT_MAX, SETTLE_MAX},
     plan::Target,
     queue::{Action, Dice, Input, Lanes},
 };
@@ -27,9 +27,10 @@ impl Shard {
     fn at_rest(targets: impl IntoIterator<Item = Target>) -> Self {
         let now = Now { wall: UnixMs(1_760_000_000_000), mono: Mono(1_000_000_000) };
         let mut shard = Self { lanes: Lanes::new(), dice: Dice::seeded(1), now, tokens: 0 };
-        let actions = shard.feed(Input::Plan(&made::plan_of(targets)));
-        let wants = claims(&actions);
-        shard.feed(Input::Claimed(wants.iter().map(nothing).collect()));
+        let mut wants = claims(&shard.feed(Input::Plan(&made::plan_of(targets))));
+        while !wants.is_empty() {
+            wants = claims(&shard.feed(Input::Claimed(wants.iter().map(nothing).collect())));
+        }
         shard
     }
 
@@ -257,6 +258,45 @@ fn a_lease_that_comes_back_while_its_attempt_runs_is_not_started_again() {
     assert!(matches!(written[..], [Fenced::Delivered(lease, _)] if lease == newest), "{written:?}");
     shard.feed(Input::Fates(done(&written)));
     assert!(shard.lanes.is_idle());
+}
+
+#[test]
+fn a_lease_that_follows_a_write_whose_answer_was_lost_is_a_new_attempt() {
+    let mut shard = Shard::at_rest([made::target("app")]);
+    let first = shard.hand("app", 1..2)[0];
+    let written = settles(&shard.feed(Input::Finished(first, ended(AttemptResult::Connect))));
+    shard.feed(Input::SettleFailed(written));
+    // It was written down all the same: the row was waiting when it was leased, so no crash was counted.
+    let next = Lease { attempt: 2, failures: 1, ..shard.lease("app", 1) };
+    let reference = next.reference();
+    let actions = shard.feed(Input::Claimed(vec![Claimed { target: made::name("app"), leases: vec![next], next_due: None }]));
+    assert_eq!(started(&actions), [reference]);
+    let written = settles(&shard.feed(Input::Finished(reference, ended(AttemptResult::Connect))));
+    let written = if written.is_empty() { settles(&shard.pass(Duration::from_millis(100))) } else { written };
+    assert!(matches!(written[..], [Fenced::Retry { lease, failures: 2, .. }] if lease == reference), "{written:?}");
+    shard.feed(Input::Fates(done(&written)));
+    assert!(shard.lanes.is_idle());
+}
+
+#[test]
+fn a_claim_is_bounded_and_passes_nobody_over() {
+    let names = (0..40).map(|index| format!("t{index}")).collect::<Vec<_>>();
+    let mut lanes = Lanes::new();
+    let now = Now { wall: UnixMs(1_760_000_000_000), mono: Mono(1_000_000_000) };
+    let mut dice = Dice::seeded(1);
+    let mut out = Vec::new();
+    lanes.step(now, Input::Plan(&made::plan_of(names.iter().map(|name| made::target(name)))), &mut dice, &mut out);
+    let mut asked = BTreeSet::new();
+    while asked.len() < names.len() {
+        let wants = claims(&out);
+        let leases = wants.iter().map(|want| want.oldest + want.fresh).sum::<usize>();
+        assert!(leases > 0 && leases <= CLAIM_MAX, "{leases} leases at once");
+        // Each has more due when it is asked again; still the others come first.
+        let more = |want: &Want| Claimed { target: want.target.clone(), leases: Vec::new(), next_due: Some(UnixMs(now.wall.0 - 1)) };
+        assert!(wants.iter().all(|want| asked.insert(want.target.clone())), "one was asked for twice before all were asked for once");
+        out.clear();
+        lanes.step(now, Input::Claimed(wants.iter().map(more).collect()), &mut dice, &mut out);
+    }
 }
 
 #[test]
