@@ -14,10 +14,7 @@
 //!
 //! What the shell owes: every `Claim` is answered once by `Claimed` or `ClaimFailed`, every `Settle` once by `Fates` or `SettleFailed`,
 //! every `Start` once by `Finished` unless it was `Cut`. A slot of a gate is counted only after the step that took its lease.
-<<<<<<< HEAD
-=======
 //! A gate lives as long as the process, also while its target is out of the plan: its slots and announcements may come later than the plan.
->>>>>>> refs/heads/queue
 
 mod backlog;
 mod dice;

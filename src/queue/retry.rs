@@ -1,13 +1,8 @@
 //! From an attempt to its judgement: delivered, again at a time, or dead. A pure function of a policy, and the only way to dead.
 //!
 //! Delays grow from failure to failure with equal jitter: half is certain, so a struggling target gets its rest, and half is chance, so
-<<<<<<< HEAD
 //! that what failed together does not come back together. What the target asks for itself (`Retry-After`) is heeded and does not use up the
 //! budget.
-=======
-//! that what failed together does not come back together. What the target asks for itself (`Retry-After`) is heeded and does not use up
-//! the budget.
->>>>>>> refs/heads/queue
 
 use std::time::Duration;
 
