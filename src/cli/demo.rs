@@ -1,7 +1,7 @@
 //! `hookgate demo`: a gateway, a target that echoes, and signed events, in one command with nothing installed.
 //!
-//! The gateway is this very binary, run as anyone would run it: a child process with a configuration file, in a directory of its own that is
-//! removed in the end.
+//! The gateway is this very binary, run as anyone would run it: a child process with a configuration file, in a directory of its own that
+//! is removed in the end.
 
 use std::{
     collections::HashSet,
@@ -154,7 +154,7 @@ impl Stage {
         let provider = catalogue.find(slug).ok_or_else(|| anyhow::anyhow!("this binary has no provider {slug}"))?;
         let credential = Credential { name: "secret".into(), value: Secret::new(secret_of(&self.secret, slug, prefix)), until: None };
         let to = format!("http://127.0.0.1:{}/hooks/{slug}", self.listen).parse()?;
-        Ok(Bell::new(to, provider, vec![credential], None, Clock::System))
+        Ok(Bell::new(to, provider, vec![credential], &[], Clock::System)?)
     }
 
     /// Ends the gateway, says how it was, and takes the directory away, unless something in it is worth a look.

@@ -1,12 +1,13 @@
-//! The back half: from the store to the targets. [`deliver`] tells it top-down: a lease becomes a request, the request an attempt, the attempt
-//! is judged, and the judgement is written down under the lease's fence.
+//! The back half: from the store to the targets. [`deliver`] tells it top-down: a lease becomes a request, the request an attempt, the
+//! attempt is judged, and the judgement is written down under the lease's fence.
 //!
-//! Targets are shared out over a few shards by their names; each shard is one thread with its own runtime, and owns the lanes of its targets
-//! whole. All decisions are `queue::Lanes`'s; what is here carries them out.
+//! Targets are shared out over a few shards by their names; each shard is one thread with its own runtime, and owns the lanes of its
+//! targets whole. All decisions are `queue::Lanes`'s; what is here carries them out.
 
 mod answer;
 mod client;
 mod ledger;
+mod pin;
 mod request;
 mod resolve;
 mod send;
@@ -36,6 +37,7 @@ use tokio::{
 
 use self::{
     ledger::Ledger,
+    resolve::Resolver,
     send::Courier,
     shard::{Inner, Shard},
 };
@@ -53,8 +55,7 @@ use crate::{
 
 pub use self::{
     client::{Client, ConnectError, Connector, client},
-    resolve::Resolver,
-    tls::{TlsByTarget, certificates, system_roots},
+    tls::TlsByTarget,
 };
 
 /// The way of every delivery of a shard, until the shard has stopped.
