@@ -1,18 +1,16 @@
 //! Ringing a gateway as a provider would: samples signed by the provider's own file, and a book of how they were answered.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt, Collected, Full, Limited};
-use rustls::ClientConfig;
 
 use crate::{
     clock::{Clock, Mono},
-    deliver::{Client, Connector, Resolver, client},
+    deliver::{Client, Connector, client},
     limits::ANSWER_BYTES_MAX,
-    plan::Egress,
     provider::{Atom, Provider},
     verify::{Credential, Sample, sign},
 };
@@ -58,12 +56,14 @@ pub(super) struct Tally {
 }
 
 impl<'a> Bell<'a> {
-    /// A bell at this URL, rung as this provider.
-    pub(super) fn new(to: Uri, provider: &'a Provider, credentials: Vec<Credential>, tls: Option<Arc<ClientConfig>>, clock: Clock) -> Self {
-        let egress = Arc::new(Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] });
-        let connector = Connector { resolver: Resolver::new(clock.clone()), egress, tls, timeout: PATIENCE };
+    /// A bell at this URL, rung as this provider. Over `https` it believes the first certificate of each of these files.
+    ///
+    /// # Errors
+    /// A file that holds no certificate.
+    pub(super) fn new(to: Uri, provider: &'a Provider, credentials: Vec<Credential>, believed: &[&Path], clock: Clock) -> io::Result<Self> {
+        let client = client(Connector::unguarded(&clock, PATIENCE, believed)?, AT_ONCE);
         let ids = format!("sample-{:08x}", rand::random::<u32>());
-        Self { client: client(connector, AT_ONCE), to, provider, credentials, clock, ids }
+        Ok(Self { client, to, provider, credentials, clock, ids })
     }
 
     /// Rings once with the sample, under a fresh id of this number. A body of the user's own that carries its id is left as it is when

@@ -154,7 +154,7 @@ impl Stage {
         let provider = catalogue.find(slug).ok_or_else(|| anyhow::anyhow!("this binary has no provider {slug}"))?;
         let credential = Credential { name: "secret".into(), value: Secret::new(secret_of(&self.secret, slug, prefix)), until: None };
         let to = format!("http://127.0.0.1:{}/hooks/{slug}", self.listen).parse()?;
-        Ok(Bell::new(to, provider, vec![credential], None, Clock::System))
+        Ok(Bell::new(to, provider, vec![credential], &[], Clock::System)?)
     }
 
     /// Ends the gateway, says how it was, and takes the directory away, unless something in it is worth a look.

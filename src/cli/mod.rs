@@ -13,7 +13,6 @@ mod file;
 mod health;
 mod init;
 mod man;
-mod pin;
 mod providers;
 mod raw;
 mod run;

@@ -13,7 +13,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{
     bell::{Bell, Rung, Tally},
     file::ConfigFile,
-    pin,
 };
 use crate::{
     app::Exit,
@@ -79,11 +78,10 @@ fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
         Tls::Own { certs, .. } => certs.iter().map(|certificate| certificate.cert.value.as_path()).collect(),
         Tls::None | Tls::Upstream => Vec::new(),
     };
-    let is_tls = to.scheme_str() == Some("https");
-    let tls = is_tls.then(|| pin::believing(&certificates)).transpose().map_err(|error| (Exit::Config, error.to_string()))?;
     let body = args.data.as_deref().map(body).transpose().map_err(|why| (Exit::Usage, why))?;
     let sample = Sample { body, kind: args.kind.as_deref().map(Box::from), id: None };
-    let bell = Bell::new(to, provider, credentials(source), tls, Clock::System);
+    let bell = Bell::new(to, provider, credentials(source), &certificates, Clock::System);
+    let bell = bell.map_err(|error| (Exit::Config, error.to_string()))?;
     ring(args, &bell, &sample).map_err(|why| (Exit::Usage, why))
 }
 

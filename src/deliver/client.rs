@@ -54,13 +54,13 @@ pub fn client(connector: Connector, idle_max: usize) -> Client {
 #[derive(Clone)]
 pub struct Connector {
     /// Names to addresses.
-    pub resolver: Resolver,
+    pub(super) resolver: Resolver,
     /// What may not be connected to.
-    pub egress: Arc<Egress>,
+    pub(super) egress: Arc<Egress>,
     /// For `https`; `None` where there is none.
-    pub tls: Option<Arc<ClientConfig>>,
+    pub(super) tls: Option<Arc<ClientConfig>>,
     /// Until the connection stands: name, connection and handshake together.
-    pub timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// Why there is no connection: how an attempt ends that needed one, and the cause, for people.

@@ -7,6 +7,7 @@
 mod answer;
 mod client;
 mod ledger;
+mod pin;
 mod request;
 mod resolve;
 mod send;
@@ -36,6 +37,7 @@ use tokio::{
 
 use self::{
     ledger::Ledger,
+    resolve::Resolver,
     send::Courier,
     shard::{Inner, Shard},
 };
@@ -53,8 +55,7 @@ use crate::{
 
 pub use self::{
     client::{Client, ConnectError, Connector, client},
-    resolve::Resolver,
-    tls::{TlsByTarget, certificates, system_roots},
+    tls::TlsByTarget,
 };
 
 /// The way of every delivery of a shard, until the shard has stopped.

@@ -31,7 +31,7 @@ pub(super) type Answer = Result<Arc<[IpAddr]>, Arc<str>>;
 
 /// Asks the system for the addresses of a name. Cloning it copies a pointer.
 #[derive(Clone, Debug)]
-pub struct Resolver {
+pub(super) struct Resolver {
     clock: Clock,
     ask: fn(&str) -> io::Result<Vec<IpAddr>>,
     names: Arc<Mutex<HashMap<Box<str>, Known>>>,
@@ -48,7 +48,7 @@ enum Known {
 impl Resolver {
     /// A resolver that knows nothing yet and asks the system.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self::asking(clock, ask_the_system)
     }
 
@@ -60,7 +60,7 @@ impl Resolver {
     ///
     /// # Errors
     /// Why there are none, for people.
-    pub async fn resolve(&self, name: &str) -> Answer {
+    pub(super) async fn resolve(&self, name: &str) -> Answer {
         let mut asked = match self.look_up(name) {
             Known::Answer(answer, _) => return answer,
             Known::Asking(asked) => asked,

@@ -81,7 +81,7 @@ fn builder() -> io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVeri
 ///
 /// # Errors
 /// There are none; the text says what to do.
-pub fn system_roots() -> io::Result<RootCertStore> {
+pub(super) fn system_roots() -> io::Result<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Systems carry a few roots no library can read; the rest is what counts.
@@ -106,7 +106,7 @@ fn trusting(file: &Path) -> io::Result<RootCertStore> {
 ///
 /// # Errors
 /// It cannot be read, or there is none in it; the text names the file.
-pub fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(certificates) if certificates.is_empty() => Err(invalid(format!("{}: there is no certificate in it", file.display()))),

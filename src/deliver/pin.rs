@@ -1,7 +1,7 @@
-//! Trust for ringing our own gateway: the certificates its configuration names are believed as they are, whatever name they bear and
-//! whoever signed them; every other server must convince the system's roots.
+//! Connections of our own command line to a gateway: no egress guard, and trust for the certificates that the gateway's configuration names,
+//! as they are, whatever name they bear and whoever signed them. Every other server must convince the system's roots.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
@@ -9,25 +9,38 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use crate::deliver::{certificates, system_roots};
+use super::{
+    client::Connector,
+    resolve::Resolver,
+    tls::{certificates, system_roots},
+};
+use crate::{clock::Clock, plan::Egress};
 
 /// Believes these certificates, and what the system believes.
 #[derive(Debug)]
 struct Pinned {
     known: Vec<CertificateDer<'static>>,
     system: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// A configuration that believes the first certificate of each of these files.
-///
-/// # Errors
-/// A file that holds no certificate.
-pub(super) fn believing(files: &[&Path]) -> io::Result<Arc<ClientConfig>> {
+impl Connector {
+    /// For the command line: it may connect to anywhere within `timeout`, and over `https` believes the first certificate of each of these
+    /// files besides what the system believes.
+    ///
+    /// # Errors
+    /// A file that holds no certificate.
+    pub fn unguarded(clock: &Clock, timeout: Duration, believed: &[&Path]) -> io::Result<Self> {
+        let egress = Arc::new(Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] });
+        Ok(Self { resolver: Resolver::new(clock.clone()), egress, tls: Some(believing(believed)?), timeout })
+    }
+}
+
+fn believing(files: &[&Path]) -> io::Result<Arc<ClientConfig>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut known = Vec::with_capacity(files.len());
     for file in files {
@@ -38,7 +51,7 @@ pub(super) fn believing(files: &[&Path]) -> io::Result<Arc<ClientConfig>> {
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         builder.build().ok()
     });
-    let verifier = Arc::new(Pinned { known, system, provider: Arc::clone(&provider) });
+    let verifier = Arc::new(Pinned { known, system, algorithms: provider.signature_verification_algorithms });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(io::Error::other)?;
     Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
@@ -66,7 +79,7 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -75,10 +88,10 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
