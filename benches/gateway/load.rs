@@ -1,7 +1,7 @@
 //! The load: a process of its own that rings over TLS, signed once, with an id of its own for each request.
 //!
-//! The closed loop finds the most a server takes. The open loop keeps to a schedule and counts latency from when a request was due, not from
-//! when it got its turn, so a stall counts for every request it delayed.
+//! The closed loop finds the most a server takes. The open loop keeps to a schedule and counts latency from when a request was due, not
+//! from when it got its turn, so a stall counts for every request it delayed.
 
 use std::{
     net::SocketAddr,
@@ -209,9 +209,10 @@ impl Ringer {
         mac.update(&body);
         let signature = hex::encode(mac.finalize().into_bytes());
         let head = format!(
-            "POST /hooks/github HTTP/1.1\r\nHost: localhost\r\nUser-Agent: GitHub-Hookshot/bench\r\nAccept: */*\r\nContent-Type: application/json\r\n\
-             X-GitHub-Event: push\r\nX-GitHub-Hook-ID: 292430182\r\nX-GitHub-Hook-Installation-Target-ID: 79929171\r\n\
-             X-GitHub-Hook-Installation-Target-Type: repository\r\nX-Hub-Signature-256: sha256={signature}\r\nContent-Length: {BODY_BYTES}\r\n",
+            "POST /hooks/github HTTP/1.1\r\nHost: localhost\r\nUser-Agent: GitHub-Hookshot/bench\r\nAccept: */*\r\n\
+             Content-Type: application/json\r\nX-GitHub-Event: push\r\nX-GitHub-Hook-ID: 292430182\r\n\
+             X-GitHub-Hook-Installation-Target-ID: 79929171\r\nX-GitHub-Hook-Installation-Target-Type: repository\r\n\
+             X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {BODY_BYTES}\r\n",
         );
         Self { address: load.address, connector, head, body, count: std::cell::Cell::new(0), run: rand::random() }
     }

@@ -28,6 +28,8 @@ pub(crate) const BODY_BYTES: usize = 2048;
 const CONNECTIONS: usize = 32;
 /// How long each closed loop runs.
 const RUN: Duration = Duration::from_secs(8);
+/// How long a backlog may take to drain.
+const DRAIN: Duration = Duration::from_secs(60);
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -97,15 +99,22 @@ fn accept(report: &mut Report, room: &Path, tls: &Path) {
     report.half_load(&ours, &beside, &syncing.stop());
 }
 
-/// The whole way: accepted, delivered, settled.
+/// The whole way: accepted, delivered, settled; what the warm-up owed has arrived before the counting begins.
 fn end_to_end(report: &mut Report, room: &Path, tls: &Path) {
     let sink = Running::sink();
     let gateway = Running::gateway(&room.join("end-to-end"), tls, Some(sink.address()));
+    let pace = Pace::Closed { connections: CONNECTIONS, requests_per_connection: 0 };
+    let warm = Load { address: gateway.address(), tls: tls.to_path_buf(), pace, seconds: 1.0 };
+    let warmed = warm.run_in_child().requests;
+    gateway.wait_drained(warmed, DRAIN);
     let cpu_before = gateway.cpu();
     let started = process::now();
-    let measured = measure(&gateway, Pace::Closed { connections: CONNECTIONS, requests_per_connection: 0 }, tls, RUN);
-    let drained = gateway.wait_drained(measured.requests, Duration::from_secs(60));
-    report.end_to_end(&measured, gateway.cpu() - cpu_before, process::now() - started, drained);
+    let mut measured = Load { seconds: RUN.as_secs_f64(), ..warm }.run_in_child();
+    let drained = gateway.wait_drained(warmed + measured.requests, DRAIN);
+    let cpu = gateway.cpu() - cpu_before;
+    measured.server_cpu_s = cpu.as_secs_f64();
+    measured.server_rss_bytes = gateway.rss_bytes();
+    report.end_to_end(&measured, cpu, process::now() - started, drained);
 }
 
 fn measure(server: &Running, pace: Pace, tls: &Path, time: Duration) -> Measured {

@@ -59,7 +59,8 @@ impl Report {
     pub(crate) fn end_to_end(&mut self, measured: &Measured, cpu: Duration, took: Duration, drained: bool) {
         self.measured("end to end, hookgate", measured);
         self.say(format!(
-            "  {:.1} us CPU per event accepted, delivered and settled (budget 75); {:.0} events/s to the last delivery; all arrived: {drained}",
+            "  {:.1} us CPU per event accepted, delivered and settled (budget 75); {:.0} events/s to the last delivery; \
+             all arrived: {drained}",
             cpu.as_secs_f64() * 1e6 / measured.requests.max(1) as f64,
             measured.requests as f64 / took.as_secs_f64(),
         ));

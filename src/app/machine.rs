@@ -5,8 +5,9 @@ use std::{io, panic, process, thread};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Threads whose death would leave work undone that nobody else does.
-const VITAL_THREADS: [&str; 2] = ["store", "shard"];
+/// Threads whose panic would leave work undone that nobody else does. A shard is not one of them: a panic in an attempt ends that attempt
+/// only, and `deliver` itself ends the process when a shard's own loop panics.
+const VITAL_THREADS: [&str; 1] = ["store"];
 
 /// Installs the one crypto provider of the process. Every TLS user would panic without it, so it comes first.
 pub fn install_crypto() {
