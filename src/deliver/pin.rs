@@ -1,4 +1,4 @@
-//! Connections of our own command line to a gateway: no egress guard, and trust for the certificates that the gateway's configuration names,
+//! Connections of our own command line to a gateway: no egress guard, and trust for the certificates that its configuration names,
 //! as they are, whatever name they bear and whoever signed them. Every other server must convince the system's roots.
 
 use std::{io, path::Path, sync::Arc, time::Duration};
