@@ -15,7 +15,7 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
     let _turn = one_at_a_time();
     let kills = setting("CRASH_KILLS", 6);
     let seed = setting("CRASH_SEED", 1) as u64;
-    let campaign = Campaign { kills, senders: 16, acked_between: (50, 900), fault: None, drain_within: Duration::from_secs(25), seed };
+    let campaign = Campaign { kills, senders: 16, acked_between: (50, 900), fault: None, drain_within: Duration::from_secs(15), seed };
     let findings = campaign.run();
     println!("crash: {} (seed {seed})", findings.figures());
     assert_eq!(findings.violations(), Vec::<String>::new(), "seed {seed}: {}", findings.figures());

@@ -43,8 +43,8 @@ pub struct Campaign {
     pub acked_between: (u64, u64),
     /// What `HOOKGATE_FAULT` plants.
     pub fault: Option<&'static str>,
-    /// How long the drain may take after the last kill. Less than the 30 s of a lease, a delivery nobody looks after is noticed; with
-    /// commits that fail it must be more, because a claim whose answer was lost is made good by the end of its lease.
+    /// How long the drain may stand still. Less than the 30 s of a lease, a delivery nobody looks after is noticed; with commits that fail
+    /// it must be more, because a claim whose answer was lost is made good by the end of its lease.
     pub drain_within: Duration,
     /// What bodies, pauses and kills are drawn from; printed with a failure, so that it can be run again.
     pub seed: u64,
@@ -63,22 +63,25 @@ pub struct Findings {
     pub slowest_ready: Duration,
     /// The most deliveries of one target that were leased at once, as scraped in full flow.
     pub leased_max: u64,
-    /// Whether everything acknowledged had been taken before the drain's deadline.
+    /// Whether everything acknowledged was taken before the drain stood still.
     pub drained: bool,
     /// Acknowledged events rung again, all of which must be known.
     pub rung_again: usize,
+    /// What the gateway says of its queue when something is still missing.
+    pub at_the_end: Vec<String>,
 }
 
 impl Findings {
     /// Everything that breaks the contract.
     pub fn violations(&self) -> Vec<String> {
-        let mut all = self.verdict.violations.clone();
+        let mut all = Vec::new();
         if self.leased_max > LEASED_MAX {
             all.push(format!("{} deliveries of one target were leased at once (at most {LEASED_MAX})", self.leased_max));
         }
         if !self.drained {
-            all.push("acknowledged deliveries were still open at the drain's deadline".to_owned());
+            all.push(format!("acknowledged deliveries were still open when the drain stood still: {:?}", self.at_the_end));
         }
+        all.extend(self.verdict.violations.clone());
         all
     }
 
@@ -199,8 +202,9 @@ impl Campaign {
         let drained = self.drain(&mut gateway, &ledger, &targets);
         let rung_again = if drained { ring_again(&gateway, &ledger) } else { 0 };
         let drained = drained && holds_within(self.drain_within, || gateway.is_settled());
+        let at_the_end = if drained { Vec::new() } else { gateway.queue_as_told() };
         let verdict = judge(&ledger.read(), &targets.books());
-        Findings { verdict, kills: self.kills, own_ends, slowest_ready, leased_max, drained, rung_again }
+        Findings { verdict, kills: self.kills, own_ends, slowest_ready, leased_max, drained, rung_again, at_the_end }
     }
 
     /// Waits until every target has taken every acknowledged event. When the gateway itself says that nothing is open and something is
@@ -210,13 +214,18 @@ impl Campaign {
         for (id, _) in acknowledged(ledger) {
             missing.extend((0..targets.books.len()).map(|target| (id.clone(), target)));
         }
-        holds_within(self.drain_within, || {
-            supervise(gateway);
-            let settled = gateway.is_settled();
-            missing.retain(|(id, target)| !targets.books[*target].1.has_taken(id));
-            missing.is_empty() || settled
-        });
-        missing.is_empty()
+        loop {
+            let before = missing.len();
+            let over = holds_within(self.drain_within, || {
+                supervise(gateway);
+                let settled = gateway.is_settled();
+                missing.retain(|(id, target)| !targets.books[*target].1.has_taken(id));
+                missing.is_empty() || settled
+            });
+            if over || missing.len() == before {
+                return missing.is_empty();
+            }
+        }
     }
 }
 

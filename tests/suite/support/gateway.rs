@@ -243,6 +243,15 @@ impl Gateway {
         answer.status == 200 && open(&Exposition::parse(&answer.text())) == 0
     }
 
+    /// The part of a scrape that tells how its queue stands, for people.
+    pub fn queue_as_told(&self) -> Vec<String> {
+        let Ok(answer) = self.look("/metrics") else { return vec!["/metrics does not answer".to_owned()] };
+        let told = ["hookgate_queue_deliveries", "hookgate_attempts_total", "hookgate_workers", "hookgate_deliveries_total"];
+        let text = answer.text();
+        let lines = text.lines().filter(|line| told.iter().any(|name| line.starts_with(name)) && !line.ends_with(" 0"));
+        lines.map(str::to_owned).collect()
+    }
+
     /// The public door.
     pub fn door(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.door))
