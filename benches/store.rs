@@ -16,6 +16,7 @@ use hookgate::{
     name::{SourceName, TargetName},
     plan::{Retention, StoreSettings},
     store::{Admission, NewEvent, Owed, Reply, SqliteStore, Start, Store, StoreError},
+    verify::Proof,
 };
 use smallvec::smallvec;
 use tokio::sync::{Semaphore, mpsc};
@@ -33,6 +34,8 @@ const BACKLOG: u64 = 2_000_000;
 struct Bench {
     clock: Clock,
     ids: EventIds,
+    /// Made once: what it costs to verify a request is not the store's.
+    proof: Proof,
     store: Arc<SqliteStore>,
     gate: Arc<LaneGate>,
     heard: mpsc::UnboundedReceiver<Handoff>,
@@ -78,7 +81,16 @@ impl Bench {
         let gate = LaneGate::new(TargetName::parse("app").expect("a name"), to, Arc::new(Semaphore::new(1 << 30)));
         gate.publish(1 << 20);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Self { clock: Clock::System, ids: EventIds::above(0, 0), store, gate, heard, runtime, _directory: directory }
+        Self {
+            clock: Clock::System,
+            ids: EventIds::above(0, 0),
+            proof: proof::of_a_request(),
+            store,
+            gate,
+            heard,
+            runtime,
+            _directory: directory,
+        }
     }
 
     fn event(&self, key: u64, body: usize, owed: smallvec::SmallVec<[Owed; 4]>) -> NewEvent {
@@ -96,7 +108,7 @@ impl Bench {
             revive: true,
             payloads: smallvec![Payload { head: Bytes::from(vec![b'h'; body * 3 / 10]), body: Bytes::from(vec![b'b'; body]) }],
             owed,
-            proof: proof::of_a_request(),
+            proof: self.proof,
         }
     }
 
