@@ -153,15 +153,17 @@ impl Schedule {
             }
             let answered = match &mut stream {
                 Some(open) => self.ringer.ring(open, &mut answer).await,
-                None => false,
+                None => None,
             };
             rung += 1;
-            if answered {
+            if answered.is_none_or(|answered| answered.last) {
+                stream = None;
+            }
+            if answered.is_some_and(|answered| answered.status == 200) {
                 measured.requests += 1;
                 measured.latencies_us.push(u32::try_from((now() - due).as_micros()).unwrap_or(u32::MAX));
             } else {
                 measured.failed += 1;
-                stream = None;
             }
         }
         measured
@@ -224,39 +226,46 @@ impl Ringer {
         self.connector.connect(name, stream).await.ok()
     }
 
-    /// Rings once; whether the answer was 200.
-    async fn ring(&self, stream: &mut TlsStream<TcpStream>, answer: &mut Vec<u8>) -> bool {
+    /// Rings once; `None` when no answer came.
+    async fn ring(&self, stream: &mut TlsStream<TcpStream>, answer: &mut Vec<u8>) -> Option<Answered> {
         let number = self.count.get();
         self.count.set(number + 1);
         let mut request = Vec::with_capacity(self.head.len() + 80 + self.body.len());
         request.extend_from_slice(self.head.as_bytes());
         request.extend_from_slice(format!("X-GitHub-Delivery: {:08x}-{number:012x}\r\n\r\n", self.run).as_bytes());
         request.extend_from_slice(&self.body);
-        if stream.write_all(&request).await.is_err() {
-            return false;
-        }
+        stream.write_all(&request).await.ok()?;
         answer.clear();
         loop {
-            if let Some(status) = whole_answer(answer) {
-                return status == 200;
+            if let Some(answered) = whole_answer(answer) {
+                return Some(answered);
             }
-            match stream.read_buf(answer).await {
-                Ok(0) | Err(_) => return false,
-                Ok(_) => {}
+            if stream.read_buf(answer).await.ok()? == 0 {
+                return None;
             }
         }
     }
 }
 
-/// The status of an answer, once all of it is here.
-fn whole_answer(held: &[u8]) -> Option<u16> {
+/// What an answer says.
+#[derive(Clone, Copy)]
+struct Answered {
+    status: u16,
+    /// The server closes the connection behind it, as it may at any time.
+    last: bool,
+}
+
+/// An answer, once all of it is here.
+fn whole_answer(held: &[u8]) -> Option<Answered> {
     let head_bytes = held.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&held[..head_bytes]).ok()?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    (held.len() >= head_bytes + length.unwrap_or(0)).then(|| head.get(9..12)?.parse().ok())?
+    let field = |wanted: &str| {
+        head.lines()
+            .find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim()))
+    };
+    let length = field("content-length").and_then(|value| value.parse::<usize>().ok()).unwrap_or(0);
+    let last = field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    (held.len() >= head_bytes + length).then(|| head.get(9..12)?.parse().ok())?.map(|status| Answered { status, last })
 }
 
 /// Where the certificate files are.
