@@ -255,7 +255,7 @@ fn names_say_something() {
 fn nothing_names_a_path_of_some_machine() {
     let mut files = Vec::new();
     collect(root(), &mut files);
-    let homes = ["/root/", "/home/", "/Users/", "/work/"];
+    let homes = ["/root/", "/home/", "/Users/", concat!("/", "work/")];
     let mut complaints = Vec::new();
     for file in files.iter().filter(|file| !file.ends_with("tests/tidy.rs") && !file.ends_with("Cargo.lock")) {
         let Ok(text) = fs::read_to_string(file) else { continue };
