@@ -27,7 +27,12 @@ use rustls::ClientConfig;
 use tokio::{net::TcpStream, time};
 use tower_service::Service;
 
-use crate::{deliver::resolve::Resolver, delivery::AttemptResult, limits::ANSWER_BYTES_MAX, plan::Egress};
+use crate::{
+    deliver::{acks::PromptAcks, resolve::Resolver},
+    delivery::AttemptResult,
+    limits::ANSWER_BYTES_MAX,
+    plan::Egress,
+};
 
 /// A pooled client.
 pub type Client = legacy::Client<Connector, Full<Bytes>>;
@@ -74,7 +79,7 @@ pub struct ConnectError {
 }
 
 /// A connection, with TLS or without.
-pub(super) type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(super) type Connection = MaybeHttpsStream<TokioIo<PromptAcks>>;
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
 
@@ -88,7 +93,7 @@ impl Connector {
 
         let addresses = self.within(deadline, AttemptResult::Dns, "name", self.addresses(host)).await?;
         let allowed = self.allowed(&addresses, port)?;
-        let tcp = self.within(deadline, AttemptResult::Connect, "connection", connect_any(&allowed)).await?;
+        let tcp = PromptAcks(self.within(deadline, AttemptResult::Connect, "connection", connect_any(&allowed)).await?);
         if to.scheme_str() == Some("http") {
             return Ok(MaybeHttpsStream::Http(TokioIo::new(tcp)));
         }
@@ -117,7 +122,7 @@ impl Connector {
         }
     }
 
-    async fn encrypted(&self, to: Uri, tcp: TcpStream) -> Result<Connection, ConnectError> {
+    async fn encrypted(&self, to: Uri, tcp: PromptAcks) -> Result<Connection, ConnectError> {
         let failed = |cause: String| ConnectError::new(AttemptResult::Tls, cause);
         let config = self.tls.clone().ok_or_else(|| failed("no TLS is prepared for it".into()))?;
         let over = Connected(Some(tcp));
@@ -188,12 +193,12 @@ impl fmt::Debug for Connector {
 }
 
 /// A connection that stands already, as hyper-rustls wants to be given one.
-struct Connected(Option<TcpStream>);
+struct Connected(Option<PromptAcks>);
 
 impl Service<Uri> for Connected {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<PromptAcks>;
     type Error = io::Error;
-    type Future = std::future::Ready<io::Result<TokioIo<TcpStream>>>;
+    type Future = std::future::Ready<io::Result<TokioIo<PromptAcks>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))

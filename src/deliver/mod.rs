@@ -4,6 +4,7 @@
 //! Targets are shared out over a few shards by their names; each shard is one thread with its own runtime, and owns the lanes of its
 //! targets whole. All decisions are `queue::Lanes`'s; what is here carries them out.
 
+mod acks;
 mod answer;
 mod client;
 mod ledger;
