@@ -34,6 +34,9 @@ pub const EXCERPT_BYTES_MAX: usize = 1024;
 pub const IN_FLIGHT_MAX: usize = 512;
 /// In-flight deliveries each lane is guaranteed, whatever the others do.
 pub const LANE_SHARE_MIN: usize = 2;
+/// Leases a lane may hold beyond its places, in multiples of them: enough for a fast target to work on while the next claim is committed
+/// and read, and for the events of one commit to be handed over together.
+pub const PREFETCH_PER_PLACE: usize = 4;
 /// Leases one claim may answer.
 pub const CLAIM_MAX: usize = 256;
 /// Fenced writes one settle may carry.

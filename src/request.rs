@@ -62,16 +62,16 @@ impl Headers {
 
     /// Every value of the named field, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.named(name).map(|field| self.value(field))
     }
 
     /// The value of a field that must not be repeated.
     #[must_use]
     pub fn single(&self, name: &str) -> Single<'_> {
-        let mut found = self.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        let mut found = self.named(name);
         match (found.next(), found.next()) {
             (None, _) => Single::Absent,
-            (Some((_, value)), None) => Single::One(value),
+            (Some(field), None) => Single::One(self.value(field)),
             (Some(_), Some(_)) => Single::Repeated,
         }
     }
@@ -118,10 +118,19 @@ impl Headers {
         Some(Self { block, fields })
     }
 
-    fn name(&self, field: Field) -> &str {
+    /// The fields of this name. Looked for as bytes: reading every name as text first would cost more than all the rest of a request's head.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Field> + 'a {
+        self.fields.iter().copied().filter(move |field| self.name_bytes(*field).eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    fn name_bytes(&self, field: Field) -> &[u8] {
         let start = field.name as usize;
+        &self.block[start..start + usize::from(field.name_bytes)]
+    }
+
+    fn name(&self, field: Field) -> &str {
         // Both makers of a block have checked its names; a name that is not text reads as none.
-        std::str::from_utf8(&self.block[start..start + usize::from(field.name_bytes)]).unwrap_or_default()
+        std::str::from_utf8(self.name_bytes(field)).unwrap_or_default()
     }
 
     fn value(&self, field: Field) -> &[u8] {
@@ -156,7 +165,7 @@ impl HeadersBuilder {
     pub fn push(&mut self, name: &str, value: &[u8]) -> bool {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         let name_fits = !name.is_empty() && name.bytes().all(token);
-        let value_fits = !value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
+        let value_fits = memchr::memchr3(b'\r', b'\n', 0, value).is_none();
         let (Ok(name_bytes), true, true) = (u16::try_from(name.len()), name_fits, value_fits) else {
             return false;
         };

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use crate::{
     clock::{Mono, Now},
     lease::{Lease, Want},
-    limits::{LEASE_LOCAL_MARGIN, LEASE_START_MARGIN},
+    limits::{LEASE_LOCAL_MARGIN, LEASE_START_MARGIN, PREFETCH_PER_PLACE},
     plan::Target,
 };
 
@@ -115,11 +115,16 @@ impl Lane {
 
     /// What the gate may promise: nothing while there is something due, or may be. A delivery that is due later does not close it: it has
     /// had its attempt, so no order is broken, and when its time comes the gate closes before the claim.
+    ///
+    /// Besides its places it promises what it would prefetch: events are committed many at a time, and those of one commit that find no place
+    /// would be written as waiting, claimed and read back, at twice the price of being handed over. Once places are scarce it does not.
     pub(super) fn promise(&self, share: &Share, now: Now) -> u32 {
-        if !self.ready.is_empty() || self.backlog.is_due(now.wall) || self.is_behind() {
+        if self.backlog.is_due(now.wall) || self.is_behind() {
             return 0;
         }
-        u32::try_from(share.promise(self.running, self.cap())).unwrap_or(u32::MAX)
+        let places = share.promise(self.running, self.cap());
+        let ahead = if share.is_scarce() { 0 } else { self.prefetch(self.running + places) };
+        u32::try_from((places + ahead).saturating_sub(self.ready.len())).unwrap_or(u32::MAX)
     }
 
     /// What to ask the store for, if anything.
@@ -186,7 +191,7 @@ impl Lane {
         let slack = lease.saturating_sub(LEASE_LOCAL_MARGIN + LEASE_START_MARGIN + self.target.timeout);
         let window = (lease / 3).min(slack / 2);
         let started = places as u128 * window.as_micros() / self.latency.as_micros().max(1);
-        usize::try_from(started).unwrap_or(places).min(places)
+        usize::try_from(started).unwrap_or(usize::MAX).min(places * PREFETCH_PER_PLACE)
     }
 }
 

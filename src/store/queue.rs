@@ -72,6 +72,8 @@ struct Waiting<U, A, C> {
     admit_bytes: usize,
     chores: VecDeque<(Mono, C)>,
     door: Door,
+    /// The writer sleeps and has not been woken yet. Waking is a call into the kernel: without this there would be one for every event.
+    asleep: bool,
 }
 
 #[derive(Debug)]
@@ -91,8 +93,14 @@ enum Door {
 
 impl<U, A, C> Default for Queue<U, A, C> {
     fn default() -> Self {
-        let waiting =
-            Waiting { urgent: VecDeque::new(), admits: VecDeque::new(), admit_bytes: 0, chores: VecDeque::new(), door: Door::Open };
+        let waiting = Waiting {
+            urgent: VecDeque::new(),
+            admits: VecDeque::new(),
+            admit_bytes: 0,
+            chores: VecDeque::new(),
+            door: Door::Open,
+            asleep: false,
+        };
         Self { waiting: Mutex::new(waiting), filled: Condvar::new() }
     }
 }
@@ -114,7 +122,7 @@ impl<U, A, C> Queue<U, A, C> {
             return Err(Refused::Busy);
         }
         waiting.urgent.push_back((weight, urgent));
-        self.filled.notify_one();
+        self.wake(waiting);
         Ok(())
     }
 
@@ -130,7 +138,7 @@ impl<U, A, C> Queue<U, A, C> {
         }
         waiting.admit_bytes += bytes;
         waiting.admits.push_back(Admit { admit, bytes, by, since: now });
-        self.filled.notify_one();
+        self.wake(waiting);
         Ok(())
     }
 
@@ -141,7 +149,7 @@ impl<U, A, C> Queue<U, A, C> {
     pub(super) fn push_chore(&self, chore: C, now: Mono) -> Result<(), Refused> {
         let mut waiting = self.open()?;
         waiting.chores.push_back((now, chore));
-        self.filled.notify_one();
+        self.wake(waiting);
         Ok(())
     }
 
@@ -153,14 +161,15 @@ impl<U, A, C> Queue<U, A, C> {
         let mut waiting = self.open()?;
         waiting.chores.push_back((now, last));
         waiting.door = Door::Draining;
-        self.filled.notify_one();
+        self.wake(waiting);
         Ok(())
     }
 
     /// Takes nothing more and hands nothing more out, as a crash would.
     pub(super) fn abandon(&self) {
-        self.lock().door = Door::Abandoned;
-        self.filled.notify_one();
+        let mut waiting = self.lock();
+        waiting.door = Door::Abandoned;
+        self.wake(waiting);
     }
 
     /// How long the oldest waiting admit has waited.
@@ -177,8 +186,12 @@ impl<U, A, C> Queue<U, A, C> {
 
     /// Waits for work, for so long at most, and puts the next batch into `batch`, which must be empty.
     pub(super) fn next(&self, batch: &mut Batch<U, A, C>, clock: &Clock, at_most: Duration) -> Next {
-        let idle = |waiting: &mut Waiting<U, A, C>| waiting.door == Door::Open && waiting.is_empty();
-        let (mut waiting, _) = self.filled.wait_timeout_while(self.lock(), at_most, idle).unwrap_or_else(PoisonError::into_inner);
+        let sleeps = |waiting: &mut Waiting<U, A, C>| {
+            waiting.asleep = waiting.door == Door::Open && waiting.is_empty();
+            waiting.asleep
+        };
+        let (mut waiting, _) = self.filled.wait_timeout_while(self.lock(), at_most, sleeps).unwrap_or_else(PoisonError::into_inner);
+        waiting.asleep = false;
         match waiting.door {
             Door::Abandoned => return Next::Abandoned,
             Door::Draining if waiting.is_empty() => return Next::Drained,
@@ -187,6 +200,15 @@ impl<U, A, C> Queue<U, A, C> {
         }
         waiting.next_batch(clock.mono(), batch);
         Next::Work
+    }
+
+    /// Wakes the writer if it sleeps, and lets go of the lock first, so that it does not wake up only to wait for it.
+    fn wake(&self, mut waiting: MutexGuard<'_, Waiting<U, A, C>>) {
+        let sleeps = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if sleeps {
+            self.filled.notify_one();
+        }
     }
 
     fn open(&self) -> Result<MutexGuard<'_, Waiting<U, A, C>>, Refused> {

@@ -49,7 +49,7 @@ use crate::{
     clock::UnixMs,
     provider::{EventRule, Pointer, Provider},
     rejection::Rejection,
-    request::RawRequest,
+    request::{RawRequest, Single},
     secret::{Fingerprint, Secret},
 };
 use candidates::Group;
@@ -193,16 +193,11 @@ impl Verifier {
 
     /// Every header that is verified, or names the event, occurs at most once and is plain ASCII: there are no two readings of it.
     fn single_headers(&self, request: &RawRequest) -> Result<(), Rejection> {
-        let mut seen: SmallVec<[bool; 8]> = smallvec::smallvec![false; self.singles.len()];
-        for (name, value) in request.headers.iter() {
-            let Some(index) = self.singles.iter().position(|single| single.eq_ignore_ascii_case(name)) else {
-                continue;
-            };
-            if std::mem::replace(&mut seen[index], true) {
-                return Err(Rejection::DuplicateHeader);
-            }
-            if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-                return Err(Rejection::Malformed);
+        for name in &self.singles {
+            match request.headers.single(name) {
+                Single::Repeated => return Err(Rejection::DuplicateHeader),
+                Single::One(value) if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => return Err(Rejection::Malformed),
+                Single::One(_) | Single::Absent => {}
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use hookgate::{
     delivery::{Attempt, AttemptResult, DeliveryId},
     handoff::{Handoff, LaneGate},
     lease::{Fate, Lease, LeaseRef},
-    limits::LEASE_START_MARGIN,
+    limits::{LEASE_START_MARGIN, PREFETCH_PER_PLACE},
     name::TargetName,
     plan::{Plan, Target},
     queue::{Action, Dice, Input, Lanes},
@@ -26,7 +26,7 @@ use super::{
 };
 
 /// How many leases may be held for each place of a lane: running, claimed ahead, through slots, and writes under way.
-const HELD_PER_PLACE_MAX: usize = 8;
+const HELD_PER_PLACE_MAX: usize = 2 * (1 + PREFETCH_PER_PLACE) + 4;
 
 /// One life of the process.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Gateway {
         if let Some((name, gate)) = self.gates.iter().find(|(_, gate)| gate.out() > 0) {
             return Some(format!("{} slots of {name} are out", gate.out()));
         }
-        let is_open = |name: &TargetName, gate: u32| self.plan.targets.get(name).is_some_and(|target| target.concurrency == gate);
+        let is_open = |name: &TargetName, gate: u32| self.plan.targets.get(name).is_some_and(|target| target.concurrency <= gate);
         if let Some((name, numbers)) = self.lanes.numbers().find(|(name, numbers)| !is_open(name, numbers.gate)) {
             return Some(format!("the lane of {name} is {numbers:?}"));
         }
@@ -338,7 +338,8 @@ impl World {
             self.broke(Rule::WithinCaps, what);
             return;
         }
-        let too_many = gateway.gates.iter().find(|(name, gate)| usize::try_from(gate.out()).unwrap_or(usize::MAX) > gateway.caps[*name]);
+        let slots_max = |name: &TargetName| gateway.caps[name] * (1 + PREFETCH_PER_PLACE);
+        let too_many = gateway.gates.iter().find(|(name, gate)| usize::try_from(gate.out()).unwrap_or(usize::MAX) > slots_max(name));
         if let Some((name, gate)) = too_many {
             let what = format!("{} slots of {name} are out", gate.out());
             self.broke(Rule::WithinCaps, what);

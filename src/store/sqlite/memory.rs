@@ -60,6 +60,8 @@ pub(super) struct Sql<'c> {
     pub(super) seen: seen::Sql<'c>,
     count: Statement<'c>,
     uncount: Statement<'c>,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
 }
 
 /// Deliveries are counted by target, state and minute of birth.
@@ -87,7 +89,21 @@ impl<'c> Sql<'c> {
             seen: seen::Sql::prepare(conn)?,
             count: conn.prepare("INSERT OR REPLACE INTO tally(target, state, minute, n) VALUES(?1, ?2, ?3, ?4)")?,
             uncount: conn.prepare("DELETE FROM tally WHERE target=?1 AND state=?2 AND minute=?3")?,
+            begin: conn.prepare("BEGIN IMMEDIATE")?,
+            commit: conn.prepare("COMMIT")?,
         })
+    }
+}
+
+impl Sql<'_> {
+    /// Begins a transaction that writes.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.begin.execute([]).map(drop)
+    }
+
+    /// Ends it: when this returns `Ok`, all of it is on the disk.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        self.commit.execute([]).map(drop)
     }
 }
 

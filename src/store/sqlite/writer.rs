@@ -223,7 +223,7 @@ impl<'c> Writer<'c> {
         self.found.clear();
         self.admitted.clear();
         let run = |writer: &mut Self| {
-            writer.conn.execute_batch("BEGIN IMMEDIATE")?;
+            writer.sql.begin()?;
             work(writer, now)?;
             let Self { sql, memory, staged, .. } = writer;
             Turn { sql, memory, staged, now }.write_counts()
@@ -234,7 +234,7 @@ impl<'c> Writer<'c> {
             return Err(Failed::Operation(error));
         }
         let began = self.shared.clock.mono();
-        let committed = commit(self.conn);
+        let committed = commit(&mut self.sql);
         self.shared.metrics.store_operation(StoreOperation::Commit, self.shared.clock.mono().since(began));
         if let Err(error) = committed {
             self.roll_back();
@@ -345,12 +345,12 @@ fn acknowledge_early(batch: &mut Batch, admitted: &[Result<Admitted, StoreError>
     }
 }
 
-fn commit(conn: &Connection) -> rusqlite::Result<()> {
+fn commit(sql: &mut Sql<'_>) -> rusqlite::Result<()> {
     if !planted(Fault::CommitFails) || rand::random::<f64>() >= faults::rate(Fault::CommitFails) {
-        return conn.execute_batch("COMMIT");
+        return sql.commit();
     }
     if rand::random::<bool>() {
-        conn.execute_batch("COMMIT")?;
+        sql.commit()?;
     }
     Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_PROTOCOL), Some("planted".to_owned())))
 }
