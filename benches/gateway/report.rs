@@ -41,6 +41,12 @@ impl Report {
         ));
     }
 
+    /// The bare handler at the gateway's rate: what a request costs there where the server sleeps between two of them.
+    pub(crate) fn same_rate(&mut self, ours: &Measured, bare: &Measured) {
+        self.measured("accept, bare at the gateway's rate", bare);
+        self.say(format!("  CPU per event +{:.1} us over bare at the same rate", ours.cpu_us() - bare.cpu_us()));
+    }
+
     /// The ack at half load.
     pub(crate) fn half_load(&mut self, ours: &Measured, bare: &Measured, fdatasync: &[Duration]) {
         let sync_ms = quantile(&micros(fdatasync), 0.99) / 1e3;

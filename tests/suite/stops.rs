@@ -122,3 +122,33 @@ fn a_port_that_is_taken_is_an_end_and_not_a_wait() {
     assert!(matches!(code, Some(1..=78)), "{code:?}: {}", second.log());
     assert!(second.log().contains(&first.door().port().to_string()), "it names the address: {}", second.log());
 }
+
+#[test]
+fn a_store_whose_file_cannot_be_written_ends_the_gateway_with_74_and_never_answers_falsely() {
+    const RINGS_MAX: usize = 2_000;
+    let target = Recorder::start();
+    // The kernel refuses every write beyond this size, as it does on a device that fails; without the trap it would end the process itself.
+    let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 12288; exec \"$0\" \"$@\""];
+    let mut gateway = Gateway::written(&one_target(&target, "")).wrapped(&limited);
+    gateway.boot();
+    let body = vec![b'x'; 60_000];
+    let mut accepted = Vec::new();
+    for number in 0..RINGS_MAX {
+        let ring = github("/hooks/github", SECRET, &format!("d-{number}"), &body);
+        match Connection::plain(gateway.door()).and_then(|mut connection| connection.exchange(&ring)) {
+            Ok(answer) if answer.status == 200 => accepted.extend(answer.event_id().map(str::to_owned)),
+            Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text()),
+            Err(_) => break,
+        }
+    }
+    assert_eq!(gateway.wait().code(), Some(74), "{}", gateway.log());
+    assert!(gateway.log().contains("the store's file failed"), "{}", gateway.log());
+    assert!((1..RINGS_MAX).contains(&accepted.len()));
+
+    gateway.unwrap();
+    gateway.boot();
+    gateway.wait_until_drained();
+    let seen = target.seen();
+    let arrived = |id: &String| seen.iter().any(|one| one.header("hookgate-event-id") == id);
+    assert_eq!(accepted.iter().filter(|id| !arrived(id)).collect::<Vec<_>>(), Vec::<&String>::new(), "acknowledged and lost");
+}

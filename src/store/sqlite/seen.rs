@@ -23,8 +23,9 @@ use crate::{
 pub(super) const MERGE_AT: usize = 1 << 17;
 /// Keys merged with one batch at least; a batch with more admits merges as many as it brings, so that the merge cannot fall behind.
 pub(super) const MERGE_CHUNK: usize = 64;
-/// Records looked at for the purge beside one merged chunk.
-const PURGE_LOOKS_MAX: i64 = 4096;
+/// Records looked at for the purge beside each merged key, so that it costs the same however many there are. One in so many of the records
+/// may be an expired one that is not gone yet.
+const PURGE_LOOKS_PER_KEY: usize = 8;
 /// Rows of `seen` cleared in one batch after a merge; they lie side by side.
 const CLEAR_ROWS: i64 = 2048;
 
@@ -149,10 +150,12 @@ impl Tail {
                 for (key, record) in chunk {
                     sql.merge.execute(params![&key.0[..], record.event.to_i64(), record.expires.0])?;
                 }
-                // The purge covers the whole key space once per merge: from the end of the chunk before to the end of this one.
+                // The purge goes from the end of the chunk before towards the end of this one, over pages that the merge touches anyway. Where
+                // there are more records than it may look at, other chunks of later merges begin elsewhere.
                 let from = done.checked_sub(1).and_then(|last| sorted.get(last)).map_or([0; 16], |(key, _)| key.0);
                 let to = if done + chunk.len() == sorted.len() { [0xff; 16] } else { chunk.last().map_or(from, |(key, _)| key.0) };
-                sql.purge.execute(params![&from[..], &to[..], now.0, PURGE_LOOKS_MAX])?;
+                let looks = i64::try_from(chunk.len().saturating_mul(PURGE_LOOKS_PER_KEY)).unwrap_or(i64::MAX);
+                sql.purge.execute(params![&from[..], &to[..], now.0, looks])?;
                 new.merged = chunk.len();
                 Ok(())
             }

@@ -99,6 +99,11 @@ impl Gateway {
         self
     }
 
+    /// Runs it by itself from the next start on.
+    pub fn unwrap(&mut self) {
+        self.wrapper.clear();
+    }
+
     /// Starts it and waits until it is ready; says how long that took.
     pub fn boot(&mut self) -> Duration {
         for left in (0..STARTS_MAX).rev() {
