@@ -25,7 +25,7 @@ pub(super) const MERGE_AT: usize = 1 << 17;
 pub(super) const MERGE_CHUNK: usize = 64;
 /// Records looked at for the purge beside each merged key, so that it costs the same however many there are. One in so many of the records
 /// may be an expired one that is not gone yet.
-const PURGE_LOOKS_PER_KEY: usize = 8;
+const PURGE_LOOKS_PER_KEY: usize = 4;
 /// Rows of `seen` cleared in one batch after a merge; they lie side by side.
 const CLEAR_ROWS: i64 = 2048;
 
