@@ -103,7 +103,7 @@ mod tests {
 
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        let ours = TcpStream::connect(listener.local_addr().expect("loopback")).await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().expect("loopback")).await.expect("loopback");
         (ours, listener.accept().await.expect("loopback").0)
     }
 
