@@ -252,6 +252,9 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(test_providers(&mut out), 0, "{}", String::from_utf8_lossy(&out));
         let text = String::from_utf8(out).expect("text");
-        assert!(text.lines().count() == 3 && text.contains("github: 3 accepted, 14 rejected"), "{text}");
+        assert!(
+            text.lines().count() == Catalogue::embedded().names().count() && text.contains("github: 3 accepted, 14 rejected"),
+            "{text}"
+        );
     }
 }

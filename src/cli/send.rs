@@ -79,7 +79,8 @@ fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
         Tls::None | Tls::Upstream => Vec::new(),
     };
     let body = args.data.as_deref().map(body).transpose().map_err(|why| (Exit::Usage, why))?;
-    let sample = Sample { body, kind: args.kind.as_deref().map(Box::from), id: None };
+    let endpoint = endpoint(&args.source, source, &config);
+    let sample = Sample { body, kind: args.kind.as_deref().map(Box::from), endpoint, ..Sample::default() };
     let bell = Bell::new(to, provider, credentials(source), &certificates, Clock::System);
     let bell = bell.map_err(|error| (Exit::Config, error.to_string()))?;
     ring(args, &bell, &sample).map_err(|why| (Exit::Usage, why))
@@ -161,6 +162,17 @@ fn credentials(source: &Source) -> Vec<Credential> {
         until: one.until.as_ref().map(|until| until.value.0),
     };
     plain.chain(named).map(credential).collect()
+}
+
+/// The public URL of a source, which some providers sign.
+fn endpoint(name: &str, source: &Source, config: &Config) -> Option<url::Url> {
+    if let Some(link) = &source.public_url {
+        return Some(link.url.clone());
+    }
+    let mut url = config.server.public_url.as_ref()?.url.clone();
+    let path = source.path.as_ref().and_then(|paths| paths.first()).map_or_else(|| format!("/hooks/{name}"), |path| path.value.clone());
+    url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
+    Some(url)
 }
 
 /// Where the source is rung: as told, or where the configuration listens.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::raw;
 use crate::{
     clock::{Clock, UnixMs},
-    provider::{Atom, Catalogue, Check, Provider},
+    provider::{Atom, Catalogue, Check, Family, Provider, Shape},
     rejection::Rejection,
     request::RawRequest,
     secret::Secret,
@@ -239,13 +239,19 @@ fn looked_for(check: &Check) -> String {
         none if none.is_empty() => String::new(),
         prefixes => format!("{} and ", prefixes.join(" or ")),
     };
-    let field = rule.pairs.as_ref().map(|pairs| format!("as `{}` of its `{}` list, ", pairs.value, pairs.separator)).unwrap_or_default();
-    let mut text = format!(
-        "Looked for in {places}: {field}{prefix}{} of {} over `{}`.",
-        rule.encoding.words(),
-        check.scheme.word(),
-        check.message.text()
-    );
+    let field = match &rule.shape {
+        Shape::Whole => String::new(),
+        Shape::Pairs { separator, value } | Shape::Columns { separator, value, .. } => format!("as `{value}` of its `{separator}` list, "),
+        Shape::Unpacked(value) => format!("as `{value}` of the JSON in it, "),
+    };
+    let what = match check.scheme.family() {
+        Family::None => return "Nothing is signed.".into(),
+        Family::Token => "the secret itself".into(),
+        Family::Basic => "`Basic` with user and password".into(),
+        Family::Jws => format!("a JSON Web Signature ({})", check.scheme.words()),
+        _ => format!("{} of {} over `{}`", rule.encoding.words(), check.scheme.words(), check.message.text()),
+    };
+    let mut text = format!("Looked for in {places}: {field}{prefix}{what}.");
     if let Some(timestamp) = &check.timestamp {
         let tolerance =
             timestamp.tolerance.map_or("any age".to_owned(), |within| format!("within {} of now", humantime::format_duration(within)));

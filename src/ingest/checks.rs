@@ -16,9 +16,9 @@ pub(super) fn source_of<'a>(plan: &'a Plan, head: &Head) -> Result<&'a Arc<Sourc
     plan.paths.get(&*head.path).ok_or_else(|| Rejection::UnknownPath.into())
 }
 
-/// Method, loop, encoding, size, repeated fields.
+/// Method (one of a handshake's is looked at further), loop, encoding, size, repeated fields.
 pub(super) fn check(source: &Source, head: &Head) -> Result<(), Refusal> {
-    if &*head.method != "POST" {
+    if &*head.method != "POST" && !source.verifier.methods().contains(&head.method) {
         return Err(Rejection::Method.into());
     }
     if visits(head) >= VIA_MAX {

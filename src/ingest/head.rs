@@ -11,6 +11,7 @@ use crate::{
     event::EventId,
     limits::{OUR_HEAD_BYTES_MAX, SHOWN_URL_BYTES_MAX, STORED_HEAD_BYTES_MAX},
     plan::Source,
+    provider::Atom,
     request::{Headers, HeadersBuilder, RawRequest, Single},
     verify::Identity,
 };
@@ -100,7 +101,15 @@ pub(super) struct Facts<'a> {
 pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     let mut head = HeadersBuilder::new();
     // What the builder refuses (a name that is no token, a value with a line end) has no way through HTTP/1.1 either.
-    for (name, value) in forwarded(&request.headers) {
+    let places = facts.source.verifier.credential_places();
+    let is_credential = |name: &str| {
+        places.iter().any(|place| match place {
+            Atom::Header(own) => own.eq_ignore_ascii_case(name),
+            Atom::Headers(start) => name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)),
+            _ => false,
+        })
+    };
+    for (name, value) in forwarded(&request.headers).filter(|(name, _)| !is_credential(name)) {
         head.push(name, value);
     }
     head.push("Via", via_with_ours(&request.headers, facts.via).as_slice());
@@ -118,7 +127,8 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     if let Some(url) = original_url(request, facts).filter(|url| url.len() <= SHOWN_URL_BYTES_MAX) {
         head.push("Hookgate-Original-Url", url.as_bytes());
     }
-    head.push("Hookgate-Verified", b"true");
+    let verified: &[u8] = if facts.source.verifier.verification() == "none" { b"false" } else { b"true" };
+    head.push("Hookgate-Verified", verified);
     head.build().block().clone()
 }
 
@@ -165,9 +175,19 @@ fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
         let base = facts.public_url?.as_str().trim_end_matches('/');
         format!("{base}{}", identity::safe(request.path.as_bytes()))
     };
+    let secrets = source.verifier.credential_places();
+    let is_secret = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        // As encoded or as it reads: a secret is not shown because its name was spelled in another way.
+        let read = url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default();
+        secrets.iter().any(|place| matches!(place, Atom::Parameter(own) if **own == *read))
+    };
     if let Some(query) = &request.query {
-        // Writing to a String cannot fail.
-        let _ = write!(url, "?{}", identity::safe(query.as_bytes()));
+        let shown: Vec<&str> = query.split('&').filter(|pair| !is_secret(pair)).collect();
+        if secrets.is_empty() || !shown.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(url, "?{}", identity::safe(shown.join("&").as_bytes()));
+        }
     }
     Some(url)
 }

@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-
+pub use crate::provider::{Accepted, Rejected};
 use crate::{name::SourceName, verify::Verifier};
 
 /// A configured intake: a path, a provider with its credentials, its limits.
@@ -29,6 +28,8 @@ pub struct Source {
     pub unrouted: Unrouted,
     /// The answer to accepted and repeated events.
     pub accepted: Accepted,
+    /// The answer to requests that are not proved.
+    pub rejected: Rejected,
     /// Switched off: its paths answer 404.
     pub disabled: bool,
 }
@@ -62,15 +63,4 @@ pub enum Unrouted {
     Keep,
     /// Answered and forgotten.
     Drop,
-}
-
-/// The answer to accepted and repeated events.
-#[derive(Clone, Debug)]
-pub struct Accepted {
-    /// A 2xx status.
-    pub status: u16,
-    /// Its content type.
-    pub content_type: &'static str,
-    /// Its body.
-    pub body: Bytes,
 }

@@ -11,7 +11,7 @@ use crate::{
     config::{self, BodyLimit, Config, OnRepeat, Size, Window},
     limits::ACTIVE_SECRETS_MAX,
     name::SourceName,
-    plan::{Accepted, Dedup, DedupBy, Source, Unrouted},
+    plan::{Dedup, DedupBy, Source, Unrouted},
     provider::{Catalogue, Provider, Retries},
     secret::Secret,
     verify::{Credential, Tolerance, Verifier},
@@ -118,11 +118,8 @@ impl Written<'_> {
                 config::Unrouted::Keep => Unrouted::Keep,
                 config::Unrouted::Drop => Unrouted::Drop,
             },
-            accepted: Accepted {
-                status: provider.accepted.status,
-                content_type: provider.accepted.content_type,
-                body: provider.accepted.body.clone(),
-            },
+            accepted: provider.accepted.clone(),
+            rejected: provider.rejected.clone(),
             disabled: *written.disabled,
         })
     }
