@@ -43,8 +43,9 @@ barrier: tools ## strace audit: EVENTS=10000 acknowledgements, each after the fd
 sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
 
-crosscheck: ## the vendors' own libraries sign ROUNDS=25 requests each, HOOKGATE_BIN verifies them (needs node, npm, python3; ONLY=stripe,slack)
-	@test -x "$(HOOKGATE_BIN)" || { echo "$(HOOKGATE_BIN): there is no binary here; cargo build --release, or name one with HOOKGATE_BIN" >&2; exit 1; }
+crosscheck: ## the vendors' own libraries sign ROUNDS=25 requests each and HOOKGATE_BIN verifies (node, npm, python3; ONLY=stripe,slack)
+	@test -x "$(HOOKGATE_BIN)" || \
+	  { echo "$(HOOKGATE_BIN): there is no binary here; cargo build --release, or name one with HOOKGATE_BIN" >&2; exit 1; }
 	mkdir -p $(CROSSCHECK)
 	rm -rf $(CROSSCHECK)/requests
 	cp tests/crosscheck/package.json tests/crosscheck/sign.mjs $(CROSSCHECK)/
