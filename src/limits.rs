@@ -22,6 +22,8 @@ pub const EVENT_TYPE_BYTES_MAX: usize = 200;
 pub const PROVIDER_EVENT_ID_BYTES_MAX: usize = 200;
 /// Secrets of one source that may be active at once.
 pub const ACTIVE_SECRETS_MAX: usize = 4;
+/// Networks one source's `allow_ips` may name: each request is held against them in turn.
+pub const ALLOWED_NETWORKS_MAX: usize = 1024;
 /// Signature candidates tried in one request.
 pub const CANDIDATES_MAX: usize = 16;
 /// Bytes of one text in the answer to a handshake: what is echoed is the asker's.

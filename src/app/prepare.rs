@@ -146,7 +146,7 @@ fn configure(metrics: &Metrics, plan: &Plan, clock: &Clock) {
         .map(|source| SourceFacts {
             name: &source.name,
             provider: &source.provider,
-            verification: source.verifier.verification(),
+            verification: source.verification(),
             secrets: source.verifier.fingerprints(),
             handshakes: source.verifier.handshakes().collect(),
         })

@@ -91,6 +91,8 @@ impl Head {
 pub(super) struct Facts<'a> {
     pub(super) id: EventId,
     pub(super) source: &'a Source,
+    /// The path that was rung, less the URL token.
+    pub(super) path: &'a str,
     pub(super) identity: &'a Identity,
     pub(super) public_url: Option<&'a url::Url>,
     pub(super) via: &'a str,
@@ -109,7 +111,10 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
             _ => false,
         })
     };
-    for (name, value) in forwarded(&request.headers).filter(|(name, _)| !is_credential(name)) {
+    // A proxy in front may have noted the whole URL in a field of its own.
+    let token = request.path.get(facts.path.len()..).unwrap_or_default().trim_start_matches('/').as_bytes();
+    let shows_token = |value: &[u8]| !token.is_empty() && value.windows(token.len()).any(|part| part == token);
+    for (name, value) in forwarded(&request.headers).filter(|(name, value)| !is_credential(name) && !shows_token(value)) {
         head.push(name, value);
     }
     head.push("Via", via_with_ours(&request.headers, facts.via).as_slice());
@@ -127,7 +132,7 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     if let Some(url) = original_url(request, facts).filter(|url| url.len() <= SHOWN_URL_BYTES_MAX) {
         head.push("Hookgate-Original-Url", url.as_bytes());
     }
-    let verified: &[u8] = if facts.source.verifier.verification() == "none" { b"false" } else { b"true" };
+    let verified: &[u8] = if facts.source.verification() == "none" { b"false" } else { b"true" };
     head.push("Hookgate-Verified", verified);
     head.build().block().clone()
 }
@@ -167,13 +172,13 @@ fn via_with_ours(headers: &Headers, ours: &str) -> Vec<u8> {
 /// The URL the provider rang, as it knows it: never from `Host` or a forwarded field. `None` while no public URL is known.
 fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
     let source = facts.source;
-    let mut url = if source.paths.first().is_some_and(|first| *first == request.path) {
+    let mut url = if source.paths.first().is_some_and(|first| **first == *facts.path) {
         let mut endpoint = source.endpoint.clone()?;
         endpoint.set_query(None);
         endpoint.to_string()
     } else {
         let base = facts.public_url?.as_str().trim_end_matches('/');
-        format!("{base}{}", identity::safe(request.path.as_bytes()))
+        format!("{base}{}", identity::safe(facts.path.as_bytes()))
     };
     let secrets = source.verifier.credential_places();
     let is_secret = |pair: &&str| {

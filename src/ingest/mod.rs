@@ -50,6 +50,7 @@ use account::Account;
 use address::Client;
 use answer::{Acknowledged, Taken};
 use budget::Budget;
+use checks::Rung;
 use refusal::Refusal;
 
 /// The front half, shared by all who answer at the door.
@@ -90,9 +91,10 @@ impl Ingest {
         body: impl Stream<Item = Result<Bytes, BrokenBody>> + Unpin,
         account: &mut Account,
     ) -> Result<Taken, Refusal> {
-        let source = checks::source_of(plan, &head)?;
+        let rung = checks::rung(plan, &head, self.clock.wall())?;
+        let source = rung.source;
         account.belongs_to(source);
-        checks::check(source, &head)?;
+        checks::check(&rung, client.ip, &head)?;
         let announced = head.content_length();
         let mut request = head.into_request(client.ip, self.clock.wall());
         source.verifier.precheck(&request)?;
@@ -116,7 +118,7 @@ impl Ingest {
             return Err(Rejection::Method.into());
         }
         account.proved(verified.proof());
-        let event = self.compose(plan, source, verified, now)?;
+        let event = self.compose(plan, rung, verified, now)?;
         account.identified(&event);
         self.admit(source, event, now.mono).await.map(Taken::Event)
     }
@@ -143,14 +145,16 @@ impl Ingest {
     }
 
     /// Everything that is decided before the store sees the event: who it is, what makes a repeat of it, its bytes, to whom it is owed.
-    fn compose(&self, plan: &Plan, source: &Source, verified: Verified, now: Now) -> Result<NewEvent, Refusal> {
+    fn compose(&self, plan: &Plan, rung: Rung<'_>, verified: Verified, now: Now) -> Result<NewEvent, Refusal> {
+        let source = rung.source;
         let id: EventId = self.ids.next(now.wall);
         let proof = verified.proof();
         let identity = source.verifier.identify(&verified);
         let provider_event_id = identity.id.as_deref().map(identity::stored_id);
         let request: RawRequest = verified.into_request();
         let key = keys::key(&source.name, source.dedup.by, identity.known_by(), &request.body, id);
-        let facts = head::Facts { id, source, identity: &identity, public_url: plan.server.public_url.as_ref(), via: &self.via };
+        let facts =
+            head::Facts { id, source, path: rung.path, identity: &identity, public_url: plan.server.public_url.as_ref(), via: &self.via };
         let head = head::compose(&request, &facts);
         let owed = slots::owed(plan.routes.fan_out(&source.name, &identity.types), &plan.targets, &self.gates);
         Ok(NewEvent {

@@ -5,6 +5,7 @@
 
 mod compile;
 mod egress;
+mod guard;
 mod server;
 mod source;
 mod target;
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub use compile::compile;
+pub use guard::{Guard, UrlToken, with_token};
 pub use server::{
     Admin, AdminToken, Certificate, Egress, EgressClass, Level, Limits, Log, LogFormat, LogWhat, Retention, Role, Server, Shutdown,
     StoreSettings, Tls, TlsVersion,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::Guard;
 pub use crate::provider::{Accepted, Rejected};
 use crate::{name::SourceName, verify::Verifier};
 
@@ -14,8 +15,10 @@ pub struct Source {
     pub provider: Arc<str>,
     /// Exact paths; several while migrating.
     pub paths: Vec<Box<str>>,
-    /// The public URL as given to the provider, of the first path; `None` when no public URL is known.
+    /// The public URL as given to the provider, of the first path and without a URL token; `None` when no public URL is known.
     pub endpoint: Option<url::Url>,
+    /// Who may come to its door at all.
+    pub guard: Guard,
     /// How its requests are proved.
     pub verifier: Verifier,
     /// Bytes of a body.
@@ -32,6 +35,17 @@ pub struct Source {
     pub rejected: Rejected,
     /// Switched off: its paths answer 404.
     pub disabled: bool,
+}
+
+impl Source {
+    /// What an event of it rests on, as metrics and status name it: `signed`, `token`, `url_token` or `none`.
+    #[must_use]
+    pub fn verification(&self) -> &'static str {
+        match self.verifier.verification() {
+            "none" if !self.guard.url_tokens.is_empty() => "url_token",
+            proved => proved,
+        }
+    }
 }
 
 /// How repeats are known.

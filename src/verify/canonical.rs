@@ -1,7 +1,10 @@
 //! What vendors make of a request's head before they sign it: spellings of the public URL, Contentful's header list, Atlassian's hash of
 //! method, path and query.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
@@ -15,7 +18,7 @@ use crate::{
 };
 
 /// The public URL of a source, in every spelling that may be signed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Addresses {
     /// As registered.
     pub(super) endpoint: Box<str>,
@@ -23,6 +26,13 @@ pub(super) struct Addresses {
     base: Box<str>,
     /// Without its query, with its port.
     with_port: Box<str>,
+}
+
+impl fmt::Debug for Addresses {
+    /// Shows nothing: what the provider was given may have a secret in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Addresses(..)")
+    }
 }
 
 impl Addresses {
