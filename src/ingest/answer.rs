@@ -42,8 +42,8 @@ impl Answer {
             413 => "content too large\n",
             415 => "unsupported content encoding\n",
             431 => "request header fields too large\n",
-            400..=499 => "refused\n",
-            _ => "try again later\n",
+            500.. => "try again later\n",
+            _ => "refused\n",
         };
         let body = Bytes::from_static(body.as_bytes());
         Self { status, headers: SmallVec::new(), content_type: "text/plain; charset=utf-8".into(), body, close: false }

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::Guard;
-pub use crate::provider::{Accepted, Rejected};
-use crate::{name::SourceName, verify::Verifier};
+use crate::{
+    name::SourceName,
+    provider::{Accepted, Rejected},
+    verify::Verifier,
+};
 
 /// A configured intake: a path, a provider with its credentials, its limits.
 #[derive(Debug)]

@@ -324,7 +324,7 @@ setup: [one, two]
         assert!(check("at: header:S", "constant").contains("so one signature would do for every request"));
         assert!(check("at: header:S", "{sig:t}{body}").contains("without `pairs`, `columns` or `unpack` a candidate has none"));
         assert!(check("at: body", "{body}").contains("a signature stands in a header"));
-        assert!(check("at: json:/a/*", "{body}").contains("a message names one value"));
+        assert!(check("at: json:/a/*", "{body}").contains("one value of the JSON document"));
         assert!(load("provider: t\nverify: []\n").expect_err("wrong").join("").contains("at least one check"));
         assert!(load("").expect_err("wrong").join("\n").contains("a provider file needs `verify`"));
     }

@@ -165,13 +165,13 @@ fn shape(
 }
 
 fn columned(names: &[Box<str>], separator: &str, value: Option<&str>) -> Result<Shape, String> {
-    let repeated = |name: &&Box<str>| names.iter().filter(|other| other == name).count() > 1;
+    let repeated = |name: &str| names.iter().filter(|other| ***other == *name).count() > 1;
     // Without `value` the column that repeats is the signature, else the one called so.
-    let value = value.or_else(|| names.iter().find(repeated).map(|name| &**name)).unwrap_or("sig");
+    let value = value.or_else(|| names.iter().map(|name| &**name).find(|name| repeated(name))).unwrap_or("sig");
     if !names.iter().any(|name| **name == *value) {
         return Err(format!("`value` names the column that is the signature, and there is no column `{value}`"));
     }
-    if names.iter().filter(|name| ***name != *value).any(|name| repeated(&name)) {
+    if names.iter().filter(|name| ***name != *value).any(|name| repeated(name)) {
         return Err("only the signature may stand in several columns".into());
     }
     let first = names.iter().position(|name| **name == *value).unwrap_or_default();

@@ -1,10 +1,7 @@
 //! What vendors make of a request's head before they sign it: spellings of the public URL, Contentful's header list, Atlassian's hash of
 //! method, path and query.
 
-use std::{
-    borrow::Cow,
-    fmt::{self, Write as _},
-};
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
@@ -147,9 +144,9 @@ pub(super) fn query_string_hash(request: &RawRequest) -> Vec<u8> {
 }
 
 /// Percent-encoding of all but RFC 3986's unreserved characters.
-fn encoded(bytes: &Cow<'_, [u8]>) -> String {
+fn encoded(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    for byte in bytes.iter() {
+    for byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
             text.push(char::from(*byte));
         } else {

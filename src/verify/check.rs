@@ -12,7 +12,7 @@ use super::{
     document::Document,
     in_force, jws,
     keys::{Key, Lock},
-    mac::Tag,
+    mac::{Mac, Tag},
     moment,
     value::{Lack, Scope},
 };
@@ -157,7 +157,7 @@ impl Prepared {
     fn opens(&self, lock: &Lock, group: &Group<'_>, scope: &Scope<'_>) -> Result<Choice, Lack> {
         match lock {
             Lock::Mac(mac) => {
-                let mut mac = mac.clone();
+                let mut mac = Mac::clone(mac);
                 self.signed(group, scope, &mut |piece| mac.update(piece))?;
                 Ok(group.any_is(&mac.finish()))
             }

@@ -192,12 +192,11 @@ impl Draft {
             _ => request.body.to_vec(),
         };
         let atoms = || teller.check.atoms();
-        let of_json = |atom| match atom {
-            &Atom::Json(ref pointer) => Some(pointer),
+        let wanted = pointers(atoms(), |atom| match atom {
+            Atom::Json(pointer) => Some(pointer),
             _ => None,
-        };
-        let mut wanted = pointers(atoms(), of_json);
-        wanted.extend(teller.check.each.clone());
+        });
+        let wanted: Vec<Pointer> = wanted.into_iter().chain(teller.check.each.clone()).collect();
         let document = Document::read(&text, &wanted);
         let of_items = pointers(atoms(), |atom| match atom {
             Atom::Item(pointer) => Some(pointer),

@@ -17,7 +17,7 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 /// The fields of a form.
 #[derive(Debug, Default)]
 pub(super) struct Form<'a> {
-    fields: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    fields: Fields<'a>,
     kind: Kind,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Form<'a> {
         let fields = if kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             urlencoded(&request.body)
         } else if kind.trim().eq_ignore_ascii_case("multipart/form-data") {
-            boundary(parameters).and_then(|boundary| multipart(&request.body, boundary))
+            boundary(parameters).and_then(|boundary| multipart(&request.body, &boundary))
         } else {
             return Self::default();
         };
@@ -106,6 +106,7 @@ impl<'a> Form<'a> {
     }
 }
 
+/// Names and values, decoded.
 type Fields<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;
 
 fn urlencoded(body: &[u8]) -> Option<Fields<'_>> {
@@ -152,7 +153,7 @@ fn boundary(parameters: &str) -> Option<String> {
 }
 
 /// Parts of a multipart body (RFC 7578), strictly: every part has one name, and the last delimiter is there.
-fn multipart(body: &[u8], boundary: String) -> Option<Fields<'_>> {
+fn multipart<'a>(body: &'a [u8], boundary: &str) -> Option<Fields<'a>> {
     let opening = format!("--{boundary}");
     let delimiter = format!("\r\n{opening}");
     let mut rest = body.strip_prefix(opening.as_bytes())?;

@@ -68,7 +68,7 @@ pub(super) fn read(text: &str, scheme: Scheme, detached: bool) -> Option<Jws<'_>
     }
     let kid = text_of(kid);
     // Whatever stands there, even null: the header has no business with it.
-    if !std::iter::from_fn(next).all(|slot| slot.is_nothing()) {
+    if !std::iter::from_fn(next).all(super::document::Slot::is_nothing) {
         return None;
     }
     let signature = Signature::from_vec(URL_SAFE_NO_PAD.decode(signature).ok()?);

@@ -31,7 +31,7 @@ pub(super) struct Key {
 /// What a key is to a scheme.
 pub(super) enum Lock {
     /// A keyed code.
-    Mac(Mac),
+    Mac(Box<Mac>),
     /// The bytes that a hash has in it.
     Hash(Secret),
     /// A public key.
@@ -97,7 +97,7 @@ pub(super) fn of_credential(rule: &Check, scheme: Scheme, credential: &Credentia
             }
             Lock::Token(Sha256::digest(&*bytes).into())
         }
-        _ => Lock::Mac(Mac::new(scheme, &bytes).ok_or_else(|| told(format!("cannot be a key for {}", scheme.word())))?),
+        _ => Lock::Mac(Box::new(Mac::new(scheme, &bytes).ok_or_else(|| told(format!("cannot be a key for {}", scheme.word())))?)),
     };
     Ok(vec![key(lock, None)])
 }

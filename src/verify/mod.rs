@@ -40,6 +40,7 @@ mod greeting;
 mod identity;
 mod jws;
 mod keys;
+mod known_answers;
 mod mac;
 mod moment;
 mod proof;

@@ -228,7 +228,7 @@ mod tests {
         let doubled = |edit: &Edit| matches!(edit, Edit::Header(_, values) if values.len() > 1);
         let mut count = 0;
         each(|provider| {
-            count += provider.vectors.iter().flat_map(|v| &v.rejects).flat_map(|r| &r.edits).filter(|edit| doubled(edit)).count()
+            count += provider.vectors.iter().flat_map(|v| &v.rejects).flat_map(|r| &r.edits).filter(|edit| doubled(edit)).count();
         });
         assert!(count >= 3, "only {count} doubled headers were tried");
     }

@@ -106,8 +106,8 @@ type Key = zeroize::Zeroizing<Vec<u8>>;
 impl Signer<'_> {
     fn sign(self, draft: &mut Draft) -> Result<(), String> {
         for (index, check) in self.provider.checks.iter().enumerate() {
-            let is_set = |name: &Box<str>| self.credentials.iter().any(|credential| credential.name == *name);
-            let needed = |name: &Box<str>| self.provider.credential(name).is_none_or(|rule| rule.required);
+            let is_set = |name: &str| self.credentials.iter().any(|credential| *credential.name == *name);
+            let needed = |name: &str| self.provider.credential(name).is_none_or(|rule| rule.required);
             let left_out = index > 0 && !check.key.from.iter().any(|name| is_set(name) || needed(name));
             if check.scheme.family() != Family::None && !left_out {
                 self.check(check, draft)?;
@@ -216,12 +216,12 @@ impl Signer<'_> {
             }
             Shape::Columns { separator, names, value } => {
                 let end = names.iter().position(|name| name == value).map_or(names.len(), |first| first + 1);
-                let text = |name: &Box<str>| match fields.iter().find(|(own, _)| **own == **name) {
-                    _ if name == value => Ok(signature),
+                let text = |name: &str| match fields.iter().find(|(own, _)| *own == name) {
+                    _ if *name == **value => Ok(signature),
                     Some((_, text)) => Ok(text.as_str()),
                     None => Err(format!("the column `{name}` of {} is not in this sample", self.provider.slug)),
                 };
-                Ok(names.iter().take(end).map(text).collect::<Result<Vec<_>, _>>()?.join(separator))
+                Ok(names.iter().take(end).map(|name| text(name)).collect::<Result<Vec<_>, _>>()?.join(separator))
             }
             Shape::Unpacked(_) => Err(format!("{} packs its signature in JSON of its own, which is not made here", self.provider.slug)),
         }
