@@ -238,7 +238,7 @@ fn url_tokens(node: &Node, what: &str, problems: &mut Problems) -> OneOrMany<Cre
     found.0.retain(|credential| {
         let bytes = credential.value.0.reveal(); // only its length and its alphabet are looked at
         let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'));
-        let fault = if !plain || bytes.iter().all(|byte| *byte == b'.') {
+        let fault = if !plain {
             "is a segment of a path: letters, digits, `-`, `_`, `~` and `.` only"
         } else if bytes.len() > URL_TOKEN_BYTES_MAX {
             "is at most 256 bytes long"

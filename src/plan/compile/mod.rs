@@ -167,17 +167,12 @@ mod tests {
                 "f.yaml:2:75: warning: `allow_unsigned` changes nothing: `github` proves who rings, and `a` asks for that",
             ),
             (
-                hub(&format!(", url_token: {{ value: {SECRET}, until: 2001-01-01 }}"))
-                    .replace("url_token", "allow_ips: 10.0.0.1, url_token"),
-                "f.yaml:2:63: no `url_token` of `a` is good any more",
-            ),
-            (
                 hub(&format!(", url_token: [{}]", ["1", "2", "3", "4", "5"].map(|n| format!("{SECRET}-{n}")).join(", "))),
                 "f.yaml:2:41: `url_token` has 5 active values, and 4 is the most",
             ),
             (
                 provider("square", &format!(", public_url: https://x/in, url_token: [{SECRET}-1, {SECRET}-2]")),
-                "f.yaml:2:101: `square` signs its URL, and `url_token` is part of it, so it has one value",
+                "f.yaml:2:96: `square` signs its URL, and `url_token` is part of it, so it has one value",
             ),
             (
                 provider("github", &format!(", public_url: https://x/in/{SECRET}-1, url_token: {SECRET}-1")),
@@ -185,12 +180,12 @@ mod tests {
             ),
             (
                 provider("github", &format!(", path: [/x, /x/{SECRET}-1], url_token: {SECRET}-1")),
-                "f.yaml:2:115: a `url_token` of `a` behind its path makes the path of `a`, which goes first; take one that nobody guesses: \
+                "f.yaml:2:112: a `url_token` of `a` behind its path makes the path of `a`, which goes first; take one that nobody guesses: \
                  `openssl rand -hex 32`",
             ),
             (
-                provider("github", &format!(", url_token: {SECRET}\n  b: {{ provider: docker-hub, url_token: {SECRET}")),
-                "f.yaml:3:41: warning: `b` has a secret of `a`: who knows it can ring at both",
+                provider("github", &format!(", url_token: {SECRET} }}\n  b: {{ provider: docker-hub, unrouted: keep, url_token: {SECRET}")),
+                "f.yaml:3:57: warning: `b` has a secret of `a`: who knows it can ring at both",
             ),
             (
                 provider("github", ", allow_ips: 10.0.0.1") + "server: { tls: upstream }\n",
@@ -198,9 +193,20 @@ mod tests {
             ),
             (
                 provider("yotpo", ", respond: { status: 202 }"),
-                "f.yaml:2:78: warning: `yotpo` takes 200 alone for a good answer, and will repeat what is answered with 202",
+                "f.yaml:2:77: warning: `yotpo` takes 200 alone for a good answer, and will repeat what is answered with 202",
             ),
         ]);
+    }
+
+    #[test]
+    fn a_source_is_not_open_because_its_tokens_are_past_their_date() {
+        let (plan, said) = compiled(&file(&format!(", url_token: {{ value: {SECRET}-u, until: 2001-01-01 }}"), "", ROUTE), &[]);
+        assert!(plan.is_none());
+        let expected = [
+            "f.yaml:2:70: no `url_token` of `a` is good any more",
+            "f.yaml:2:111: warning: a `url_token` of `a` is past its `until` and no longer taken",
+        ];
+        assert_eq!(said, expected);
     }
 
     #[test]
