@@ -1,7 +1,7 @@
 # What there is to run. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash barrier sim tools image
+.PHONY: help run test check bench crash barrier sim crosscheck tools image
 
 CARGO ?= cargo
 # The tests run with planted bugs built in; they do nothing unless HOOKGATE_FAULT names one.
@@ -9,9 +9,14 @@ FEATURES := --features faults
 KILLS ?= 50
 SEEDS ?= 1000000
 EVENTS ?= 10000
+# What the vendors' own libraries are asked about: so many requests each, of these providers (with commas), or of all.
+ROUNDS ?= 25
+ONLY ?=
+HOOKGATE_BIN ?= target/release/hookgate
+CROSSCHECK := target/crosscheck
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, start a gateway with an echo target, ring it with signed events, and show them arrive
 	$(CARGO) run --release --locked -- demo
@@ -37,6 +42,19 @@ barrier: tools ## strace audit: EVENTS=10000 acknowledgements, each after the fd
 
 sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
+
+crosscheck: ## the vendors' own libraries sign ROUNDS=25 requests each and HOOKGATE_BIN verifies (node, npm, python3; ONLY=stripe,slack)
+	@test -x "$(HOOKGATE_BIN)" || \
+	  { echo "$(HOOKGATE_BIN): there is no binary here; cargo build --release, or name one with HOOKGATE_BIN" >&2; exit 1; }
+	mkdir -p $(CROSSCHECK)
+	rm -rf $(CROSSCHECK)/requests
+	cp tests/crosscheck/package.json tests/crosscheck/sign.mjs $(CROSSCHECK)/
+	cd $(CROSSCHECK) && npm install --no-package-lock --no-audit --no-fund --ignore-scripts
+	test -x $(CROSSCHECK)/venv/bin/python || python3 -m venv $(CROSSCHECK)/venv
+	$(CROSSCHECK)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/crosscheck/requirements.txt
+	node $(CROSSCHECK)/sign.mjs $(CROSSCHECK)/requests $(ROUNDS) $(ONLY)
+	$(CROSSCHECK)/venv/bin/python tests/crosscheck/sign.py $(CROSSCHECK)/requests $(ROUNDS) $(ONLY)
+	python3 tests/crosscheck/crosscheck.py --bin "$(HOOKGATE_BIN)" --requests $(CROSSCHECK)/requests $(if $(ONLY),--only $(ONLY))
 
 tools: ## what the tests need besides cargo; installs it on Debian when run as root
 	@.ci/tools

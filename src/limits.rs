@@ -22,8 +22,14 @@ pub const EVENT_TYPE_BYTES_MAX: usize = 200;
 pub const PROVIDER_EVENT_ID_BYTES_MAX: usize = 200;
 /// Secrets of one source that may be active at once.
 pub const ACTIVE_SECRETS_MAX: usize = 4;
+/// Networks one source's `allow_ips` may name: each request is held against them in turn.
+pub const ALLOWED_NETWORKS_MAX: usize = 1024;
 /// Signature candidates tried in one request.
 pub const CANDIDATES_MAX: usize = 16;
+/// Bytes of one text in the answer to a handshake: what is echoed is the asker's.
+pub const ECHOED_BYTES_MAX: usize = 2 * 1024;
+/// Bytes of the whole answer to a handshake.
+pub const REPLY_BYTES_MAX: usize = 8 * 1024;
 /// `Via: hookgate/...` entries after which a request is a loop.
 pub const VIA_MAX: usize = 5;
 /// Bytes of a target's answer that are read; more ends the connection, not the delivery.

@@ -118,7 +118,7 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
     SourceStatus {
         name: source.name.to_string(),
         provider: source.provider.to_string(),
-        verification: "signed",
+        verification: source.verification(),
         paths: source.paths.iter().map(ToString::to_string).collect(),
         endpoint: source.endpoint.as_ref().map(|url| without_query(url.clone())),
         disabled: source.disabled,

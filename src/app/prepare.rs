@@ -146,8 +146,9 @@ fn configure(metrics: &Metrics, plan: &Plan, clock: &Clock) {
         .map(|source| SourceFacts {
             name: &source.name,
             provider: &source.provider,
-            verification: "signed",
+            verification: source.verification(),
             secrets: source.verifier.fingerprints(),
+            handshakes: source.verifier.handshakes().collect(),
         })
         .collect();
     let targets: Vec<_> = plan.targets.keys().collect();

@@ -71,14 +71,25 @@ impl<'a> Bell<'a> {
     fn request(&self, sample: &Sample, number: usize, keep_id: bool) -> Result<Request<Full<Bytes>>, String> {
         let kept = keep_id && sample.body.is_some() && self.id_is_in_body();
         let id = (!kept).then(|| format!("{}-{number}", self.ids).into());
-        let sample = Sample { id, ..sample.clone() };
+        let sample = Sample { id, path: Some(self.to.path().into()), ..sample.clone() };
         let signed = sign(self.provider, &self.credentials, &sample, self.clock.wall())?;
-        let mut request = Request::builder().method(&*signed.method).uri(self.to.clone());
+        let mut request = Request::builder().method(&*signed.method).uri(self.with_query(signed.query.as_deref())?);
         for (name, value) in &signed.headers {
             request = request.header(name, HeaderValue::from_bytes(value).map_err(|_| format!("{name} cannot be sent"))?);
         }
         request = request.header(header::CONTENT_LENGTH, signed.body.len());
         request.body(Full::new(signed.body)).map_err(|error| error.to_string())
+    }
+
+    /// Where to ring, with the query that is part of what was signed.
+    fn with_query(&self, query: Option<&str>) -> Result<Uri, String> {
+        let Some(query) = query else {
+            return Ok(self.to.clone());
+        };
+        let mut parts = self.to.clone().into_parts();
+        let told = |_| format!("the query of {} cannot be sent", self.provider.slug);
+        parts.path_and_query = Some(format!("{}?{query}", self.to.path()).parse().map_err(told)?);
+        Uri::from_parts(parts).map_err(|error| error.to_string())
     }
 
     fn id_is_in_body(&self) -> bool {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     provider::{Catalogue, Provider, Retries},
-    verify::{Tried, prove},
+    verify::{Tried, prove, prove_handshakes, signable},
     yaml::nearest,
 };
 
@@ -28,6 +28,8 @@ struct Entry<'a> {
     event_id_signed: bool,
     event_type_signed: bool,
     needs_public_url: bool,
+    handshakes: Vec<&'a str>,
+    can_be_sent: bool,
     body_limit_bytes: Option<u64>,
     answer_timeout_ms: Option<u64>,
     retries: String,
@@ -52,6 +54,7 @@ struct CredentialEntry<'a> {
     place: Option<&'a str>,
     prefix: Option<&'a str>,
     required: bool,
+    warn: Option<&'a str>,
 }
 
 /// Which providers.
@@ -111,6 +114,8 @@ fn test_providers(out: &mut dyn Write) -> u8 {
                 let accepted = tried.len() - rejected;
                 let _ = writeln!(out, "{slug}: {accepted} accepted, {rejected} rejected");
                 let mut problems: Vec<String> = tried.iter().filter_map(failure).collect();
+                let unanswered = prove_handshakes(provider).into_iter().filter_map(|(name, result)| Some((name, result.err()?)));
+                problems.extend(unanswered.map(|(name, why)| format!("handshake `{name}`: {why}")));
                 if accepted < ACCEPTED_MIN || rejected < REJECTED_MIN {
                     problems.push(format!("has fewer than {ACCEPTED_MIN} accepted and {REJECTED_MIN} rejected vectors"));
                 }
@@ -139,6 +144,7 @@ fn entry(provider: &Provider) -> Entry<'_> {
         place: rule.place.as_deref(),
         prefix: rule.prefix.as_deref(),
         required: rule.required,
+        warn: rule.warn.as_deref(),
     });
     let mut by_source = BTreeMap::new();
     for vector in &provider.vectors {
@@ -159,6 +165,8 @@ fn entry(provider: &Provider) -> Entry<'_> {
         event_id_signed: provider.event.id_signed,
         event_type_signed: provider.event.types_signed,
         needs_public_url: provider.needs_public_url,
+        handshakes: provider.handshakes.iter().map(|handshake| &*handshake.name).collect(),
+        can_be_sent: signable(provider).is_ok(),
         body_limit_bytes: provider.body_limit,
         answer_timeout_ms: provider.answer_timeout.and_then(|timeout| u64::try_from(timeout.as_millis()).ok()),
         retries: retries(provider.retries),
@@ -175,12 +183,14 @@ fn retries(retries: Retries) -> String {
 }
 
 fn table(providers: &[&Provider]) -> String {
-    let width = providers.iter().map(|provider| provider.slug.len()).max().unwrap_or_default().max("NAME".len());
-    let mut text = format!("{:width$}  {:11}  {:10}  TITLE\n", "NAME", "SCHEME", "CONFIDENCE");
+    let widest =
+        |word: &str, of: &dyn Fn(&Provider) -> usize| providers.iter().map(|provider| of(provider)).max().unwrap_or(0).max(word.len());
+    let (width, scheme) = (widest("NAME", &|provider| provider.slug.len()), widest("SCHEME", &|provider| provider.scheme().len()));
+    let mut text = format!("{:width$}  {:scheme$}  {:10}  TITLE\n", "NAME", "SCHEME", "CONFIDENCE");
     for provider in providers {
         let (slug, confidence) = (&provider.slug, provider.confidence.word());
         // Writing to a String does not fail; the same holds below.
-        let _ = writeln!(text, "{slug:width$}  {:11}  {confidence:10}  {}", provider.scheme(), provider.title);
+        let _ = writeln!(text, "{slug:width$}  {:scheme$}  {confidence:10}  {}", provider.scheme(), provider.title);
     }
     text
 }
@@ -197,6 +207,9 @@ fn described(provider: &Provider) -> String {
     let _ = writeln!(text, "event id    {}, {}", written(&provider.event.id), signed(entry.event_id_signed));
     let _ = writeln!(text, "event type  {}, {}", written(&provider.event.types), signed(entry.event_type_signed));
     let _ = writeln!(text, "retries     {}", entry.retries);
+    if !entry.handshakes.is_empty() {
+        let _ = writeln!(text, "handshakes  {}", entry.handshakes.join(", "));
+    }
     let _ = writeln!(text, "vectors     {} accepted, {} rejected", entry.vectors.accepted, entry.vectors.rejected);
     for link in entry.docs {
         let _ = writeln!(text, "docs        {link}");
@@ -206,6 +219,9 @@ fn described(provider: &Provider) -> String {
         let place = credential.place.map(|place| format!(": {place}")).unwrap_or_default();
         let optional = if credential.required { "" } else { " (optional)" };
         let _ = writeln!(text, "  {}  {}{place}{optional}", credential.name, credential.label);
+        if let Some(warn) = credential.warn {
+            let _ = writeln!(text, "    {warn}");
+        }
     }
     let _ = writeln!(text, "\nSet-up");
     for (index, step) in entry.setup.iter().enumerate() {
@@ -228,7 +244,12 @@ mod tests {
     #[test]
     fn the_list_is_for_people_and_for_machines() {
         let (code, text, _) = run(None, false);
-        assert!(code == 0 && text.starts_with("NAME") && text.contains("\nstripe             hmac-sha256  high        Stripe"), "{text}");
+        assert!(
+            code == 0
+                && text.starts_with("NAME")
+                && text.lines().any(|line| line.split_whitespace().eq(["stripe", "hmac-sha256", "high", "Stripe"])),
+            "{text}"
+        );
         let (_, json, _) = run(None, true);
         let list: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         let stripe = list.as_array().expect("an array").iter().find(|entry| entry["name"] == "stripe").expect("there");
@@ -252,6 +273,9 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(test_providers(&mut out), 0, "{}", String::from_utf8_lossy(&out));
         let text = String::from_utf8(out).expect("text");
-        assert!(text.lines().count() == 3 && text.contains("github: 3 accepted, 14 rejected"), "{text}");
+        assert!(
+            text.lines().count() == Catalogue::embedded().names().count() && text.contains("github: 3 accepted, 14 rejected"),
+            "{text}"
+        );
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     app::Exit,
     clock::Clock,
     config::{self, Config, Source, Surroundings, Tls},
+    plan::with_token,
     provider::{Catalogue, Provider},
     verify::{Credential, Sample},
     yaml::{Problems, nearest},
@@ -79,7 +80,8 @@ fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
         Tls::None | Tls::Upstream => Vec::new(),
     };
     let body = args.data.as_deref().map(body).transpose().map_err(|why| (Exit::Usage, why))?;
-    let sample = Sample { body, kind: args.kind.as_deref().map(Box::from), id: None };
+    let endpoint = endpoint(&args.source, source, &config);
+    let sample = Sample { body, kind: args.kind.as_deref().map(Box::from), endpoint, ..Sample::default() };
     let bell = Bell::new(to, provider, credentials(source), &certificates, Clock::System);
     let bell = bell.map_err(|error| (Exit::Config, error.to_string()))?;
     ring(args, &bell, &sample).map_err(|why| (Exit::Usage, why))
@@ -163,6 +165,33 @@ fn credentials(source: &Source) -> Vec<Credential> {
     plain.chain(named).map(credential).collect()
 }
 
+/// The public URL of a source, which some providers sign.
+fn endpoint(name: &str, source: &Source, config: &Config) -> Option<url::Url> {
+    let mut url = match &source.public_url {
+        Some(link) => link.url.clone(),
+        None => {
+            let mut url = config.server.public_url.as_ref()?.url.clone();
+            url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), first_path(name, source)));
+            url
+        }
+    };
+    url.set_path(&whole_path(url.path(), source, config));
+    Some(url)
+}
+
+fn first_path(name: &str, source: &Source) -> String {
+    let first = source.path.as_ref().and_then(|paths| paths.first());
+    first.map_or_else(|| format!("/hooks/{name}"), |path| path.value.clone())
+}
+
+/// The path with the source's URL token, as its provider has it.
+fn whole_path(path: &str, source: &Source, config: &Config) -> String {
+    match source.active_url_tokens(config.read_at).next() {
+        Some(token) => with_token(path, token.value.text()),
+        None => path.to_owned(),
+    }
+}
+
 /// Where the source is rung: as told, or where the configuration listens.
 fn place(args: &Args, source: &Source, config: &Config) -> Result<Uri, String> {
     let url = match &args.url {
@@ -170,8 +199,7 @@ fn place(args: &Args, source: &Source, config: &Config) -> Result<Uri, String> {
         None => {
             let listen = config.server.listen.value.0;
             let scheme = if matches!(config.server.tls.value, Tls::Own { .. }) { "https" } else { "http" };
-            let path = source.path.as_ref().and_then(|paths| paths.first());
-            let path = path.map_or_else(|| format!("/hooks/{}", args.source), |path| path.value.clone());
+            let path = whole_path(&first_path(&args.source, source), source, config);
             // What listens on every address listens on this one.
             let ip = match listen.ip() {
                 IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),

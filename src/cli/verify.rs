@@ -13,11 +13,11 @@ use serde::Serialize;
 use super::raw;
 use crate::{
     clock::{Clock, UnixMs},
-    provider::{Atom, Catalogue, Check, Provider},
+    provider::{Atom, Catalogue, Check, Family, Provider, Shape},
     rejection::Rejection,
     request::RawRequest,
     secret::Secret,
-    verify::{Credential, Verifier},
+    verify::{Credential, Greeted, Verifier},
     yaml::nearest,
 };
 
@@ -115,30 +115,55 @@ fn answer<'a>(args: &VerifyArgs, mut outside: Outside<'_>, catalogue: &'a Catalo
         request.path = url.path().into();
         request.query = url.query().map(Box::from);
     }
+    if let Some(greeted) = verifier.greet(&request, at) {
+        return Ok(handshake(provider, &greeted));
+    }
     let head = RawRequest { body: bytes::Bytes::new(), ..request.clone() };
     // The whole is asked first: its reason is the more precise one.
     let proved = verifier.verify(request, at).and_then(|verified| verifier.precheck(&head).map(|()| verified));
     Ok(match proved {
+        Ok(verified) if verifier.greet_verified(&verified).is_some() => {
+            let greeted = verifier.greet_verified(&verified);
+            greeted.as_ref().map_or_else(|| refused(provider, Rejection::Method), |greeted| handshake(provider, greeted))
+        }
+        Ok(verified) if &*verified.request().method != "POST" => refused(provider, Rejection::Method),
         Ok(verified) => {
             let identity = verifier.identify(&verified);
             Answer {
                 verdict: "accepted",
-                reason: "signed",
+                reason: if verifier.verification() == "none" { "unsigned" } else { "signed" },
                 provider: &provider.slug,
                 event_id: identity.id.map(|id| String::from_utf8_lossy(&id).into_owned()).unwrap_or_default(),
                 event_type: identity.types.to_string(),
                 explanation: accepted(provider, verified.proof().skew_ms()),
             }
         }
-        Err(rejection) => Answer {
-            verdict: "rejected",
-            reason: rejection.code(),
-            provider: &provider.slug,
-            event_id: String::new(),
-            event_type: String::new(),
-            explanation: format!("{} {}", why(rejection), provider.checks.iter().map(looked_for).collect::<Vec<_>>().join(" ")),
-        },
+        Err(rejection) => refused(provider, rejection),
     })
+}
+
+fn refused(provider: &Provider, rejection: Rejection) -> Answer<'_> {
+    Answer {
+        verdict: "rejected",
+        reason: rejection.code(),
+        provider: &provider.slug,
+        event_id: String::new(),
+        event_type: String::new(),
+        explanation: format!("{} {}", why(rejection), provider.checks.iter().map(looked_for).collect::<Vec<_>>().join(" ")),
+    }
+}
+
+/// A handshake is no event: it is answered, or refused.
+fn handshake<'a>(provider: &'a Provider, greeted: &Greeted) -> Answer<'a> {
+    let name = &greeted.handshake;
+    let (verdict, reason, explanation) = match &greeted.reply {
+        Ok(reply) => ("accepted", "handshake", format!("It is the handshake `{name}`, answered {} and never stored.", reply.status)),
+        Err(status) => {
+            let what = format!("It is the handshake `{name}`, refused with {status}: what guards it does not hold, or a value is missing.");
+            ("rejected", Rejection::Requirement.code(), what)
+        }
+    };
+    Answer { verdict, reason, provider: &provider.slug, event_id: String::new(), event_type: String::new(), explanation }
 }
 
 fn provider<'a>(catalogue: &'a Catalogue, slug: &str) -> Result<&'a Provider, String> {
@@ -215,7 +240,10 @@ fn accepted(provider: &Provider, skew_ms: Option<i64>) -> String {
         Some(skew_ms) => format!(", {} s before the time it is verified at", skew_ms / 1000),
         None => String::new(),
     };
-    format!("Signed with {}{timed}.", provider.scheme())
+    match provider.scheme().as_str() {
+        "none" => "Nothing is signed: anyone who knows the URL can send this.".into(),
+        scheme => format!("Signed with {scheme}{timed}."),
+    }
 }
 
 /// What a reason means.
@@ -226,6 +254,7 @@ fn why(rejection: Rejection) -> &'static str {
         Rejection::Stale => "The signature holds, but it was made too long ago.",
         Rejection::Future => "The signature holds, but it was made too far in the future.",
         Rejection::Malformed => "Something that is signed is missing, or is not spelled as the provider spells it.",
+        Rejection::Requirement => "The signature holds, and something that the provider promises besides does not.",
         Rejection::DuplicateHeader => "A header that is verified occurs twice.",
         _ => "The request is not one that this provider sends.",
     }
@@ -239,13 +268,19 @@ fn looked_for(check: &Check) -> String {
         none if none.is_empty() => String::new(),
         prefixes => format!("{} and ", prefixes.join(" or ")),
     };
-    let field = rule.pairs.as_ref().map(|pairs| format!("as `{}` of its `{}` list, ", pairs.value, pairs.separator)).unwrap_or_default();
-    let mut text = format!(
-        "Looked for in {places}: {field}{prefix}{} of {} over `{}`.",
-        rule.encoding.words(),
-        check.scheme.word(),
-        check.message.text()
-    );
+    let field = match &rule.shape {
+        Shape::Whole => String::new(),
+        Shape::Pairs { separator, value } | Shape::Columns { separator, value, .. } => format!("as `{value}` of its `{separator}` list, "),
+        Shape::Unpacked(value) => format!("as `{value}` of the JSON in it, "),
+    };
+    let what = match check.scheme.family() {
+        Family::None => return "Nothing is signed.".into(),
+        Family::Token => "the secret itself".into(),
+        Family::Basic => "`Basic` with user and password".into(),
+        Family::Jws => format!("a JSON Web Signature ({})", check.scheme.words()),
+        _ => format!("{} of {} over `{}`", rule.encoding.words(), check.scheme.words(), check.message.text()),
+    };
+    let mut text = format!("Looked for in {places}: {field}{prefix}{what}.");
     if let Some(timestamp) = &check.timestamp {
         let tolerance =
             timestamp.tolerance.map_or("any age".to_owned(), |within| format!("within {} of now", humantime::format_duration(within)));
@@ -353,16 +388,20 @@ mod tests {
 
     /// Runs `verify` on the request of a vector, with the first value of its first credential.
     fn ask(slug: &str, vector: &Vector, json: bool) -> (u8, String, String) {
-        let mut request = b"POST / HTTP/1.1\r\n".to_vec();
+        let mut request = format!("{} / HTTP/1.1\r\n", vector.method).into_bytes();
         for (name, value) in &vector.headers {
             request.extend(format!("{name}: {value}\r\n").bytes());
         }
         request.extend(format!("Content-Length: {}\r\n\r\n", vector.body.len()).bytes());
         request.extend(&vector.body);
         let at = vector.at.to_string();
-        let secret = &vector.credentials[0].1[0];
-        let json: &[&str] = if json { &["--json"] } else { &[] };
-        run(&[&[slug, "--secret", secret, "--at", &at, "-"], json].concat(), std::str::from_utf8(&request).expect("vectors are text"))
+        let pairs: Vec<String> = vector.credentials.iter().map(|(name, values)| format!("{name}={}", values[0])).collect();
+        let mut line: Vec<&str> = vec![slug, "--at", &at, "-"];
+        line.extend(pairs.iter().flat_map(|pair| ["--credential", pair]));
+        let url = vector.url.as_ref().map(url::Url::as_str);
+        line.extend(url.iter().flat_map(|url| ["--url", url]));
+        line.extend(json.then_some("--json"));
+        run(&line, std::str::from_utf8(&request).expect("vectors are text"))
     }
 
     #[test]

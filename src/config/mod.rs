@@ -6,6 +6,7 @@
 //! credential or anything that came from the environment; the schema, the listing and the reader know the same keys.
 
 mod admin;
+mod answers;
 mod credential;
 mod interpolate;
 mod load;
@@ -27,6 +28,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use admin::{Admin, Role, Token};
+pub use answers::{Body, OnReject, Respond};
 pub use credential::Credential;
 pub use load::{Located, load, locate};
 pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, Text};
@@ -302,7 +304,24 @@ mod tests {
         ),
         ("sources: { a: { provider: p, path: hooks } }", "f.yaml:1:36: `path` begins with `/`, and this is `hooks`"),
         ("sources: { a: { provider: p, path: [] } }", "f.yaml:1:36: `path` is an empty list; name one, or leave it out"),
-        ("sources: { a: { provider: p, url_token: x } }", "f.yaml:1:30: `url_token` is planned and not built yet"),
+        ("sources: { a: { provider: p, client_cert: {} } }", "f.yaml:1:30: `client_cert` is planned and not built yet"),
+        (
+            "sources: { a: { provider: p, url_token: canary/0123456789 } }",
+            "f.yaml:1:41: `url_token` is a segment of a path: letters, digits, `-`, `_`, `~` and `.` only; make one with `openssl rand \
+             -hex 32`",
+        ),
+        ("sources: { a: { provider: p, url_token: [] } }", "f.yaml:1:41: `url_token` is empty"),
+        (
+            "sources: { a: { provider: p, url_token: short } }",
+            "f.yaml:1:41: warning: `url_token` is shorter than 16 bytes and may be guessed",
+        ),
+        ("sources: { a: { provider: p, allow_ips: [] } }", "f.yaml:1:41: `allow_ips` is an empty list; name one, or leave it out"),
+        ("sources: { a: { provider: p, allow_ips: } }", "f.yaml:1:39: `allow_ips` is an empty list; name one, or leave it out"),
+        (
+            "sources: { a: { provider: p, allow_ips: 10.0.0.300 } }",
+            "f.yaml:1:41: `allow_ips` is a network such as `10.0.0.0/8`, or one address, and this is `10.0.0.300`",
+        ),
+        ("sources: { a: { provider: p, on_reject: 410 } }", "f.yaml:1:41: `on_reject` is one of provider, 403, 503, and this is `410`"),
         (
             "sources: { a: { provider: p, secret: \"\" } }",
             "f.yaml:1:38: `secret` is empty; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",

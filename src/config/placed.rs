@@ -234,6 +234,14 @@ impl JsonSchema for Link {
 #[derive(Clone, Debug)]
 pub struct Guarded(pub Secret);
 
+impl Guarded {
+    /// It as text, which is what it was written as. Name the reason at each call: this is where a secret may leak.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.0.reveal()).unwrap_or_default() // of a file that was text
+    }
+}
+
 impl Serialize for Guarded {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&format_args!("<{}>", self.0.fingerprint()))

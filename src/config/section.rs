@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::placed::{OneOrMany, Placed};
-use crate::yaml::{At, Fields, Node, Problems, Value, as_list};
+use crate::yaml::{At, Fields, Node, Problems, Value, as_list, off};
 
 /// A mapping being read.
 pub(super) struct Section<'a, 'p> {
@@ -97,6 +97,19 @@ impl<'a, 'p> Section<'a, 'p> {
             self.problems.error_hint(&found.at, format!("`{key}` is an empty list"), "name one, or leave it out");
         }
         Some(found)
+    }
+
+    /// The same, of what can be switched off: then it is as if it were left out. A key with nothing behind it is not meant that way.
+    pub(super) fn several_unless_off<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&'a Node, &str, &mut Problems) -> Option<T>,
+    ) -> Option<Placed<OneOrMany<Placed<T>>>> {
+        if self.fields.peek(key).is_some_and(|node| off(node) && node.value != Value::Null) {
+            self.fields.take(key);
+            return None;
+        }
+        self.several(key, read)
     }
 
     /// The same as [`Self::many`], with a default.

@@ -1,18 +1,25 @@
 //! `sources`: configured intakes as they are written.
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
+    answers::{OnReject, Respond},
     credential::{Credential, credentials},
-    placed::{Link, Named, OneOrMany, Period, Placed, Size},
+    placed::{Link, Named, OneOrMany, Period, Placed, Size, Text},
     section::Section,
     values,
 };
-use crate::yaml::{At, Node, Problems, Value, off};
+use crate::{
+    clock::UnixMs,
+    yaml::{At, Node, Problems, Value, off},
+};
 
 /// The longest path, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
+/// The longest URL token, in bytes: providers cut long URLs.
+const URL_TOKEN_BYTES_MAX: usize = 256;
 
 /// A configured intake: a path, a provider, its credentials, its limits.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,15 +35,24 @@ pub struct Source {
     /// The exact path, `/hooks/<name>` when left out; a list while migrating.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Placed<OneOrMany<Placed<String>>>>,
-    /// The full URL as given to the provider, when it is not `server.public_url` and the path.
+    /// The full URL as given to the provider, when it is not `server.public_url` and the path; without the `url_token`, which is put behind
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<Placed<Link>>,
+    /// One more segment of the path, which only the provider knows; a list while rotating, of which any may match. At most 4 are active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_token: Option<Placed<OneOrMany<Credential>>>,
     /// The signing secret; a list while rotating, of which any may match. At most 4 are active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<Placed<OneOrMany<Credential>>>,
     /// Further credentials, in the provider's own words.
     #[serde(skip_serializing_if = "nothing_named")]
     pub credentials: Named<OneOrMany<Credential>>,
+    /// Networks the provider rings from, or addresses: others are refused before their body is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_ips: Option<Placed<OneOrMany<Placed<Text<IpNet>>>>>,
+    /// Takes what nothing proves: for a provider that signs nothing, when neither `url_token` nor `allow_ips` guards the source.
+    pub allow_unsigned: Placed<bool>,
     /// How far a signed timestamp may lie from now: `provider` for what its file says, a duration, or `none`.
     pub tolerance: Placed<Tolerance>,
     /// Bytes of a body: `provider` for what its file says, else `server.limits.body`.
@@ -45,6 +61,11 @@ pub struct Source {
     pub dedup: Dedup,
     /// What becomes of events no route wants. Written out, no route need name this source.
     pub unrouted: Placed<Unrouted>,
+    /// The answer to accepted events, instead of the provider file's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Placed<Respond>>,
+    /// The status of the answer to requests that are not proved: `provider` for what its file says (401), 403 or 503.
+    pub on_reject: Placed<OnReject>,
     /// Switched off: its paths answer 404.
     pub disabled: Placed<bool>,
 }
@@ -132,6 +153,12 @@ pub enum Unrouted {
 }
 
 impl Source {
+    /// The URL tokens that are good at this time, in the order written.
+    pub fn active_url_tokens(&self, now: UnixMs) -> impl Iterator<Item = &Credential> {
+        let all = self.url_token.iter().flat_map(|tokens| tokens.iter());
+        all.filter(move |token| token.until.as_ref().is_none_or(|until| now < until.0))
+    }
+
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
         // An inline `verify` would do as well, and is refused as planned.
         if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && node.get("provider").or(node.get("verify")).is_none() {
@@ -148,8 +175,11 @@ impl Source {
             provider: section.optional("provider", values::string),
             path: section.several("path", path),
             public_url: section.optional("public_url", values::link),
+            url_token: section.optional("url_token", |node, what, problems| Some(url_tokens(node, what, problems))),
             secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
             credentials: named_credentials(&section.part("credentials"), section.problems),
+            allow_ips: section.several_unless_off("allow_ips", values::network),
+            allow_unsigned: section.value("allow_unsigned", false, values::flag),
             tolerance: section.value("tolerance", Tolerance::Provider, |node, what, problems| match plain(node) {
                 Some("provider") => Some(Tolerance::Provider),
                 _ if off(node) => Some(Tolerance::None),
@@ -163,10 +193,12 @@ impl Source {
             unrouted: section.value("unrouted", Unrouted::Keep, |node, what, problems| {
                 values::choice(&[Unrouted::Keep, Unrouted::Drop], node, what, problems)
             }),
+            respond: section.optional("respond", Respond::read),
+            on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["verify", "url_token", "allow_ips", "client_cert", "allow_methods", "allow_unsigned", "observe_until"]);
-        section.planned(&["redact", "respond", "on_reject", "reply_from", "expect_every", "formerly"]);
+        section.planned(&["verify", "client_cert", "allow_methods", "observe_until"]);
+        section.planned(&["redact", "reply_from", "expect_every", "formerly"]);
         section.finish();
         read
     }
@@ -198,6 +230,25 @@ fn path(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
     };
     problems.error(&node.at, format!("{what} {fault}, and this is {}", values::shown(node, text)));
     None
+}
+
+/// URL tokens, each of characters that nobody on the way encodes: there is one spelling of it.
+fn url_tokens(node: &Node, what: &str, problems: &mut Problems) -> OneOrMany<Credential> {
+    let mut found = credentials(node, what, problems);
+    found.0.retain(|credential| {
+        let bytes = credential.value.0.reveal(); // only its length and its alphabet are looked at
+        let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'));
+        let fault = if !plain {
+            "is a segment of a path: letters, digits, `-`, `_`, `~` and `.` only"
+        } else if bytes.len() > URL_TOKEN_BYTES_MAX {
+            "is at most 256 bytes long"
+        } else {
+            return true;
+        };
+        problems.error_hint(&credential.value.at, format!("{what} {fault}"), "make one with `openssl rand -hex 32`");
+        false
+    });
+    found
 }
 
 fn named_credentials(node: &Node, problems: &mut Problems) -> Named<OneOrMany<Credential>> {

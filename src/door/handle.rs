@@ -46,10 +46,10 @@ fn respond(answer: Answer, close: bool) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let mut response = HttpResponse::build(status);
     for (name, value) in answer.headers {
-        response.insert_header((name, value));
+        response.insert_header((&*name, value));
     }
     if close {
         response.force_close();
     }
-    response.insert_header((header::CONTENT_TYPE, answer.content_type)).body(answer.body)
+    response.insert_header((header::CONTENT_TYPE, &*answer.content_type)).body(answer.body)
 }

@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{answer::Acknowledged, refusal::Refusal};
+use super::{answer::Taken, refusal::Refusal};
 use crate::{
     clock::{Mono, Now},
     event::EventTypes,
@@ -36,6 +36,10 @@ impl Account {
         self.source = Some(Arc::clone(source));
     }
 
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.source.as_deref()
+    }
+
     pub(super) fn body_read(&mut self, bytes: usize) {
         self.body_bytes = Some(bytes);
     }
@@ -54,7 +58,7 @@ impl Account {
     }
 
     /// Counts and logs the request.
-    pub(super) fn close(self, metrics: &Metrics, log: LogWhat, now: Now, end: &Result<Acknowledged, Refusal>, status: u16) {
+    pub(super) fn close(self, metrics: &Metrics, log: LogWhat, now: Now, end: &Result<Taken, Refusal>, status: u16) {
         let of_source = self.source.as_ref().map_or_else(|| Arc::clone(&metrics.unmatched), |source| metrics.source(&source.name));
         let took = now.mono.since(self.start);
         if let Some(proof) = &self.proof {
@@ -64,8 +68,11 @@ impl Account {
             }
         }
         match end {
-            Ok(acknowledged) => {
-                of_source.request(acknowledged.result);
+            Ok(taken) => {
+                of_source.request(taken.result());
+                if let Taken::Handshake(name, _) = taken {
+                    of_source.handshake(name, true);
+                }
                 of_source.ack_seconds.observe(took.as_secs_f64());
             }
             Err(refusal) => refusal.count(&of_source),
@@ -75,10 +82,11 @@ impl Account {
         }
     }
 
-    fn log(&self, duration_ms: u64, end: &Result<Acknowledged, Refusal>, status: u16) {
+    fn log(&self, duration_ms: u64, end: &Result<Taken, Refusal>, status: u16) {
         let source = self.source.as_ref().map_or(UNMATCHED, |source| source.name.as_str());
         let (result, reason, event_id): (RequestResult, _, _) = match end {
-            Ok(acknowledged) => (acknowledged.result, None, Some(acknowledged.event)),
+            Ok(Taken::Event(acknowledged)) => (acknowledged.result, None, Some(acknowledged.event)),
+            Ok(handshake) => (handshake.result(), None, None),
             Err(refusal) => (refusal.result(), Some(refusal.reason()), None),
         };
         tracing::info!(

@@ -1,24 +1,59 @@
 //! What can be refused from the head alone, before a byte of the body is read: cheap, and in the order of what tells a stranger least.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{head::Head, refusal::Refusal};
 use crate::{
+    clock::UnixMs,
     limits::{OUR_HEAD_BYTES_MAX, STORED_HEAD_BYTES_MAX, VIA_MAX},
     plan::{Plan, Source},
     rejection::Rejection,
     request::Single,
 };
 
-/// The source whose path this is. The path is compared as received, byte for byte: what would have to be decoded or tidied up first is not
-/// ours.
-pub(super) fn source_of<'a>(plan: &'a Plan, head: &Head) -> Result<&'a Arc<Source>, Refusal> {
-    plan.paths.get(&*head.path).ok_or_else(|| Rejection::UnknownPath.into())
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rung<'a> {
+    /// The source.
+    pub(super) source: &'a Arc<Source>,
+    /// Its path as configured, without a URL token: what may be shown.
+    pub(super) path: &'a str,
+    /// Whether the path goes on with a URL token, if one is asked for.
+    pub(super) shows_token: bool,
 }
 
-/// Method, loop, encoding, size, repeated fields.
-pub(super) fn check(source: &Source, head: &Head) -> Result<(), Refusal> {
-    if &*head.method != "POST" {
+/// The source whose path this is, or whose path and URL token. Paths are compared as received, byte for byte: what would have to be decoded
+/// or tidied up first is not ours.
+pub(super) fn rung<'a>(plan: &'a Plan, head: &Head, now: UnixMs) -> Result<Rung<'a>, Refusal> {
+    if let Some((path, source)) = plan.paths.get_key_value(&*head.path) {
+        return Ok(Rung { source, path, shows_token: source.guard.url_tokens.is_empty() });
+    }
+    let (before, segment) = head.path.rsplit_once('/').ok_or(Rejection::UnknownPath)?;
+    let with_slash = head.path.get(..=before.len()).unwrap_or_default();
+    let mut stood_before = None;
+    for path in [before, with_slash] {
+        let found = plan.paths.get_key_value(path).filter(|(_, source)| !source.guard.url_tokens.is_empty());
+        let Some((path, source)) = found else { continue };
+        let rung = Rung { source, path, shows_token: source.guard.knows(segment, now) };
+        if rung.shows_token {
+            return Ok(rung);
+        }
+        stood_before.get_or_insert(rung);
+    }
+    stood_before.ok_or_else(|| Rejection::UnknownPath.into())
+}
+
+/// URL token (a wrong one is answered like a path that is nobody's), address, method (one of a handshake's is looked at further), loop,
+/// encoding, size, repeated fields.
+pub(super) fn check(rung: &Rung<'_>, client: IpAddr, head: &Head) -> Result<(), Refusal> {
+    let source = rung.source;
+    if !rung.shows_token {
+        return Err(Rejection::UrlToken.into());
+    }
+    if !source.guard.lets_in(client) {
+        return Err(Rejection::Ip.into());
+    }
+    if &*head.method != "POST" && !source.verifier.methods().contains(&head.method) {
         return Err(Rejection::Method.into());
     }
     if visits(head) >= VIA_MAX {

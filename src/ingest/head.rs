@@ -11,6 +11,7 @@ use crate::{
     event::EventId,
     limits::{OUR_HEAD_BYTES_MAX, SHOWN_URL_BYTES_MAX, STORED_HEAD_BYTES_MAX},
     plan::Source,
+    provider::Atom,
     request::{Headers, HeadersBuilder, RawRequest, Single},
     verify::Identity,
 };
@@ -90,6 +91,8 @@ impl Head {
 pub(super) struct Facts<'a> {
     pub(super) id: EventId,
     pub(super) source: &'a Source,
+    /// The path that was rung, less the URL token.
+    pub(super) path: &'a str,
     pub(super) identity: &'a Identity,
     pub(super) public_url: Option<&'a url::Url>,
     pub(super) via: &'a str,
@@ -100,7 +103,18 @@ pub(super) struct Facts<'a> {
 pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     let mut head = HeadersBuilder::new();
     // What the builder refuses (a name that is no token, a value with a line end) has no way through HTTP/1.1 either.
-    for (name, value) in forwarded(&request.headers) {
+    let places = facts.source.verifier.credential_places();
+    let is_credential = |name: &str| {
+        places.iter().any(|place| match place {
+            Atom::Header(own) => own.eq_ignore_ascii_case(name),
+            Atom::Headers(start) => name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)),
+            _ => false,
+        })
+    };
+    // A proxy in front may have noted the whole URL in a field of its own.
+    let token = request.path.get(facts.path.len()..).unwrap_or_default().trim_start_matches('/').as_bytes();
+    let shows_token = |value: &[u8]| !token.is_empty() && value.windows(token.len()).any(|part| part == token);
+    for (name, value) in forwarded(&request.headers).filter(|(name, value)| !is_credential(name) && !shows_token(value)) {
         head.push(name, value);
     }
     head.push("Via", via_with_ours(&request.headers, facts.via).as_slice());
@@ -118,7 +132,8 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     if let Some(url) = original_url(request, facts).filter(|url| url.len() <= SHOWN_URL_BYTES_MAX) {
         head.push("Hookgate-Original-Url", url.as_bytes());
     }
-    head.push("Hookgate-Verified", b"true");
+    let verified: &[u8] = if facts.source.verification() == "none" { b"false" } else { b"true" };
+    head.push("Hookgate-Verified", verified);
     head.build().block().clone()
 }
 
@@ -157,17 +172,27 @@ fn via_with_ours(headers: &Headers, ours: &str) -> Vec<u8> {
 /// The URL the provider rang, as it knows it: never from `Host` or a forwarded field. `None` while no public URL is known.
 fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
     let source = facts.source;
-    let mut url = if source.paths.first().is_some_and(|first| *first == request.path) {
+    let mut url = if source.paths.first().is_some_and(|first| **first == *facts.path) {
         let mut endpoint = source.endpoint.clone()?;
         endpoint.set_query(None);
         endpoint.to_string()
     } else {
         let base = facts.public_url?.as_str().trim_end_matches('/');
-        format!("{base}{}", identity::safe(request.path.as_bytes()))
+        format!("{base}{}", identity::safe(facts.path.as_bytes()))
+    };
+    let secrets = source.verifier.credential_places();
+    let is_secret = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        // As encoded or as it reads: a secret is not shown because its name was spelled in another way.
+        let read = url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default();
+        secrets.iter().any(|place| matches!(place, Atom::Parameter(own) if **own == *read))
     };
     if let Some(query) = &request.query {
-        // Writing to a String cannot fail.
-        let _ = write!(url, "?{}", identity::safe(query.as_bytes()));
+        let shown: Vec<&str> = query.split('&').filter(|pair| !is_secret(pair)).collect();
+        if secrets.is_empty() || !shown.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(url, "?{}", identity::safe(shown.join("&").as_bytes()));
+        }
     }
     Some(url)
 }

@@ -10,6 +10,7 @@ use crate::{
     event::{DedupKey, EventId},
     name::SourceName,
     plan::DedupBy,
+    verify::KnownBy,
 };
 
 /// Identities by what they are made of. The numbers are part of every stored key: never renumber.
@@ -18,15 +19,16 @@ enum Namespace {
     ProviderId = 1,
     BodyHash = 2,
     EventId = 3,
+    SignedText = 4,
 }
 
 /// The key of an event. A provider that gives no id (or an empty one) is known by its body; `DedupBy::None` makes every event its own.
 #[must_use]
-pub(super) fn key(source: &SourceName, by: DedupBy, provider_id: Option<&[u8]>, body: &[u8], event: EventId) -> DedupKey {
-    let provider_id = provider_id.filter(|id| !id.is_empty());
-    match (by, provider_id) {
-        (DedupBy::Provider, Some(id)) => hash(source, Namespace::ProviderId, id),
-        (DedupBy::Provider, None) | (DedupBy::Body, _) => hash(source, Namespace::BodyHash, &Sha256::digest(body)),
+pub(super) fn key(source: &SourceName, by: DedupBy, known_by: KnownBy<'_>, body: &[u8], event: EventId) -> DedupKey {
+    match (by, known_by) {
+        (DedupBy::Provider, KnownBy::Id(id)) => hash(source, Namespace::ProviderId, id),
+        (DedupBy::Provider, KnownBy::Signed(digest)) => hash(source, Namespace::SignedText, digest),
+        (DedupBy::Provider, KnownBy::Body) | (DedupBy::Body, _) => hash(source, Namespace::BodyHash, &Sha256::digest(body)),
         (DedupBy::None, _) => hash(source, Namespace::EventId, &event.to_i64().to_be_bytes()),
     }
 }
@@ -60,16 +62,16 @@ mod tests {
         let other = EventId::first_at(UnixMs(2));
         let body_hash = Sha256::digest(b"body");
         let keys = [
-            key(&name("a"), DedupBy::Provider, Some(b"id"), b"body", event),
-            key(&name("a"), DedupBy::Provider, Some(b"id2"), b"body", event),
-            key(&name("ai"), DedupBy::Provider, Some(b"d"), b"body", event),
-            key(&name("b"), DedupBy::Provider, Some(b"id"), b"body", event),
-            key(&name("a"), DedupBy::Provider, Some(&body_hash), b"body", event),
-            key(&name("a"), DedupBy::Provider, None, b"body", event),
-            key(&name("a"), DedupBy::Provider, None, b"bodY", event),
-            key(&name("a"), DedupBy::Provider, Some(&event.to_i64().to_be_bytes()), b"body", event),
-            key(&name("a"), DedupBy::None, None, b"body", event),
-            key(&name("a"), DedupBy::None, None, b"body", other),
+            key(&name("a"), DedupBy::Provider, KnownBy::Id(b"id"), b"body", event),
+            key(&name("a"), DedupBy::Provider, KnownBy::Id(b"id2"), b"body", event),
+            key(&name("ai"), DedupBy::Provider, KnownBy::Id(b"d"), b"body", event),
+            key(&name("b"), DedupBy::Provider, KnownBy::Id(b"id"), b"body", event),
+            key(&name("a"), DedupBy::Provider, KnownBy::Id(&body_hash), b"body", event),
+            key(&name("a"), DedupBy::Provider, KnownBy::Body, b"body", event),
+            key(&name("a"), DedupBy::Provider, KnownBy::Body, b"bodY", event),
+            key(&name("a"), DedupBy::Provider, KnownBy::Id(&event.to_i64().to_be_bytes()), b"body", event),
+            key(&name("a"), DedupBy::None, KnownBy::Body, b"body", event),
+            key(&name("a"), DedupBy::None, KnownBy::Body, b"body", other),
         ];
         assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
     }
@@ -79,16 +81,26 @@ mod tests {
         let event = EventId::first_at(UnixMs(1));
         let other = EventId::first_at(UnixMs(2));
         let a = name("a");
-        assert_eq!(key(&a, DedupBy::Provider, Some(b"id"), b"x", event), key(&a, DedupBy::Provider, Some(b"id"), b"y", other));
-        assert_eq!(key(&a, DedupBy::Body, Some(b"id"), b"x", event), key(&a, DedupBy::Body, Some(b"id2"), b"x", other));
-        assert_eq!(key(&a, DedupBy::Provider, Some(b""), b"x", event), key(&a, DedupBy::Provider, None, b"x", other));
-        assert_eq!(key(&a, DedupBy::Provider, None, b"x", event), key(&a, DedupBy::Body, None, b"x", other));
+        assert_eq!(
+            key(&a, DedupBy::Provider, KnownBy::Id(b"id"), b"x", event),
+            key(&a, DedupBy::Provider, KnownBy::Id(b"id"), b"y", other)
+        );
+        assert_eq!(key(&a, DedupBy::Body, KnownBy::Id(b"id"), b"x", event), key(&a, DedupBy::Body, KnownBy::Id(b"id2"), b"x", other));
+        assert_eq!(
+            key(&a, DedupBy::Provider, KnownBy::Signed(&[7; 32]), b"x", event),
+            key(&a, DedupBy::Provider, KnownBy::Signed(&[7; 32]), b"y", other)
+        );
+        assert_ne!(
+            key(&a, DedupBy::Provider, KnownBy::Signed(&[7; 32]), b"x", event),
+            key(&a, DedupBy::Provider, KnownBy::Id(&[7; 32]), b"x", event)
+        );
+        assert_eq!(key(&a, DedupBy::Provider, KnownBy::Body, b"x", event), key(&a, DedupBy::Body, KnownBy::Body, b"x", other));
     }
 
     #[test]
     fn a_stored_key_stays_what_it_was() {
         // A change here makes every repeat of what is stored a new event: it needs a migration.
-        let stored = key(&name("stripe"), DedupBy::Provider, Some(b"evt_1"), b"", EventId::first_at(UnixMs(0)));
+        let stored = key(&name("stripe"), DedupBy::Provider, KnownBy::Id(b"evt_1"), b"", EventId::first_at(UnixMs(0)));
         assert_eq!(format!("{stored:?}"), "b7c0a1f8097c467f7053c18775aea226");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  head -> checks that cost nothing -> body -> Verified -> NewEvent -> admit -> answer
-//!             |                          |        |                      |
+//!             |                          |  |     |  |                   |
+//!             |                          |  +-----+--+ a handshake: answered, and nothing of it is kept
 //!             +--- Refusal: nothing of it reaches the store -------------+ 503: the provider tries again
 //! ```
 //!
@@ -40,14 +41,16 @@ use crate::{
     limits,
     metrics::{Metrics, RequestResult},
     plan::{Plan, Source, Unrouted},
+    rejection::Rejection,
     request::RawRequest,
     store::{Admission, NewEvent, Store, StoreError},
     verify::Verified,
 };
 use account::Account;
 use address::Client;
-use answer::Acknowledged;
+use answer::{Acknowledged, Taken};
 use budget::Budget;
+use checks::Rung;
 use refusal::Refusal;
 
 /// The front half, shared by all who answer at the door.
@@ -72,8 +75,8 @@ impl Ingest {
         let mut account = Account::open(self.clock.mono(), client.ip);
         let end = self.take_in(&plan, client, head, body, &mut account).await;
         let answer = match &end {
-            Ok(acknowledged) => acknowledged.answer(),
-            Err(refusal) => refusal.answer(account.body_is_read()),
+            Ok(taken) => taken.answer(),
+            Err(refusal) => refusal.answer(account.body_is_read(), account.source()),
         };
         account.close(&self.metrics, plan.log.requests, self.clock.now(), &end, answer.status);
         answer
@@ -87,10 +90,11 @@ impl Ingest {
         head: Head,
         body: impl Stream<Item = Result<Bytes, BrokenBody>> + Unpin,
         account: &mut Account,
-    ) -> Result<Acknowledged, Refusal> {
-        let source = checks::source_of(plan, &head)?;
+    ) -> Result<Taken, Refusal> {
+        let rung = checks::rung(plan, &head, self.clock.wall())?;
+        let source = rung.source;
         account.belongs_to(source);
-        checks::check(source, &head)?;
+        checks::check(&rung, client.ip, &head)?;
         let announced = head.content_length();
         let mut request = head.into_request(client.ip, self.clock.wall());
         source.verifier.precheck(&request)?;
@@ -101,12 +105,22 @@ impl Ingest {
         account.body_read(request.body.len());
         request.received_at = now.wall;
 
+        if let Some(greeted) = source.verifier.greet(&request, now.wall) {
+            return greeted.into();
+        }
         let verified = source.verifier.verify(request, now.wall)?;
         share.is_verified();
+        if let Some(greeted) = source.verifier.greet_verified(&verified) {
+            return greeted.into();
+        }
+        // Other methods reach a source through handshakes only, and this was none.
+        if &*verified.request().method != "POST" {
+            return Err(Rejection::Method.into());
+        }
         account.proved(verified.proof());
-        let event = self.compose(plan, source, verified, now)?;
+        let event = self.compose(plan, rung, verified, now)?;
         account.identified(&event);
-        self.admit(source, event, now.mono).await
+        self.admit(source, event, now.mono).await.map(Taken::Event)
     }
 
     /// Waits for the store until the answer is due and no longer. The store finishes what it has begun even when nobody waits any more.
@@ -131,14 +145,16 @@ impl Ingest {
     }
 
     /// Everything that is decided before the store sees the event: who it is, what makes a repeat of it, its bytes, to whom it is owed.
-    fn compose(&self, plan: &Plan, source: &Source, verified: Verified, now: Now) -> Result<NewEvent, Refusal> {
+    fn compose(&self, plan: &Plan, rung: Rung<'_>, verified: Verified, now: Now) -> Result<NewEvent, Refusal> {
+        let source = rung.source;
         let id: EventId = self.ids.next(now.wall);
         let proof = verified.proof();
         let identity = source.verifier.identify(&verified);
         let provider_event_id = identity.id.as_deref().map(identity::stored_id);
         let request: RawRequest = verified.into_request();
-        let key = keys::key(&source.name, source.dedup.by, identity.id.as_deref(), &request.body, id);
-        let facts = head::Facts { id, source, identity: &identity, public_url: plan.server.public_url.as_ref(), via: &self.via };
+        let key = keys::key(&source.name, source.dedup.by, identity.known_by(), &request.body, id);
+        let facts =
+            head::Facts { id, source, path: rung.path, identity: &identity, public_url: plan.server.public_url.as_ref(), via: &self.via };
         let head = head::compose(&request, &facts);
         let owed = slots::owed(plan.routes.fan_out(&source.name, &identity.types), &plan.targets, &self.gates);
         Ok(NewEvent {

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use crate::{
     limits::RETRY_AFTER_S,
     metrics::{RequestResult, SourceMetrics},
+    plan::Source,
     rejection::Rejection,
     store::StoreError,
 };
@@ -13,6 +14,13 @@ use crate::{
 pub(super) enum Refusal {
     /// For what it is: the same again would be refused again.
     Rejected(Rejection),
+    /// A handshake whose guard does not hold, or that cannot be answered.
+    Handshake {
+        /// Which.
+        name: Box<str>,
+        /// What its provider wants to hear then.
+        status: u16,
+    },
     /// Its fields are more than is stored.
     HeadTooLarge,
     /// Its body ended before its end.
@@ -40,6 +48,10 @@ impl Refusal {
     pub(super) fn count(&self, metrics: &SourceMetrics) {
         match self {
             Self::Rejected(rejection) => metrics.reject(*rejection),
+            Self::Handshake { name, .. } => {
+                metrics.handshake(name, false);
+                metrics.reject(Rejection::Requirement);
+            }
             Self::HeadTooLarge => metrics.reject(Rejection::TooLarge),
             Self::BrokenBody => metrics.reject(Rejection::Malformed),
             Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => metrics.request(self.result()),
@@ -49,7 +61,7 @@ impl Refusal {
     /// What metrics and logs call it.
     pub(super) fn result(&self) -> RequestResult {
         match self {
-            Self::Rejected(_) | Self::HeadTooLarge | Self::BrokenBody => RequestResult::Rejected,
+            Self::Rejected(_) | Self::Handshake { .. } | Self::HeadTooLarge | Self::BrokenBody => RequestResult::Rejected,
             Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy => RequestResult::Throttled,
             Self::Store(_) | Self::Late => RequestResult::Unavailable,
         }
@@ -59,6 +71,7 @@ impl Refusal {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Rejected(rejection) => rejection.code(),
+            Self::Handshake { .. } => Rejection::Requirement.code(),
             Self::HeadTooLarge => "head_too_large",
             Self::BrokenBody => "broken_body",
             Self::BytesBusy => "in_flight",
@@ -73,19 +86,30 @@ impl Refusal {
         }
     }
 
-    /// The answer. A body that was not read to its end makes the rest of the connection meaningless, so it is closed.
-    pub(super) fn answer(&self, body_is_read: bool) -> Answer {
+    /// The answer. What is not proved is answered as the provider expects it. A body that was not read to its end makes the rest of the
+    /// connection meaningless, so it is closed.
+    pub(super) fn answer(&self, body_is_read: bool, source: Option<&Source>) -> Answer {
         let mut answer = match self {
-            Self::Rejected(rejection) => Answer::plain(rejection.status()),
+            Self::Rejected(rejection) => match source.filter(|_| rejection.status() == 401) {
+                Some(source) => {
+                    let mut answer = Answer::plain(source.rejected.status);
+                    answer.headers.extend(source.rejected.headers.iter().map(|(name, value)| (name.to_string().into(), value.to_string())));
+                    answer
+                }
+                None => Answer::plain(rejection.status()),
+            },
+            Self::Handshake { status, .. } => Answer::plain(*status),
             Self::HeadTooLarge => Answer::plain(431),
             Self::BrokenBody => Answer::plain(400),
             Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => Answer::plain(503),
         };
         if *self == Self::Rejected(Rejection::Method) {
-            answer.headers.push(("Allow", "POST".into()));
+            let further = source.map(|source| source.verifier.methods()).unwrap_or_default();
+            let methods: Vec<&str> = std::iter::once("POST").chain(further.iter().map(|method| &**method)).collect();
+            answer.headers.push(("Allow".into(), methods.join(", ")));
         }
         if answer.status == 503 {
-            answer.headers.push(("Retry-After", rand::random_range(RETRY_AFTER_S).to_string()));
+            answer.headers.push(("Retry-After".into(), rand::random_range(RETRY_AFTER_S).to_string()));
         }
         answer.close = !body_is_read;
         answer

@@ -18,6 +18,8 @@ pub struct SourceMetrics {
     pub skew_seconds: Histogram,
     pub(super) last_event: Gauge,
     pub(super) secrets: HashMap<Fingerprint, (IntCounter, Gauge)>,
+    /// By handshake: answered, refused.
+    pub(super) handshakes: Vec<(Box<str>, [IntCounter; 2])>,
 }
 
 impl SourceMetrics {
@@ -30,6 +32,13 @@ impl SourceMetrics {
     pub fn reject(&self, reason: Rejection) {
         self.rejected[reason as usize].inc();
         self.request(RequestResult::Rejected);
+    }
+
+    /// Counts a handshake that was answered, or refused.
+    pub fn handshake(&self, name: &str, answered: bool) {
+        if let Some((_, [of_answered, of_refused])) = self.handshakes.iter().find(|(other, _)| **other == *name) {
+            if answered { of_answered.inc() } else { of_refused.inc() }
+        }
     }
 
     /// Requests with this result since the start.

@@ -31,6 +31,8 @@ use crate::{
 
 /// The label of requests that belong to no source.
 pub const UNMATCHED: &str = "_unmatched";
+/// What becomes of a handshake.
+const HANDSHAKE_RESULTS: [&str; 2] = ["answered", "refused"];
 /// The label of targets that the store knows and the plan does not.
 pub const REMOVED: &str = "_removed";
 
@@ -52,6 +54,7 @@ pub struct Metrics {
     secret_matches: IntCounterVec,
     secret_last: GaugeVec,
     source_last: GaugeVec,
+    handshakes: IntCounterVec,
     source_info: IntGaugeVec,
     created: IntCounterVec,
     deliveries: IntCounterVec,
@@ -101,6 +104,8 @@ pub struct SourceFacts<'a> {
     pub verification: &'a str,
     /// The secrets that may match.
     pub secrets: Vec<Fingerprint>,
+    /// The names of its provider's handshakes.
+    pub handshakes: Vec<&'a str>,
 }
 
 impl Metrics {
@@ -130,11 +135,13 @@ impl Metrics {
             skew_seconds: skew.with_label_values(&[UNMATCHED]),
             last_event: source_last.with_label_values(&[UNMATCHED]),
             secrets: HashMap::new(),
+            handshakes: Vec::new(),
         };
         let build = declare.int_gauges("build_info", "1, with the version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
             store_operation: StoreOperation::ALL.map(|operation| operations.with_label_values(&[operation.as_str()])),
+            handshakes: declare.counters("handshakes_total", "Handshakes by what became of them.", &["source", "handshake", "result"])?,
             source_info: declare.int_gauges("source_info", "1, with what a source is.", &["source", "provider", "verification"])?,
             created: declare.counters("deliveries_created_total", "Deliveries born.", &["target"])?,
             deliveries: declare.counters("deliveries_total", "Settled deliveries by outcome.", &["target", "outcome"])?,
@@ -230,6 +237,10 @@ impl Metrics {
             let labels = [name, &secret.to_string()];
             (*secret, (self.secret_matches.with_label_values(&labels), self.secret_last.with_label_values(&labels)))
         };
+        let of_handshake = |handshake: &&str| {
+            let count = |result| self.handshakes.with_label_values(&[name, handshake, result]);
+            (Box::from(*handshake), HANDSHAKE_RESULTS.map(count))
+        };
         SourceMetrics {
             requests: RequestResult::ALL.map(|result| self.requests.with_label_values(&[name, result.as_str()])),
             rejected: Rejection::ALL.map(|reason| self.rejected.with_label_values(&[name, reason.code()])),
@@ -237,6 +248,7 @@ impl Metrics {
             skew_seconds: self.skew.with_label_values(&[name]),
             last_event: self.source_last.with_label_values(&[name]),
             secrets: facts.secrets.iter().map(of_secret).collect(),
+            handshakes: facts.handshakes.iter().map(of_handshake).collect(),
         }
     }
 
@@ -260,6 +272,12 @@ impl Metrics {
                 if !kept {
                     let _ = self.secret_matches.remove_label_values(&[name.as_str(), &secret.to_string()]);
                     let _ = self.secret_last.remove_label_values(&[name.as_str(), &secret.to_string()]);
+                }
+            }
+            for (handshake, _) in &handles.handshakes {
+                let kept = sources.iter().any(|facts| facts.name == name && facts.handshakes.contains(&&**handshake));
+                for result in HANDSHAKE_RESULTS.iter().filter(|_| !kept) {
+                    let _ = self.handshakes.remove_label_values(&[name.as_str(), handshake, result]);
                 }
             }
             if sources.iter().any(|facts| facts.name == name) {
@@ -303,11 +321,16 @@ mod tests {
         let metrics = Metrics::new().expect("declared once");
         let source = SourceName::parse("stripe").expect("a name");
         let target = TargetName::parse("app").expect("a name");
-        let facts = SourceFacts { name: &source, provider: "stripe", verification: "signed", secrets: vec![] };
+        let facts =
+            SourceFacts { name: &source, provider: "stripe", verification: "signed", secrets: vec![], handshakes: vec!["url-check"] };
         metrics.configure(&[facts], &[&target], UnixMs(0));
         let text = metrics.render().expect("rendered");
         for reason in Rejection::ALL {
             assert!(text.contains(&format!("hookgate_rejected_total{{reason=\"{}\",source=\"stripe\"}} 0", reason.code())));
+        }
+        for result in HANDSHAKE_RESULTS {
+            let series = format!("hookgate_handshakes_total{{handshake=\"url-check\",result=\"{result}\",source=\"stripe\"}} 0");
+            assert!(text.contains(&series), "{text}");
         }
         for result in AttemptResult::ALL {
             assert!(text.contains(&format!("hookgate_attempts_total{{result=\"{}\",target=\"app\"}} 0", result.code())));

@@ -5,6 +5,7 @@
 
 mod compile;
 mod egress;
+mod guard;
 mod server;
 mod source;
 mod target;
@@ -14,12 +15,14 @@ use std::{
     sync::Arc,
 };
 
+pub use crate::provider::{Accepted, Rejected};
 pub use compile::compile;
+pub use guard::{Guard, UrlToken, with_token};
 pub use server::{
     Admin, AdminToken, Certificate, Egress, EgressClass, Level, Limits, Log, LogFormat, LogWhat, Retention, Role, Server, Shutdown,
     StoreSettings, Tls, TlsVersion,
 };
-pub use source::{Accepted, Dedup, DedupBy, Source, Unrouted};
+pub use source::{Dedup, DedupBy, Source, Unrouted};
 pub use target::{Auth, ClientTls, RetryPolicy, StatusPattern, Target};
 
 use crate::{

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-
-use crate::{name::SourceName, verify::Verifier};
+use super::Guard;
+use crate::{
+    name::SourceName,
+    provider::{Accepted, Rejected},
+    verify::Verifier,
+};
 
 /// A configured intake: a path, a provider with its credentials, its limits.
 #[derive(Debug)]
@@ -15,8 +18,10 @@ pub struct Source {
     pub provider: Arc<str>,
     /// Exact paths; several while migrating.
     pub paths: Vec<Box<str>>,
-    /// The public URL as given to the provider, of the first path; `None` when no public URL is known.
+    /// The public URL as given to the provider, of the first path and without a URL token; `None` when no public URL is known.
     pub endpoint: Option<url::Url>,
+    /// Who may come to its door at all.
+    pub guard: Guard,
     /// How its requests are proved.
     pub verifier: Verifier,
     /// Bytes of a body.
@@ -29,8 +34,21 @@ pub struct Source {
     pub unrouted: Unrouted,
     /// The answer to accepted and repeated events.
     pub accepted: Accepted,
+    /// The answer to requests that are not proved.
+    pub rejected: Rejected,
     /// Switched off: its paths answer 404.
     pub disabled: bool,
+}
+
+impl Source {
+    /// What an event of it rests on, as metrics and status name it: `signed`, `token`, `url_token` or `none`.
+    #[must_use]
+    pub fn verification(&self) -> &'static str {
+        match self.verifier.verification() {
+            "none" if !self.guard.url_tokens.is_empty() => "url_token",
+            proved => proved,
+        }
+    }
 }
 
 /// How repeats are known.
@@ -62,15 +80,4 @@ pub enum Unrouted {
     Keep,
     /// Answered and forgotten.
     Drop,
-}
-
-/// The answer to accepted and repeated events.
-#[derive(Clone, Debug)]
-pub struct Accepted {
-    /// A 2xx status.
-    pub status: u16,
-    /// Its content type.
-    pub content_type: &'static str,
-    /// Its body.
-    pub body: Bytes,
 }

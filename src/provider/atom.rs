@@ -1,6 +1,6 @@
 //! Atoms and filters: the places of a request that a provider file can name, and what may be done to a value on the way.
 //!
-//! Both lists are closed. A word that is in the grammar and not built yet is refused as planned; any other is unknown.
+//! Both lists are closed: any other word is a load error that says which was probably meant.
 
 use std::fmt;
 
@@ -17,16 +17,49 @@ pub enum Atom {
     Path,
     /// The query, as received, without its `?`.
     Query,
+    /// The public URL without its query, and the query as received.
+    Url,
+    /// The public URL as registered.
+    Endpoint,
     /// A header's value; its name is compared without regard to case.
     Header(Box<str>),
+    /// Every header whose name begins so: `header:NAME-*`, for signatures only.
+    Headers(Box<str>),
     /// A query parameter, decoded.
     Parameter(Box<str>),
+    /// A field of a form in the body, decoded.
+    Form(Box<str>),
     /// A value of the JSON document.
     Json(Pointer),
-    /// A field of the signature candidate.
+    /// A value of the element that `each` looks at.
+    Item(Pointer),
+    /// A field of the signature candidate: a name, or a JSON pointer into one that is unpacked.
     Field(Box<str>),
+    /// A claim of the JSON Web Signature.
+    Claim(Pointer),
     /// A credential's value.
     Credential(Box<str>),
+    /// The key that is being tried, for plain hashes.
+    Key,
+    /// What a handshake computes.
+    Computed,
+    /// All fields of a form, sorted (Twilio, Mandrill).
+    FormSorted,
+    /// All fields of a form but this one, as PHP serialises them (Paddle Classic).
+    FormPhp(Box<str>),
+    /// The headers that the request says were signed (Contentful).
+    SignedHeaders(HeaderList),
+    /// Method, path and query in Atlassian's canonical form, hashed.
+    QueryStringHash,
+}
+
+/// A header that lists headers, and those that must be in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderList {
+    /// The header that holds the list.
+    pub list: Box<str>,
+    /// Names that must be in it, in lower case.
+    pub must: Box<[Box<str>]>,
 }
 
 /// A JSON pointer (RFC 6901), in which a `*` stands for every element of an array.
@@ -59,11 +92,28 @@ pub enum Filter {
     Crc32,
 }
 
-/// Atoms of the grammar that are not built yet.
-const PLANNED_ATOMS: [&str; 11] =
-    ["url", "endpoint", "form", "item", "claim", "key", "computed", "form-sorted", "form-php", "signed-headers", "qsh"];
-/// Atoms that are built, for "did you mean".
-const ATOMS: [&str; 8] = ["body", "method", "path", "query", "header", "json", "sig", "credential"];
+/// Every atom's word, for "did you mean".
+const ATOMS: [&str; 19] = [
+    "body",
+    "method",
+    "path",
+    "query",
+    "url",
+    "endpoint",
+    "header",
+    "form",
+    "json",
+    "item",
+    "sig",
+    "claim",
+    "credential",
+    "key",
+    "computed",
+    "form-sorted",
+    "form-php",
+    "signed-headers",
+    "qsh",
+];
 /// Filters, for "did you mean".
 const FILTERS: [&str; 6] = ["lower", "hex", "base64", "sha1", "sha256", "crc32"];
 
@@ -82,19 +132,30 @@ impl Atom {
             ("method", None) => Ok(Self::Method),
             ("path", None) => Ok(Self::Path),
             ("query", None) => Ok(Self::Query),
-            ("header", Some(name)) if name.ends_with('*') => Err(format!("the header family `{name}` is planned and not built yet")),
-            ("header", Some(name)) if is_token(name) => Ok(Self::Header(name.into())),
-            ("header", Some(name)) => Err(format!("`{name}` cannot be a header's name")),
-            ("query", Some(name)) if !name.is_empty() => Ok(Self::Parameter(name.into())),
+            ("url", None) => Ok(Self::Url),
+            ("endpoint", None) => Ok(Self::Endpoint),
+            ("key", None) => Ok(Self::Key),
+            ("computed", None) => Ok(Self::Computed),
+            ("form-sorted", None) => Ok(Self::FormSorted),
+            ("qsh", None) => Ok(Self::QueryStringHash),
             ("json", Some(pointer)) => Pointer::parse(pointer).map(Self::Json),
-            ("sig", Some(pointer)) if pointer.starts_with('/') => Err(format!("`sig:{pointer}` is planned and not built yet")),
-            ("sig", Some(name)) if !name.is_empty() => Ok(Self::Field(name.into())),
-            ("credential", Some(name)) if !name.is_empty() => Ok(Self::Credential(name.into())),
-            ("query" | "sig" | "credential", Some(_)) | ("header" | "json" | "sig" | "credential", None) => {
+            ("item", Some(pointer)) => Pointer::parse(pointer).map(Self::Item),
+            ("sig", Some(pointer)) if pointer.starts_with('/') => Pointer::parse(pointer).map(|_| Self::Field(pointer.into())),
+            ("header", Some(name)) => header(name),
+            ("signed-headers", Some(names)) => HeaderList::parse(names).map(Self::SignedHeaders),
+            ("query" | "form" | "sig" | "claim" | "credential" | "form-php", Some(name)) if !name.is_empty() => Ok(match word {
+                "query" => Self::Parameter(name.into()),
+                "form" => Self::Form(name.into()),
+                "sig" => Self::Field(name.into()),
+                "claim" => Self::Claim(Pointer::member(name)),
+                "credential" => Self::Credential(name.into()),
+                _ => Self::FormPhp(name.into()),
+            }),
+            ("query" | "form" | "sig" | "claim" | "credential" | "form-php", Some(_))
+            | ("header" | "json" | "item" | "sig" | "claim" | "credential" | "form" | "form-php" | "signed-headers", None) => {
                 Err(format!("the atom `{word}` names a place: `{word}:NAME`"))
             }
-            ("body" | "method" | "path", Some(_)) => Err(format!("the atom `{word}` stands alone, without `:`")),
-            _ if PLANNED_ATOMS.contains(&word) => Err(format!("the atom `{word}` is planned and not built yet")),
+            _ if argument.is_some() && ATOMS.contains(&word) => Err(format!("the atom `{word}` stands alone, without `:`")),
             _ => Err(unknown("atom", word, &ATOMS)),
         }
     }
@@ -102,7 +163,25 @@ impl Atom {
     /// Whether it can be read before the body has arrived.
     #[must_use]
     pub fn in_head(&self) -> bool {
-        !matches!(self, Self::Body | Self::Json(_))
+        !matches!(self, Self::Body | Self::Json(_) | Self::Form(_) | Self::Item(_) | Self::FormSorted | Self::FormPhp(_))
+    }
+
+    /// Whether the public URL must be known for it.
+    #[must_use]
+    pub fn needs_public_url(&self) -> bool {
+        matches!(self, Self::Url | Self::Endpoint)
+    }
+
+    /// Whether it is read out of a form in the body.
+    #[must_use]
+    pub fn of_form(&self) -> bool {
+        matches!(self, Self::Form(_) | Self::FormSorted | Self::FormPhp(_))
+    }
+
+    /// Whether it is a pointer with a `*`, which finds several values.
+    #[must_use]
+    pub fn many(&self) -> bool {
+        matches!(self, Self::Json(pointer) | Self::Item(pointer) if pointer.many())
     }
 }
 
@@ -114,7 +193,19 @@ impl fmt::Display for Atom {
             Self::Method => f.write_str("the method"),
             Self::Path => f.write_str("the path"),
             Self::Query => f.write_str("the query"),
+            Self::Url => f.write_str("the URL"),
+            Self::Endpoint => f.write_str("the registered URL"),
             Self::Header(name) => write!(f, "header {name}"),
+            Self::Headers(start) => write!(f, "the headers {start}*"),
+            Self::Form(name) => write!(f, "form field {name}"),
+            Self::Item(pointer) => write!(f, "each element's {pointer}"),
+            Self::Claim(pointer) => write!(f, "claim {}", pointer.to_string().trim_start_matches('/')),
+            Self::Key => f.write_str("the key"),
+            Self::Computed => f.write_str("the computed value"),
+            Self::FormSorted => f.write_str("the form's fields"),
+            Self::FormPhp(skip) => write!(f, "the form's fields but {skip}"),
+            Self::SignedHeaders(headers) => write!(f, "the headers that {} lists", headers.list),
+            Self::QueryStringHash => f.write_str("the hash of method, path and query"),
             Self::Parameter(name) => write!(f, "query parameter {name}"),
             Self::Json(pointer) => write!(f, "JSON value {pointer}"),
             Self::Field(name) => write!(f, "the signature's field {name}"),
@@ -145,6 +236,18 @@ impl Pointer {
             return Err(format!("the JSON pointer `{text}` begins with `/`"));
         };
         steps.split('/').map(Step::parse).collect::<Option<_>>().map(Self).ok_or_else(|| format!("in `{text}`, `~` is written `~0`"))
+    }
+
+    /// The pointer to a member of the outermost object.
+    #[must_use]
+    pub fn member(name: &str) -> Self {
+        Self(Box::new([Step::Member(name.into())]))
+    }
+
+    /// The pointer that leads to every element of this one's array, and from there on with `rest`.
+    #[must_use]
+    pub fn every(&self, rest: &Self) -> Self {
+        Self(self.0.iter().chain(&[Step::Every]).chain(&rest.0).cloned().collect())
     }
 
     /// Its steps.
@@ -199,8 +302,29 @@ impl Filter {
     }
 }
 
+impl HeaderList {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut names = text.split(',').map(str::trim);
+        let list = names.next().unwrap_or_default();
+        let must: Box<[Box<str>]> = names.map(|name| name.to_ascii_lowercase().into()).collect();
+        match std::iter::once(list).chain(must.iter().map(|name| &**name)).find(|name| !is_token(name)) {
+            Some(wrong) => Err(format!("`{wrong}` cannot be a header's name")),
+            None => Ok(Self { list: list.into(), must }),
+        }
+    }
+}
+
+fn header(name: &str) -> Result<Atom, String> {
+    match name.strip_suffix('*') {
+        Some(start) if is_token(start) && start.ends_with('-') => Ok(Atom::Headers(start.into())),
+        Some(_) => Err(format!("a family of headers is written `header:NAME-*`, not `header:{name}`")),
+        None if is_token(name) => Ok(Atom::Header(name.into())),
+        None => Err(format!("`{name}` cannot be a header's name")),
+    }
+}
+
 /// Whether the text can be a header's name (RFC 9110, token).
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

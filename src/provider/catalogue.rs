@@ -54,12 +54,17 @@ impl Catalogue {
 
 /// Reads one embedded file. Its warnings are for its author, so they count as problems only together with an error.
 fn read_embedded(slug: &str) -> Result<Box<Provider>, Vec<Problem>> {
-    let name = format!("{slug}.yaml");
-    let bytes = Files::get(&name).map(|file| file.data).unwrap_or_default();
-    let file: Arc<str> = format!("config/providers/{name}").into();
+    let (file, text) = embedded(slug).unwrap_or_default();
     let mut problems = Problems::new();
-    match read(&file, &String::from_utf8_lossy(&bytes), &mut problems) {
+    match read(&file, &text, &embedded, &mut problems) {
         Some(provider) if !problems.has_errors() => Ok(Box::new(provider)),
         _ => Err(problems.into_sorted()),
     }
+}
+
+/// The name and the text of an embedded file.
+fn embedded(slug: &str) -> Option<(Arc<str>, String)> {
+    let name = format!("{slug}.yaml");
+    let bytes = Files::get(&name)?.data;
+    Some((format!("config/providers/{name}").into(), String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -1,99 +1,51 @@
-//! The `verify` part of a provider file: which scheme, where the signatures stand and how they are spelled, what was signed, with which
-//! key, and how old it may be. The file fixes all of it; a request can only match.
+//! The `verify` part of a provider file: which scheme, where the signatures stand, what was signed, with which key, how old it may be, and
+//! what must hold besides. The file fixes all of it; a request can only match.
 
 use std::time::Duration;
 
 use super::{
-    atom::{Atom, Filter},
+    atom::{Atom, Pointer},
+    condition::{Condition, condition},
+    covers,
+    key::{KeyRule, key},
     measure,
-    read::{choice, template},
+    scheme::{Family, SchemeRule, scheme},
+    signature::{Encoding, Shape, SignatureRule, signature},
     template::Template,
+    words::{atom, choice, template},
 };
-use crate::yaml::{Fields, Node, Problems, Value, as_list, as_text, off};
+use crate::yaml::{Fields, Node, Problems, as_list, off};
 
 /// One proof a request must give.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// How the signature is made.
-    pub scheme: Scheme,
+    pub scheme: SchemeRule,
+    /// The array for each of whose elements the check must hold.
+    pub each: Option<Pointer>,
     /// Where the signatures stand, and their spelling.
     pub signature: SignatureRule,
-    /// What was signed.
+    /// What was signed; empty for schemes without a message.
     pub message: Template,
+    /// The spellings of the public URL that are tried.
+    pub urls: Vec<UrlSpelling>,
     /// With what.
     pub key: KeyRule,
     /// When, if it is said.
     pub timestamp: Option<TimestampRule>,
+    /// What must hold once the signature does.
+    pub require: Condition,
 }
 
-/// How a signature is made.
+/// How the public URL is written in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// HMAC (RFC 2104) with SHA-1.
-    HmacSha1,
-    /// HMAC with SHA-256.
-    HmacSha256,
-    /// HMAC with SHA-512.
-    HmacSha512,
-}
-
-/// Where the signatures stand, and how they are spelled.
-#[derive(Clone, Debug)]
-pub struct SignatureRule {
-    /// The places looked at, in order.
-    pub at: Vec<Atom>,
-    /// What separates several candidates in one value; the first that fits at a place is taken.
-    pub split: Vec<Box<str>>,
-    /// A candidate is `k=v` pairs.
-    pub pairs: Option<Pairs>,
-    /// What a signature begins with: one of these, or the candidate is passed over. Empty: nothing is taken off.
-    pub strip: Vec<Box<str>>,
-    /// Its one spelling.
-    pub encoding: Encoding,
-}
-
-/// A candidate that is `k=v` pairs.
-#[derive(Clone, Debug)]
-pub struct Pairs {
-    /// What stands between two pairs.
-    pub separator: Box<str>,
-    /// The key whose value is the signature. It may repeat; no other may.
-    pub value: Box<str>,
-}
-
-/// How bytes are spelled. Each has one spelling, so that a signature cannot be dressed up as another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Lower-case hex.
-    Hex,
-    /// Standard base64 (RFC 4648, section 4) with padding and zero trailing bits.
-    Base64,
-    /// URL-safe base64 (RFC 4648, section 5) without padding, with zero trailing bits.
-    Base64Url,
-}
-
-/// Which credentials hold the key, and how it is written in them.
-#[derive(Clone, Debug)]
-pub struct KeyRule {
-    /// The credentials, in order.
-    pub from: Vec<Box<str>>,
-    /// How the key is written.
-    pub form: KeyForm,
-    /// A beginning that is not part of the key; a credential without it is taken whole.
-    pub strip: Option<Box<str>>,
-}
-
-/// How a key is written in its credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyForm {
-    /// The text's own bytes.
-    Text,
-    /// Hex.
-    Hex,
-    /// Standard base64.
-    Base64,
-    /// URL-safe base64.
-    Base64Url,
+pub enum UrlSpelling {
+    /// As registered, with the query as received.
+    Exact,
+    /// With the port that its scheme implies.
+    DefaultPort,
+    /// With some percent-encoded characters decoded, as HubSpot documents it.
+    Decoded,
 }
 
 /// When a request was signed, and how far that may lie from now.
@@ -107,72 +59,40 @@ pub struct TimestampRule {
     pub tolerance: Option<Duration>,
 }
 
-/// What a timestamp counts since 1970.
+/// How a timestamp is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeUnit {
-    /// Seconds.
+    /// Seconds since 1970.
     Seconds,
-    /// Milliseconds.
+    /// Milliseconds since 1970.
     Milliseconds,
+    /// Seconds or milliseconds since 1970, told apart by their size.
+    SecondsOrMilliseconds,
+    /// RFC 3339: `2026-01-31T12:00:00Z`.
+    Rfc3339,
+    /// The date of HTTP headers: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    HttpDate,
 }
 
-impl Scheme {
-    /// As it is written.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::HmacSha1 => "hmac-sha1",
-            Self::HmacSha256 => "hmac-sha256",
-            Self::HmacSha512 => "hmac-sha512",
-        }
-    }
-
-    /// Bytes of a signature.
-    #[must_use]
-    pub fn signature_bytes(self) -> usize {
-        match self {
-            Self::HmacSha1 => 20,
-            Self::HmacSha256 => 32,
-            Self::HmacSha512 => 64,
-        }
-    }
-}
-
-impl Encoding {
-    /// For people.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Hex => "lower-case hex",
-            Self::Base64 => "base64 with padding",
-            Self::Base64Url => "URL-safe base64 without padding",
-        }
-    }
-}
-
-const SCHEMES: [(&str, Scheme); 3] =
-    [("hmac-sha1", Scheme::HmacSha1), ("hmac-sha256", Scheme::HmacSha256), ("hmac-sha512", Scheme::HmacSha512)];
-const PLANNED_SCHEMES: [&str; 13] = [
-    "hash-sha256",
-    "ed25519",
-    "ecdsa-p256-sha1",
-    "ecdsa-p256-sha256",
-    "rsa-sha1",
-    "rsa-sha256",
-    "rsa-sha512",
-    "jws-hs256",
-    "jws-rs256",
-    "jws-rs512",
-    "jws-es256",
-    "token",
-    "basic",
+const UNITS: [(&str, TimeUnit); 5] = [
+    ("s", TimeUnit::Seconds),
+    ("ms", TimeUnit::Milliseconds),
+    ("s-or-ms", TimeUnit::SecondsOrMilliseconds),
+    ("rfc3339", TimeUnit::Rfc3339),
+    ("http-date", TimeUnit::HttpDate),
 ];
-const ENCODINGS: [(&str, Encoding); 3] = [("hex", Encoding::Hex), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
-const KEY_FORMS: [(&str, KeyForm); 4] =
-    [("text", KeyForm::Text), ("hex", KeyForm::Hex), ("base64", KeyForm::Base64), ("base64url", KeyForm::Base64Url)];
-const PLANNED_KEY_FORMS: [&str; 3] = ["pem", "spki", "jwks"];
-const UNITS: [(&str, TimeUnit); 2] = [("s", TimeUnit::Seconds), ("ms", TimeUnit::Milliseconds)];
-const PLANNED_UNITS: [&str; 3] = ["s-or-ms", "rfc3339", "http-date"];
+const SPELLINGS: [(&str, UrlSpelling); 3] =
+    [("exact", UrlSpelling::Exact), ("default-port", UrlSpelling::DefaultPort), ("decoded", UrlSpelling::Decoded)];
+
+impl Check {
+    /// Every atom that the proof rests on: those of the scheme's choice, the places, the message, the time and the conditions.
+    pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
+        let of_scheme = self.scheme.chosen_at().into_iter();
+        let time = self.timestamp.iter().map(|timestamp| &timestamp.at);
+        let conditions = self.require.atoms().chain(self.signature.fitting.atoms());
+        of_scheme.chain(&self.signature.at).chain(self.message.values().map(|value| &value.atom)).chain(time).chain(conditions)
+    }
+}
 
 /// Reads `verify`: one check, or a list of them.
 pub(super) fn checks(node: &Node, problems: &mut Problems) -> Vec<Check> {
@@ -186,77 +106,51 @@ pub(super) fn checks(node: &Node, problems: &mut Problems) -> Vec<Check> {
 fn check(node: &Node, problems: &mut Problems) -> Option<Check> {
     let mut fields = Fields::of(node, "a check", problems);
     let scheme = fields.need("scheme", node, problems).and_then(|node| scheme(node, problems));
-    let signature = fields.need("signature", node, problems).and_then(|node| signature(node, problems));
-    let message = fields.need("message", node, problems).and_then(|node| template(node, "the message", problems));
-    let key = fields.take("key").map_or_else(|| Some(KeyRule::default()), |node| key(node, problems));
+    let each = fields.take("each").map(|node| each(node, problems));
+    let place = fields.take("signature");
+    let rule = place.map(|node| signature(node, problems));
+    let message = fields.take("message");
+    let template = message.map_or_else(|| Some(Template::default()), |node| template(node, "the message", problems));
+    let urls = fields.take("url").map(|node| as_list(node).iter().map(|item| choice(item, "the URL", &SPELLINGS, problems)).collect());
+    let key_node = fields.take("key");
+    let key = key_node.map_or_else(|| Some(KeyRule::default()), |node| key(node, problems));
     let timestamp = fields.take("timestamp").map_or(Some(None), |node| timestamp(node, problems).map(Some));
-    for planned in ["each", "url", "require"] {
-        fields.plan(planned);
-    }
+    let require =
+        fields.take("require").map_or_else(|| Some(Condition::default()), |node| condition(node, "`require`", &|_| Ok(()), problems));
     fields.finish(problems);
-    let check = Check { scheme: scheme?, signature: signature?, message: message?, key: key?, timestamp: timestamp? };
-    consistent(&check, node, problems).then_some(check)
-}
-
-fn scheme(node: &Node, problems: &mut Problems) -> Option<Scheme> {
-    if matches!(node.value, Value::Map(_)) {
-        problems.error(&node.at, "a scheme chosen by the request (`by:`) is planned and not built yet");
-        return None;
-    }
-    if matches!(&node.value, Value::Scalar { text, .. } if text == "none") {
-        problems.error(&node.at, "the scheme `none` is planned and not built yet");
-        return None;
-    }
-    choice(node, "the scheme", &SCHEMES, &PLANNED_SCHEMES, problems)
-}
-
-fn signature(node: &Node, problems: &mut Problems) -> Option<SignatureRule> {
-    let mut fields = Fields::of(node, "a signature", problems);
-    let at = fields.need("at", node, problems).map(|node| atoms(node, problems)).unwrap_or_default();
-    let split = fields.take("split").map(|node| texts(node, "`split`", false, problems)).unwrap_or_default();
-    let separator = fields.take("pairs").and_then(|node| as_text(node, "`pairs`", problems));
-    let value = fields.take("value").and_then(|node| as_text(node, "`value`", problems));
-    let strip = fields.take("strip").map(|node| texts(node, "`strip`", true, problems)).unwrap_or_default();
-    let encoding = fields.need("encoding", node, problems).and_then(|node| choice(node, "the encoding", &ENCODINGS, &[], problems));
-    for planned in ["unpack", "columns", "by", "where", "detached"] {
-        fields.plan(planned);
-    }
-    fields.finish(problems);
-    let pairs = match (separator, value) {
-        (Some(separator), Some(value)) if !separator.is_empty() && !value.is_empty() => {
-            Some(Pairs { separator: separator.into(), value: value.into() })
-        }
-        (None, None) => None,
-        _ => {
-            problems.error(&node.at, "`pairs` and `value` stand together: what separates the pairs, and the key of the signature");
+    let scheme = scheme?;
+    let family = scheme.family();
+    let signature = match rule {
+        Some(rule) => rule?,
+        None if matches!(family, Family::Basic | Family::None) => SignatureRule::plain(Atom::Header("Authorization".into())),
+        None => {
+            problems.error(&node.at, "a check needs `signature`");
             return None;
         }
     };
-    if at.iter().any(|atom| matches!(atom, Atom::Field(_) | Atom::Credential(_) | Atom::Body)) {
-        problems.error(&node.at, "a signature stands in a header, a query parameter or the JSON document");
-        return None;
-    }
-    (!at.is_empty()).then_some(())?;
-    Some(SignatureRule { at, split, pairs, strip, encoding: encoding? })
+    let each = each.map_or(Some(None), |each| each.map(Some))?;
+    let spelled: Option<Vec<UrlSpelling>> = urls.unwrap_or_else(|| Some(vec![UrlSpelling::Exact]));
+    let check = Check { scheme, each, signature, message: template?, urls: spelled?, key: key?, timestamp: timestamp?, require: require? };
+    let mut faults = Faults { node, problems, fine: true };
+    of_family(&check, place, message, key_node, &mut faults);
+    consistent(&check, &mut faults);
+    faults.fine.then_some(check)
 }
 
-fn key(node: &Node, problems: &mut Problems) -> Option<KeyRule> {
-    let mut fields = Fields::of(node, "a key", problems);
-    let from = fields.take("from").map(|node| texts(node, "`from`", false, problems));
-    let form = fields.take("form").map(|node| choice(node, "the key's form", &KEY_FORMS, &PLANNED_KEY_FORMS, problems));
-    let strip = fields.take("strip").and_then(|node| as_text(node, "`strip`", problems));
-    for planned in ["derive", "source"] {
-        fields.plan(planned);
+fn each(node: &Node, problems: &mut Problems) -> Option<Pointer> {
+    match atom(node, problems)? {
+        Atom::Json(pointer) if !pointer.many() => Some(pointer),
+        _ => {
+            problems.error(&node.at, "`each` is an array of the JSON document: `json:/items`");
+            None
+        }
     }
-    fields.finish(problems);
-    let KeyRule { from: usual_from, form: usual_form, .. } = KeyRule::default();
-    Some(KeyRule { from: from.unwrap_or(usual_from), form: form.unwrap_or(Some(usual_form))?, strip: strip.map(Box::from) })
 }
 
 fn timestamp(node: &Node, problems: &mut Problems) -> Option<TimestampRule> {
     let mut fields = Fields::of(node, "a timestamp", problems);
     let at = fields.need("at", node, problems).and_then(|node| atom(node, problems));
-    let unit = fields.need("unit", node, problems).and_then(|node| choice(node, "the unit", &UNITS, &PLANNED_UNITS, problems));
+    let unit = fields.need("unit", node, problems).and_then(|node| choice(node, "the unit", &UNITS, problems));
     let tolerance = fields
         .need("tolerance", node, problems)
         .and_then(|node| if off(node) { Some(None) } else { measure::duration(node, "the tolerance", problems).map(Some) });
@@ -264,85 +158,107 @@ fn timestamp(node: &Node, problems: &mut Problems) -> Option<TimestampRule> {
     Some(TimestampRule { at: at?, unit: unit?, tolerance: tolerance? })
 }
 
+/// Errors of one check, at its place.
+struct Faults<'a> {
+    node: &'a Node,
+    problems: &'a mut Problems,
+    fine: bool,
+}
+
+impl Faults<'_> {
+    fn when(&mut self, wrong: bool, what: &str) {
+        if wrong {
+            self.problems.error(&self.node.at, what);
+            self.fine = false;
+        }
+    }
+}
+
+/// What goes with a scheme and what does not.
+fn of_family(check: &Check, place: Option<&Node>, message: Option<&Node>, key: Option<&Node>, faults: &mut Faults<'_>) {
+    let family = check.scheme.family();
+    let plain = check.signature.encoding == Encoding::Plain;
+    let names_key = check.message.values().any(|value| value.atom == Atom::Key);
+    let detached = check.signature.detached;
+    let text_only = check.key.form != super::KeyForm::Text || check.key.derive.is_some();
+    match family {
+        Family::Hmac | Family::Hash | Family::Ed25519 | Family::Ecdsa | Family::Rsa => {
+            faults.when(plain, "a signature needs `encoding`");
+            faults.when(message.is_none(), "a check needs `message`");
+            faults.when(detached, "`detached` is for JSON Web Signatures");
+        }
+        Family::Jws => {
+            faults.when(!plain, "a JSON Web Signature has a spelling of its own, without `encoding`");
+            faults.when(check.signature.shape != Shape::Whole, "a JSON Web Signature is taken whole, without pairs or columns");
+            faults.when(detached && message.is_none(), "a detached JSON Web Signature needs `message`, which is its payload");
+            faults.when(!detached && message.is_some(), "a JSON Web Signature brings its own message, unless it is `detached`");
+        }
+        Family::Token => {
+            faults.when(!plain || detached, "a token is taken as it is, without `encoding` and `detached`");
+            faults.when(message.is_some(), "a token signs nothing, so there is no `message`");
+            faults.when(check.timestamp.is_some(), "a token signs nothing, so a `timestamp` beside it proves nothing");
+            faults.when(text_only, "a token is compared as text, without `form` and `derive`");
+        }
+        Family::Basic => {
+            let known = check.signature.strip.is_empty() && check.signature.shape == Shape::Whole && plain && !detached;
+            faults.when(!known, "of basic authentication only `at` can be said: the rest is RFC 7617");
+            faults.when(message.is_some() || check.timestamp.is_some(), "basic authentication signs nothing: no `message`, no `timestamp`");
+            faults.when(text_only, "basic authentication is compared as text: `user:password`");
+        }
+        Family::None => {
+            let bare = place.is_none() && message.is_none() && key.is_none() && check.timestamp.is_none() && check.each.is_none();
+            faults.when(!bare, "with `scheme: none` nothing but `require` has a meaning");
+        }
+    }
+    faults.when(names_key && family != Family::Hash, "`{key}` is for hashes only: elsewhere the scheme itself takes the key");
+    faults.when(!names_key && family == Family::Hash, "a hash without `{key}` in its message proves nothing: anyone can make it");
+    let public = check.scheme.first().is_asymmetric();
+    let of_public_keys = matches!(check.key.form, super::KeyForm::Pem | super::KeyForm::Spki | super::KeyForm::Jwks);
+    faults.when(
+        of_public_keys && !public && family != Family::Jws,
+        "`pem`, `spki` and `jwks` are forms of public keys, and this scheme has none",
+    );
+    faults.when(public && check.key.form == super::KeyForm::Text, "a public key has a form: `pem`, `spki`, `jwks`, `hex` or `base64`");
+}
+
 /// What no single key can say wrong, and several together can.
-fn consistent(check: &Check, node: &Node, problems: &mut Problems) -> bool {
-    let names_fields = |atom: &Atom| matches!(atom, Atom::Field(_));
-    let of_message = check.message.values().map(|value| &value.atom);
-    let of_time = check.timestamp.iter().map(|rule| &rule.at);
-    let mut fine = true;
-    if check.signature.pairs.is_none() && of_message.chain(of_time).any(names_fields) {
-        problems.error(&node.at, "`sig:` names a field of a candidate, and without `pairs` a candidate has none");
-        fine = false;
-    }
-    if check.message.values().next().is_none() {
-        problems.error(&node.at, "the message has no value of the request in it, so one signature would do for every request");
-        fine = false;
-    }
-    let many = |atom: &Atom| matches!(atom, Atom::Json(pointer) if pointer.many());
-    let of_message = check.message.values().map(|value| &value.atom);
-    if of_message.chain(&check.signature.at).chain(check.timestamp.iter().map(|rule| &rule.at)).any(many) {
-        problems.error(&node.at, "`*` in a JSON pointer is for the event's id and type; a check names one value");
-        fine = false;
-    }
+fn consistent(check: &Check, faults: &mut Faults<'_>) {
+    let of_message = || check.message.values().map(|value| &value.atom);
+    let of_time = || check.timestamp.iter().map(|rule| &rule.at);
+    let signed = check.message.text() != "";
+    faults.when(
+        check.signature.shape == Shape::Whole && check.atoms().any(|atom| matches!(atom, Atom::Field(_))),
+        "`sig:` names a field of a candidate, and without `pairs`, `columns` or `unpack` a candidate has none",
+    );
+    faults.when(
+        signed && !of_message().any(|atom| !matches!(atom, Atom::Key | Atom::Credential(_) | Atom::Endpoint)),
+        "the message has no value of the request in it, so one signature would do for every request",
+    );
+    faults.when(
+        of_message().chain(of_time()).chain(&check.signature.at).any(Atom::many),
+        "`*` in a JSON pointer is for the event's id and type and for conditions; a message names one value",
+    );
+    faults.when(
+        check.atoms().any(|atom| matches!(atom, Atom::Item(_))) && check.each.is_none(),
+        "`item:` is a value of one element, and without `each` there are none",
+    );
+    let has_claims = check.scheme.family() == Family::Jws && !check.signature.detached;
+    faults.when(
+        check.atoms().any(|atom| matches!(atom, Atom::Claim(_))) && !has_claims,
+        "`claim:` is a value of a JSON Web Signature that brings its payload, and this check has none",
+    );
+    let stray =
+        |atom: &Atom| matches!(atom, Atom::Computed | Atom::Headers(_)) || (*atom == Atom::Key && !of_message().any(|own| own == atom));
+    let elsewhere = of_message().chain(of_time()).chain(check.require.atoms());
+    faults.when(elsewhere.into_iter().any(stray), "`computed`, `key` and families of headers have no meaning there");
+    faults.when(
+        check.urls != [UrlSpelling::Exact] && !of_message().any(|atom| *atom == Atom::Url),
+        "`url` says how `{url}` is spelled in the message, and there is no `{url}` in it",
+    );
+    faults.when(check.urls.is_empty(), "`url` has at least one spelling");
     if let Some(rule) = &check.timestamp
-        && !covers(&check.message, &rule.at)
+        && !covers::by_check(check, &rule.at)
     {
-        problems.warning(&node.at, "the timestamp is not in the message, so anyone can renew it");
-    }
-    fine
-}
-
-/// Whether a signature over `message` covers the value at `atom`: it stands in the message, as it is or hashed, or it is part of the body
-/// and the body does. CRC-32 covers nothing: anyone can find another body with the same one.
-pub(super) fn covers(message: &Template, atom: &Atom) -> bool {
-    let kept = |filters: &[Filter]| !filters.contains(&Filter::Crc32);
-    let has = |wanted: &Atom| message.values().any(|value| kept(&value.filters) && same_place(&value.atom, wanted));
-    match atom {
-        Atom::Json(_) => has(atom) || has(&Atom::Body),
-        Atom::Parameter(_) => has(atom) || has(&Atom::Query),
-        Atom::Credential(_) => true,
-        Atom::Body | Atom::Method | Atom::Path | Atom::Query | Atom::Header(_) | Atom::Field(_) => has(atom),
-    }
-}
-
-fn same_place(one: &Atom, other: &Atom) -> bool {
-    match (one, other) {
-        (Atom::Header(one), Atom::Header(other)) => one.eq_ignore_ascii_case(other),
-        _ => one == other,
-    }
-}
-
-fn atom(node: &Node, problems: &mut Problems) -> Option<Atom> {
-    let text = as_text(node, "a place", problems)?;
-    match Atom::parse(text) {
-        Ok(atom) => Some(atom),
-        Err(what) => {
-            problems.error(&node.at, what);
-            None
-        }
-    }
-}
-
-fn atoms(node: &Node, problems: &mut Problems) -> Vec<Atom> {
-    as_list(node).iter().filter_map(|item| atom(item, problems)).collect()
-}
-
-/// One text or a list of them.
-fn texts(node: &Node, what: &str, empty_fits: bool, problems: &mut Problems) -> Vec<Box<str>> {
-    let mut texts = Vec::new();
-    for item in as_list(node) {
-        match as_text(item, what, problems) {
-            Some("") if !empty_fits => problems.error(&item.at, format!("{what} is not empty")),
-            Some(text) => texts.push(text.into()),
-            None => {}
-        }
-    }
-    texts
-}
-
-impl Default for KeyRule {
-    /// The credential `secret`, as text.
-    fn default() -> Self {
-        Self { from: vec!["secret".into()], form: KeyForm::Text, strip: None }
+        faults.problems.warning(&faults.node.at, "the timestamp is not in the message, so anyone can renew it");
     }
 }

@@ -6,27 +6,45 @@
 //! parsed and ignored. What follows from what is written is derived here and cannot be written: which parts of the identity the signature
 //! covers, and whether the public URL is signed.
 //!
-//! In the order of a file: [`read`] takes the file apart, [`check`] its `verify` part, [`template`] and [`atom`] what stands in it,
-//! [`vector`] the known answers that prove it. Nothing here knows the configuration, a key, or a request.
+//! In the order of a file: [`read`] takes the file apart ([`like`] fills it up from another first), [`check`] its `verify` part with
+//! [`scheme`], [`signature`], [`key`] and [`condition`], [`event`] what a request is, [`handshake`] and [`reply`] what is answered;
+//! [`template`] and [`atom`] are what stands in all of them, [`covers`] what follows from it, [`vector`] the known answers that prove it.
+//! Nothing here knows the configuration, a key, or a request.
 
 mod atom;
 mod catalogue;
 mod check;
+mod condition;
+mod covers;
+mod event;
+mod handshake;
+mod key;
+mod like;
 mod measure;
 mod read;
+mod reply;
+mod scheme;
+mod signature;
 mod template;
 mod vector;
+mod words;
 
-use std::time::Duration;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-pub use atom::{Atom, Filter, Pointer, Step};
+pub use atom::{Atom, Filter, HeaderList, Pointer, Step};
 pub use catalogue::Catalogue;
-pub use check::{Check, Encoding, KeyForm, KeyRule, Pairs, Scheme, SignatureRule, TimeUnit, TimestampRule};
-pub use read::read;
+pub use check::{Check, TimeUnit, TimestampRule, UrlSpelling};
+pub use condition::{Condition, Demand, Want};
+pub use handshake::{After, Computation, Compute, HANDSHAKES_MAX, Handshake};
+pub use key::{Derivation, KeyForm, KeyRule};
+pub use read::{Others, read};
+pub use reply::{JsonRule, ReplyBody, ReplyRule};
+pub use scheme::{Family, Scheme, SchemeRule};
+pub use signature::{Encoding, Shape, SignatureRule};
 pub use template::{Part, Template, Value};
-pub use vector::{Edit, Expected, Reject, Vector};
+pub use vector::{Edit, Example, Expected, Reject, Vector};
 
 /// A provider: how one kind of sender signs, names and repeats.
 #[derive(Clone, Debug)]
@@ -43,10 +61,16 @@ pub struct Provider {
     pub credentials: Vec<CredentialRule>,
     /// What proves a request; every check must hold.
     pub checks: Vec<Check>,
+    /// Where the JSON document is: the first of these places that is there.
+    pub document: Vec<DocumentPlace>,
     /// What a request is.
     pub event: EventRule,
+    /// What is answered and is no event.
+    pub handshakes: Vec<Handshake>,
     /// The answer to an accepted event.
     pub accepted: Accepted,
+    /// The answer to a request that is not proved.
+    pub rejected: Rejected,
     /// The largest body the vendor sends, in bytes; `None` when it does not say.
     pub body_limit: Option<u64>,
     /// How long the vendor waits for the answer; `None` when it does not say.
@@ -57,6 +81,8 @@ pub struct Provider {
     pub success: Success,
     /// Whether the signature covers the public URL, so that it must be known. Derived.
     pub needs_public_url: bool,
+    /// Where the vendor sends a secret as it is: these places are never forwarded. Derived.
+    pub credential_places: Vec<Atom>,
     /// Steps for the operator; `{endpoint}` stands for the URL to paste.
     pub setup: Vec<Box<str>>,
     /// Known answers. They prove the file and are never part of what runs.
@@ -87,6 +113,17 @@ pub struct CredentialRule {
     pub prefix: Option<Box<str>>,
     /// Whether a source must have it.
     pub required: bool,
+    /// What the operator should know before he relies on it, or does without it.
+    pub warn: Option<Box<str>>,
+}
+
+/// A place where a request's JSON document can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentPlace {
+    /// The body, unless its type says that it is a form.
+    Body,
+    /// This field of a form.
+    Form(Box<str>),
 }
 
 /// What a request is: alternatives, of which the first that is complete holds.
@@ -96,10 +133,19 @@ pub struct EventRule {
     pub id: Vec<Template>,
     /// Its types. An alternative with a `*` gives a set.
     pub types: Vec<Template>,
+    /// Whether the signed text itself is good for one event only, whatever id stands beside it.
+    pub once: bool,
     /// Whether the signature covers the id. Derived.
     pub id_signed: bool,
     /// Whether the signature covers the types. Derived.
     pub types_signed: bool,
+}
+
+impl EventRule {
+    /// Every atom in it.
+    pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
+        self.id.iter().chain(&self.types).flat_map(Template::values).map(|value| &value.atom)
+    }
 }
 
 /// The answer to an accepted event.
@@ -108,15 +154,33 @@ pub struct Accepted {
     /// A 2xx status.
     pub status: u16,
     /// Its content type.
-    pub content_type: &'static str,
+    pub content_type: Cow<'static, str>,
+    /// Further headers.
+    pub headers: Arc<[(Box<str>, Box<str>)]>,
     /// Its body.
     pub body: Bytes,
+}
+
+/// The answer to a request that is not proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// A 4xx status.
+    pub status: u16,
+    /// Further headers.
+    pub headers: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Default for Accepted {
     /// 200 with nothing in it: what every vendor takes.
     fn default() -> Self {
-        Self { status: 200, content_type: "text/plain; charset=utf-8", body: Bytes::new() }
+        Self { status: 200, content_type: Cow::Borrowed(reply::TEXT), headers: Arc::default(), body: Bytes::new() }
+    }
+}
+
+impl Default for Rejected {
+    /// 401.
+    fn default() -> Self {
+        Self { status: 401, headers: Vec::new() }
     }
 }
 
@@ -150,7 +214,7 @@ impl Provider {
     /// The schemes of its checks as they are written (`hmac-sha256`), joined with `+`.
     #[must_use]
     pub fn scheme(&self) -> String {
-        self.checks.iter().map(|check| check.scheme.word()).collect::<Vec<_>>().join("+")
+        self.checks.iter().map(|check| check.scheme.words()).collect::<Vec<_>>().join("+")
     }
 }
 

@@ -35,6 +35,22 @@ pub struct Value {
     pub optional: bool,
 }
 
+impl Value {
+    /// Reads a value as it stands between braces: `atom|filter`, `atom?`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut words = text.split('|');
+        let atom = words.next().unwrap_or_default();
+        let (atom, optional) = match atom.strip_suffix('?') {
+            Some(atom) => (atom, true),
+            None => (atom, false),
+        };
+        Ok(Self { atom: Atom::parse(atom)?, filters: words.map(Filter::parse).collect::<Result<_, _>>()?, optional })
+    }
+}
+
 impl Template {
     /// Reads a template.
     ///
@@ -75,6 +91,19 @@ impl Template {
                 Part::Value(value) => Some(value),
                 Part::Text(_) | Part::Optional(_) => None,
             })
+    }
+
+    /// Its text, when there is no value in it.
+    #[must_use]
+    pub fn literal(&self) -> Option<String> {
+        let mut bytes = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => bytes.extend_from_slice(text),
+                Part::Value(_) | Part::Optional(_) => return None,
+            }
+        }
+        String::from_utf8(bytes).ok()
     }
 
     /// The one atom it consists of, when it is nothing but that.
@@ -136,14 +165,7 @@ impl Reader<'_> {
             return Err("a `{` is not closed by `}`; a literal one is written `{{`".into());
         };
         self.rest = rest;
-        let mut words = inside.split('|');
-        let atom = words.next().unwrap_or_default();
-        let (atom, optional) = match atom.strip_suffix('?') {
-            Some(atom) => (atom, true),
-            None => (atom, false),
-        };
-        let value = Value { atom: Atom::parse(atom)?, filters: words.map(Filter::parse).collect::<Result<_, _>>()?, optional };
-        self.push(Part::Value(value));
+        self.push(Part::Value(Value::parse(inside)?));
         Ok(())
     }
 
@@ -206,7 +228,11 @@ mod tests {
         let cases = [
             ("{bdoy}", "there is no atom `bdoy`; did you mean `body`?"),
             ("{body|sha265}", "there is no filter `sha265`; did you mean `sha256`?"),
-            ("{form:a}", "the atom `form` is planned and not built yet"),
+            ("{form}", "the atom `form` names a place: `form:NAME`"),
+            ("{header:a*}", "a family of headers is written `header:NAME-*`, not `header:a*`"),
+            ("{signed-headers:a,b c}", "`b c` cannot be a header's name"),
+            ("{sig:/a~}", "in `/a~`, `~` is written `~0`"),
+            ("{qsh:x}", "the atom `qsh` stands alone, without `:`"),
             ("{body", "a `{` is not closed by `}`; a literal one is written `{{`"),
             ("body}", "a `}` without its `{`; a literal one is written `}}`"),
             ("[[a]]", "`[[...]]` has a value in it, or it would never be left out"),

@@ -4,7 +4,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
-use crate::yaml::{Fields, Node, Problems, Value, as_list, as_text};
+use super::words::map;
+use crate::yaml::{Fields, Node, Problems, as_list, as_text};
 
 /// A request that must be accepted, and edits of it that must not.
 #[derive(Clone, Debug)]
@@ -38,6 +39,23 @@ pub struct Expected {
     pub id: Option<Box<str>>,
     /// Its types, joined with commas.
     pub types: Option<Box<str>>,
+}
+
+/// A handshake that must be answered, and how.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The request, as a vector without edits.
+    pub request: Vector,
+    /// Whether the request is signed before it is tried: examples of vendors that sign carry no signature of their own.
+    pub sign: bool,
+    /// The status of the answer.
+    pub status: u16,
+    /// Its body; `None` when it is not looked at.
+    pub body: Option<Box<str>>,
+    /// Its content type; `None` when it is not looked at.
+    pub content_type: Option<Box<str>>,
+    /// Headers it must have.
+    pub headers: Vec<(Box<str>, Box<str>)>,
 }
 
 /// A vector that must be refused.
@@ -130,7 +148,6 @@ fn vector(node: &Node, problems: &mut Problems) -> Option<Vector> {
     if text.is_some() == base64.is_some() {
         problems.error(&node.at, "a vector has `body` or `body_base64`");
     }
-    let headers = headers.into_iter().flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)));
     let mut vector = Vector {
         name: name?.into(),
         source: source?.into(),
@@ -138,7 +155,7 @@ fn vector(node: &Node, problems: &mut Problems) -> Option<Vector> {
         credentials,
         method: method.into(),
         url,
-        headers: headers.collect(),
+        headers: each_value(headers),
         body: base64.unwrap_or_else(|| Bytes::copy_from_slice(text.unwrap_or_default().as_bytes())),
         event,
         rejects: Vec::new(),
@@ -146,6 +163,53 @@ fn vector(node: &Node, problems: &mut Problems) -> Option<Vector> {
     let items = rejects.map(as_list).unwrap_or_default();
     vector.rejects = items.iter().filter_map(|item| reject(item, &vector, problems)).collect();
     Some(vector)
+}
+
+/// Reads `example`.
+pub(super) fn example(node: &Node, problems: &mut Problems) -> Option<Example> {
+    let mut fields = Fields::of(node, "an example", problems);
+    let credentials = fields.take("credentials").map(|node| map(node, "`credentials`", problems)).unwrap_or_default();
+    let at = fields.take("at").map(|node| seconds(node, problems));
+    let sign_at = fields.take("sign_at").map(|node| seconds(node, problems));
+    let asked = fields.need("request", node, problems).and_then(|node| asked(node, problems));
+    let expect = fields.need("expect", node, problems);
+    fields.finish(problems);
+    let expect = expect?;
+    let mut fields = Fields::of(expect, "`expect`", problems);
+    let status = fields.need("status", expect, problems).and_then(|node| super::words::status(node, 200..=499, "no such status", problems));
+    let body = fields.take("body").and_then(|node| as_text(node, "the body", problems)).map(Box::from);
+    let content_type = fields.take("type").and_then(|node| as_text(node, "the type", problems)).map(Box::from);
+    let headers = fields.take("headers").map(|node| map(node, "`headers`", problems)).unwrap_or_default();
+    fields.finish(problems);
+    let sign = sign_at.is_some();
+    let at = sign_at.or(at).unwrap_or(Some(0))?;
+    Some(Example { request: Vector { credentials, at, ..asked? }, sign, status: status?, body, content_type, headers: each_value(headers) })
+}
+
+/// The request of an example.
+fn asked(node: &Node, problems: &mut Problems) -> Option<Vector> {
+    let mut fields = Fields::of(node, "the request of an example", problems);
+    let method = fields.take("method").and_then(|node| as_text(node, "the method", problems)).unwrap_or("POST");
+    let link = fields.take("url").map(|node| url(node, problems));
+    let headers = fields.take("headers").map(|node| map(node, "`headers`", problems)).unwrap_or_default();
+    let body = fields.take("body").map(|node| as_text(node, "the body", problems));
+    fields.finish(problems);
+    Some(Vector {
+        name: "example".into(),
+        source: "example".into(),
+        at: 0,
+        credentials: Vec::new(),
+        method: method.into(),
+        url: link.map_or(Some(None), |link| link.map(Some))?,
+        headers: each_value(headers),
+        body: Bytes::copy_from_slice(body.unwrap_or(Some(""))?.as_bytes()),
+        event: Expected::default(),
+        rejects: Vec::new(),
+    })
+}
+
+fn each_value(headers: Vec<(Box<str>, Vec<Box<str>>)>) -> Vec<(Box<str>, Box<str>)> {
+    headers.into_iter().flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value))).collect()
 }
 
 fn expected(node: &Node, problems: &mut Problems) -> Expected {
@@ -195,18 +259,6 @@ fn body_edit(node: &Node, of: &Vector, problems: &mut Problems) -> Option<Edit> 
         return None;
     }
     Some(Edit::Body(old.into(), new.into()))
-}
-
-/// A mapping from names to a text or a list of texts.
-fn map(node: &Node, what: &str, problems: &mut Problems) -> Vec<(Box<str>, Vec<Box<str>>)> {
-    let Value::Map(entries) = &node.value else {
-        problems.error(&node.at, format!("{what} is a mapping, and this is {}", node.kind()));
-        return Vec::new();
-    };
-    let texts = |node: &Node, problems: &mut Problems| {
-        as_list(node).iter().filter_map(|item| as_text(item, what, problems)).map(Box::from).collect()
-    };
-    entries.iter().map(|(key, node)| (key.text.as_str().into(), texts(node, problems))).collect()
 }
 
 fn seconds(node: &Node, problems: &mut Problems) -> Option<i64> {

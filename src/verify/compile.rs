@@ -1,45 +1,20 @@
-//! From a provider and the credentials of a source to what verifies: keys decoded and taken up, places gathered, nothing left to do per
-//! request that could be done here. Every message is for the operator and shows no value.
+//! From a provider and the credentials of a source to what verifies: keys taken up, places gathered, nothing left to do per request that
+//! could be done here. Every message is for the operator and shows no value.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+use super::{
+    Credential, Tolerance, Verifier,
+    candidates::Unpacked,
+    canonical::Addresses,
+    check::{Prepared, Variant},
+    greeting::Greeting,
+    keys,
 };
-use zeroize::Zeroizing;
-
-use super::{Credential, Tolerance, Verifier, mac::Mac};
 use crate::{
-    clock::UnixMs,
     limits::ACTIVE_SECRETS_MAX,
-    provider::{Atom, Check, KeyForm, KeyRule, Pointer, Provider, Template},
-    secret::{Fingerprint, Secret},
+    provider::{After, Atom, Check, DocumentPlace, Family, Handshake, Pointer, Provider, Shape},
 };
-
-/// A check with its keys.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) rule: Check,
-    /// How far the timestamp may lie from now.
-    pub(super) tolerance: Option<Duration>,
-    pub(super) keys: Vec<Key>,
-    /// Whether every signature stands in the head.
-    pub(super) in_head: bool,
-}
-
-/// A key, taken up.
-pub(super) struct Key {
-    pub(super) mac: Mac,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) until: Option<UnixMs>,
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Key({})", self.fingerprint)
-    }
-}
 
 /// Compiles; see [`Verifier::compile`].
 pub(super) fn compile(
@@ -55,39 +30,115 @@ pub(super) fn compile(
     if tolerance.is_some() && provider.checks.iter().all(|check| check.timestamp.is_none()) {
         problems.push(format!("{} signs no timestamp, so a tolerance has no meaning", provider.slug));
     }
+    let unset: Vec<&str> = provider
+        .credentials
+        .iter()
+        .filter(|rule| !rule.required && !credentials.iter().any(|credential| credential.name == rule.name))
+        .map(|rule| &*rule.name)
+        .collect();
     let mut checks = Vec::with_capacity(provider.checks.len());
     for (index, rule) in provider.checks.iter().enumerate() {
-        let keys = keys(rule, credentials, &mut problems);
-        let optional = |name: &str| provider.credential(name).is_some_and(|rule| !rule.required);
-        if keys.is_empty() && rule.key.from.iter().all(|name| optional(name)) {
+        let named = || rule.scheme.family() != Family::None && rule.key.from.iter().all(|name| unset.contains(&&**name));
+        if named() {
             // A further check whose credential nobody set is left out; without the first, anyone could ring.
             if index == 0 {
                 problems.push(format!("{} needs {}: nothing would be verified without", provider.slug, quoted(&rule.key.from)));
             }
             continue;
         }
-        checks.push(Prepared {
-            tolerance: match tolerance {
-                Some(Tolerance::Within(within)) => Some(within),
-                Some(Tolerance::None) => None,
-                None => rule.timestamp.as_ref().and_then(|timestamp| timestamp.tolerance),
-            },
-            keys,
-            in_head: rule.signature.at.iter().all(Atom::in_head),
-            rule: rule.clone(),
-        });
+        checks.push(prepared(rule, provider, credentials, &unset, tolerance, index == 0, &mut problems));
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Verifier {
-        singles: singles(provider),
-        check_pointers: pointers(provider.checks.iter().flat_map(check_atoms)),
-        event_pointers: pointers(event_templates(provider).flat_map(atoms)),
+    Ok(verifier(provider, credentials, endpoint, &unset, checks))
+}
+
+fn verifier(
+    provider: &Provider,
+    credentials: &[Credential],
+    endpoint: Option<&url::Url>,
+    unset: &[&str],
+    checks: Vec<Prepared>,
+) -> Verifier {
+    let greetings: Vec<Greeting> = provider.handshakes.iter().map(|rule| Greeting::compile(rule, provider, credentials, unset)).collect();
+    let of_checks = || checks.iter().flat_map(|check| check.rule.atoms());
+    let of_greetings = |after: After| greetings.iter().map(|greeting| &greeting.rule).filter(move |rule| rule.after == after);
+    let each = checks.iter().filter_map(|check| check.rule.each.clone().map(Atom::Json)).collect::<Vec<_>>();
+    let methods = provider.handshakes.iter().flat_map(Handshake::methods).filter(|method| method != "POST").map(Box::from).collect();
+    let all_atoms = || of_checks().chain(provider.event.atoms()).chain(provider.handshakes.iter().flat_map(Handshake::atoms));
+    Verifier {
+        singles: singles(all_atoms()),
+        families: all_atoms().filter_map(family).collect(),
+        check_pointers: pointers(of_checks().chain(&each), json),
+        event_pointers: pointers(provider.event.atoms(), json),
+        claim_pointers: pointers(provider.event.atoms(), claim),
+        before_pointers: pointers(of_greetings(After::None).flat_map(Handshake::atoms), json),
+        after_pointers: pointers(of_greetings(After::Verify).flat_map(Handshake::atoms), json),
+        reads_form: all_atoms().any(Atom::of_form) || provider.document.iter().any(|place| *place != DocumentPlace::Body),
         named: named(provider, credentials),
+        addresses: endpoint.map(Addresses::of),
+        document: provider.document.clone(),
         event: provider.event.clone(),
+        credential_places: provider.credential_places.clone(),
+        methods,
+        greetings,
         checks,
-    })
+    }
+}
+
+fn prepared(
+    rule: &Check,
+    provider: &Provider,
+    credentials: &[Credential],
+    unset: &[&str],
+    tolerance: Option<Tolerance>,
+    first: bool,
+    problems: &mut Vec<String>,
+) -> Prepared {
+    let variants = rule.scheme.all().map(|(value, scheme)| (Box::from(value), scheme)).collect::<Vec<(Box<str>, _)>>();
+    let mut told = Vec::new();
+    let variants = variants.into_iter().map(|(value, scheme)| {
+        let mut own = Vec::new();
+        let keys = keys::keys(rule, scheme, credentials, &mut own);
+        // What is wrong with a credential is wrong with it under each of the schemes.
+        own.retain(|problem| !told.contains(problem));
+        told.extend(own);
+        Variant { value, scheme, keys }
+    });
+    let variants = variants.collect();
+    problems.append(&mut told);
+    let mut rule = rule.clone();
+    rule.require = rule.require.without(unset);
+    rule.signature.fitting = rule.signature.fitting.without(unset);
+    let fields = rule.atoms().filter_map(|atom| match atom {
+        Atom::Field(name) if matches!(rule.signature.shape, Shape::Unpacked(_)) => Some(name.clone()),
+        _ => None,
+    });
+    let of_value = match &rule.signature.shape {
+        Shape::Unpacked(value) => Some(value.clone()),
+        _ => None,
+    };
+    let mut names: Vec<Box<str>> = fields.chain(of_value).collect();
+    names.sort_unstable();
+    names.dedup();
+    let unpacked = Unpacked { pointers: names.iter().filter_map(|name| Pointer::parse(name).ok()).collect(), names };
+    let head = |atom: &Atom| atom.in_head();
+    let choice_in_head = rule.scheme.chosen_at().is_none_or(head);
+    Prepared {
+        tolerance: match tolerance {
+            Some(Tolerance::Within(within)) => Some(within),
+            Some(Tolerance::None) => None,
+            None => rule.timestamp.as_ref().and_then(|timestamp| timestamp.tolerance),
+        },
+        in_head: rule.each.is_none() && choice_in_head && rule.signature.at.iter().all(head) && rule.signature.fitting.atoms().all(head),
+        item_pointers: pointers(rule.atoms(), item),
+        claim_pointers: pointers(rule.atoms().chain(provider.event.atoms()), claim),
+        once: first && provider.event.once,
+        variants,
+        unpacked,
+        rule,
+    }
 }
 
 /// What is wrong with the names and numbers of the credentials.
@@ -107,62 +158,21 @@ fn declared(provider: &Provider, credentials: &[Credential]) -> Vec<String> {
         if count > ACTIVE_SECRETS_MAX {
             problems.push(format!("`{}` has {count} values, and {ACTIVE_SECRETS_MAX} is the most", rule.name));
         }
-        let in_message = provider.checks.iter().flat_map(check_atoms).any(|atom| *atom == Atom::Credential(rule.name.clone()));
-        if count > 1 && in_message {
+        if count > 1 && names(provider, &rule.name) {
             problems.push(format!("`{}` is part of what {} signs, so it has one value", rule.name, provider.slug));
         }
     }
     problems
 }
 
-fn keys(rule: &Check, credentials: &[Credential], problems: &mut Vec<String>) -> Vec<Key> {
-    let mut keys = Vec::new();
-    for name in &rule.key.from {
-        for credential in credentials.iter().filter(|credential| credential.name == *name) {
-            match key(rule, credential) {
-                Ok(key) => keys.push(key),
-                Err(problem) => problems.push(problem),
-            }
-        }
-    }
-    if keys.len() > ACTIVE_SECRETS_MAX {
-        problems.push(format!("there are {} keys for one signature, and {ACTIVE_SECRETS_MAX} is the most", keys.len()));
-    }
-    keys
+/// Whether the value of a credential stands in a message, a condition or an answer.
+fn names(provider: &Provider, name: &str) -> bool {
+    let atoms = provider.checks.iter().flat_map(Check::atoms).chain(provider.handshakes.iter().flat_map(Handshake::atoms));
+    atoms.into_iter().any(|atom| matches!(atom, Atom::Credential(own) if **own == *name))
 }
 
 fn quoted(names: &[Box<str>]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
-}
-
-pub(super) fn key(rule: &Check, credential: &Credential) -> Result<Key, String> {
-    let bytes = decoded(&rule.key, &credential.value).map_err(|wrong| format!("`{}` {wrong}", credential.name))?;
-    let mac = Mac::new(rule.scheme, &bytes).filter(|_| !bytes.is_empty());
-    let mac = mac.ok_or_else(|| format!("`{}` is empty: anyone could sign with it", credential.name))?;
-    Ok(Key { mac, fingerprint: credential.value.fingerprint(), until: credential.until })
-}
-
-/// The key's bytes. People paste keys with and without padding, and its spelling proves nothing, so base64 is read leniently here.
-fn decoded(rule: &KeyRule, value: &Secret) -> Result<Zeroizing<Vec<u8>>, String> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
-    // Revealed to be decoded into the key that the checks hold; it goes nowhere else.
-    let whole = value.reveal();
-    let text = rule.strip.as_deref().and_then(|prefix| whole.strip_prefix(prefix.as_bytes())).unwrap_or(whole);
-    let after = rule.strip.as_deref().map(|prefix| format!(" after its `{prefix}`")).unwrap_or_default();
-    let bytes = match rule.form {
-        KeyForm::Text => return Ok(Zeroizing::new(text.to_vec())),
-        KeyForm::Hex => hex::decode(text).ok(),
-        KeyForm::Base64 => GeneralPurpose::new(&alphabet::STANDARD, LENIENT).decode(text).ok(),
-        KeyForm::Base64Url => GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT).decode(text).ok(),
-    };
-    let form = match rule.form {
-        KeyForm::Text => "text",
-        KeyForm::Hex => "hex",
-        KeyForm::Base64 => "base64",
-        KeyForm::Base64Url => "URL-safe base64",
-    };
-    bytes.map(Zeroizing::new).ok_or_else(|| format!("is not {form}{after}; copy it again, whole and without blanks"))
 }
 
 /// Credentials that look like something else: worth a warning, since a vendor may change a prefix and people may choose their own.
@@ -178,48 +188,68 @@ pub(super) fn doubts(provider: &Provider, credentials: &[Credential]) -> Vec<Str
     doubts
 }
 
-/// The headers that must not occur twice: signature, id, type and time, and all else that was signed.
-fn singles(provider: &Provider) -> Vec<Box<str>> {
+/// The headers that must not occur twice: signature, id, type and time, and all else that is looked at.
+fn singles<'a>(atoms: impl Iterator<Item = &'a Atom>) -> Vec<Box<str>> {
     let mut names: Vec<Box<str>> = Vec::new();
-    for atom in provider.checks.iter().flat_map(check_atoms).chain(event_templates(provider).flat_map(atoms)) {
-        if let Atom::Header(name) = atom
-            && !names.iter().any(|other| other.eq_ignore_ascii_case(name))
-        {
-            names.push(name.clone());
+    let mut add = |name: &str| {
+        if !names.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            names.push(name.into());
+        }
+    };
+    for atom in atoms {
+        match atom {
+            Atom::Header(name) => add(name),
+            Atom::SignedHeaders(headers) => {
+                add(&headers.list);
+                headers.must.iter().for_each(|must| add(must));
+            }
+            other if other.of_form() => add("content-type"),
+            _ => {}
         }
     }
     names
 }
 
-/// Each JSON pointer among the atoms, once.
-fn pointers<'a>(atoms: impl Iterator<Item = &'a Atom>) -> Vec<Pointer> {
+fn family(atom: &Atom) -> Option<Box<str>> {
+    match atom {
+        Atom::Headers(start) => Some(start.clone()),
+        _ => None,
+    }
+}
+
+fn json(atom: &Atom) -> Option<&Pointer> {
+    match atom {
+        Atom::Json(pointer) => Some(pointer),
+        _ => None,
+    }
+}
+
+fn item(atom: &Atom) -> Option<&Pointer> {
+    match atom {
+        Atom::Item(pointer) => Some(pointer),
+        _ => None,
+    }
+}
+
+fn claim(atom: &Atom) -> Option<&Pointer> {
+    match atom {
+        Atom::Claim(pointer) => Some(pointer),
+        _ => None,
+    }
+}
+
+/// Each pointer of one kind among the atoms, once.
+pub(super) fn pointers<'a>(atoms: impl Iterator<Item = &'a Atom>, of: impl Fn(&'a Atom) -> Option<&'a Pointer>) -> Vec<Pointer> {
     let mut pointers = Vec::new();
-    for atom in atoms {
-        if let Atom::Json(pointer) = atom
-            && !pointers.contains(pointer)
-        {
+    for pointer in atoms.filter_map(of) {
+        if !pointers.contains(pointer) {
             pointers.push(pointer.clone());
         }
     }
     pointers
 }
 
-/// The credentials whose values stand in a message.
-fn named(provider: &Provider, credentials: &[Credential]) -> Vec<Credential> {
-    let in_message =
-        |name: &str| provider.checks.iter().flat_map(check_atoms).any(|atom| matches!(atom, Atom::Credential(n) if **n == *name));
-    credentials.iter().filter(|credential| in_message(&credential.name)).cloned().collect()
-}
-
-fn check_atoms(check: &Check) -> impl Iterator<Item = &Atom> {
-    let time = check.timestamp.iter().map(|timestamp| &timestamp.at);
-    check.signature.at.iter().chain(atoms(&check.message)).chain(time)
-}
-
-fn event_templates(provider: &Provider) -> impl Iterator<Item = &Template> {
-    provider.event.id.iter().chain(&provider.event.types)
-}
-
-fn atoms(template: &Template) -> impl Iterator<Item = &Atom> {
-    template.values().map(|value| &value.atom)
+/// The credentials whose values stand in a message, a condition or an answer.
+fn named(provider: &Provider, credentials: &[Credential]) -> Arc<[Credential]> {
+    credentials.iter().filter(|credential| names(provider, &credential.name)).cloned().collect()
 }

@@ -27,8 +27,12 @@ pub(super) struct Document<'a> {
 pub(super) struct Slot<'a> {
     /// The values, in the order of the document; absent and null ones are none.
     pub(super) values: Vec<Cow<'a, [u8]>>,
-    /// It points at an object or an array, or a member on the way occurs twice.
-    pub(super) unusable: bool,
+    /// It points at an object, or a member on the way occurs twice.
+    unusable: bool,
+    /// It points at an array, as it stands in the document. As a value that is unusable.
+    array: Option<&'a str>,
+    /// Something stands there, null included.
+    there: bool,
     /// There were more values than are kept.
     pub(super) cut: bool,
 }
@@ -46,6 +50,19 @@ impl<'a> Document<'a> {
             }
         }
         Self { pointers, slots }
+    }
+
+    /// No document: it has no values.
+    pub(super) fn none() -> &'static Document<'static> {
+        static NONE: Document<'static> = Document { pointers: &[], slots: Vec::new() };
+        &NONE
+    }
+
+    /// The elements of the array that a pointer leads to; `None` without exactly one array, or with more than [`VALUES_MAX`].
+    pub(super) fn elements(&self, pointer: &Pointer) -> Option<Vec<&'a RawValue>> {
+        let slot = self.slot(pointer).filter(|slot| !slot.unusable)?;
+        let elements: Vec<&'a RawValue> = serde_json::from_str(slot.array?).ok()?;
+        (elements.len() <= VALUES_MAX).then_some(elements)
     }
 
     /// What a pointer found; `None` for one that was not looked up.
@@ -179,8 +196,19 @@ fn narrow<'p>(wanted: &Wanted<'p>, fits: impl Fn(&Step) -> bool) -> Wanted<'p> {
 }
 
 impl<'a> Slot<'a> {
+    /// Whether there is no single reading of it as values.
+    pub(super) fn is_unusable(&self) -> bool {
+        self.unusable || self.array.is_some()
+    }
+
+    /// Whether nothing stands there at all.
+    pub(super) fn is_nothing(&self) -> bool {
+        !self.there && !self.unusable
+    }
+
     /// Takes a value as it stands in the document.
     fn take(&mut self, raw: &'a str) {
+        self.there = true;
         let value = match raw.as_bytes().first() {
             Some(b'"') if !raw.contains('\\') => Some(Cow::Borrowed(&raw.as_bytes()[1..raw.len() - 1])),
             Some(b'"') => match serde_json::from_str::<String>(raw) {
@@ -189,6 +217,10 @@ impl<'a> Slot<'a> {
                 Err(_) => None,
             },
             Some(b'n') => return,
+            Some(b'[') if self.array.is_none() => {
+                self.array = Some(raw);
+                return;
+            }
             Some(b'{' | b'[') | None => None,
             Some(_) => Some(Cow::Borrowed(raw.as_bytes())),
         };
@@ -210,7 +242,7 @@ mod tests {
         let pointers = [Pointer::parse(pointer).expect("a pointer")];
         let document = Document::read(body.as_bytes(), &pointers);
         let slot = document.slot(&pointers[0]).expect("looked up");
-        (slot.values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect(), slot.unusable)
+        (slot.values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect(), slot.is_unusable())
     }
 
     #[test]

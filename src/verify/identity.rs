@@ -53,7 +53,7 @@ fn several<'a>(template: &Template, document: &'a Document<'_>) -> Option<impl I
         Atom::Json(pointer) if pointer.many() => Some(pointer),
         _ => None,
     })?;
-    let usable = document.slot(pointer).filter(|slot| !slot.unusable);
+    let usable = document.slot(pointer).filter(|slot| !slot.is_unusable());
     Some(usable.into_iter().flat_map(|slot| slot.values.iter().map(|value| &**value)))
 }
 

@@ -18,7 +18,7 @@ pub(super) enum Mac {
     Sha512(Hmac<Sha512>),
 }
 
-/// A code or a claimed one: bytes of a fixed size. It has no `Debug` on purpose: what we computed is what a forger wants.
+/// A code: bytes of a fixed size. It has no `Debug` on purpose: what we computed is what a forger wants.
 #[derive(Clone)]
 pub(super) struct Tag {
     bytes: [u8; TAG_BYTES_MAX],
@@ -26,12 +26,13 @@ pub(super) struct Tag {
 }
 
 impl Mac {
-    /// Takes the key up. HMAC takes keys of any length, so this fails for none that is not empty.
+    /// Takes the key up. HMAC takes keys of any length, so this fails for no scheme that is one.
     pub(super) fn new(scheme: Scheme, key: &[u8]) -> Option<Self> {
         match scheme {
             Scheme::HmacSha1 => Hmac::new_from_slice(key).ok().map(Self::Sha1),
-            Scheme::HmacSha256 => Hmac::new_from_slice(key).ok().map(Self::Sha256),
+            Scheme::HmacSha256 | Scheme::JwsHs256 => Hmac::new_from_slice(key).ok().map(Self::Sha256),
             Scheme::HmacSha512 => Hmac::new_from_slice(key).ok().map(Self::Sha512),
+            _ => None,
         }
     }
 
@@ -68,8 +69,8 @@ impl Tag {
         &self.bytes[..self.len]
     }
 
-    /// Whether the two are the same, in time that does not depend on where they differ. Lengths are no secret: the scheme fixes them.
-    pub(super) fn same(&self, other: &Self) -> Choice {
-        self.bytes.ct_eq(&other.bytes) & Choice::from(u8::from(self.len == other.len))
+    /// Whether this is what was claimed, in time that does not depend on where they differ. Lengths are no secret: the scheme fixes them.
+    pub(super) fn is(&self, claimed: &[u8]) -> Choice {
+        self.bytes().ct_eq(claimed)
     }
 }

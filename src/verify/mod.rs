@@ -14,60 +14,88 @@
 //!   and is bounded on both sides of now.
 //! * *Parser differentials.* What was signed is taken from the bytes as received. A JSON value that two readers could read differently is
 //!   unusable: it refuses in a check, and is no id in an event.
+//! * *Downgrade.* A token that names another algorithm than the file, or brings a key, is refused; a scheme is picked by the request only
+//!   from a closed map of one family. What an unsigned `Content-Type` says cannot take the body out of a signature.
 //! * *Exhaustion.* Candidates, keys, types and JSON values have bounds. One code per key is computed for all signatures of one list, and
-//!   the
-//!   body is fed to it where it lies. What the head already shows to be wrong is refused before the body is read.
+//!   the body is fed to it where it lies. What the head already shows to be wrong is refused before the body is read.
 //!
 //! Not its business: replays within the tolerance (deduplication ends those), a secret that has leaked, limits on how much is sent.
 //!
 //! # The way
-//! [`compile`] takes keys up when a source is loaded. [`candidates`] finds what could be signatures, [`spelling`] reads them, [`value`] and
-//! [`document`] feed the message to the [`mac`], [`moment`] judges the timestamp, [`identity`] says what the request is. [`sign`] walks the
-//! same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`] runs the known
-//! answers.
+//! [`compile`] takes [`keys`] up when a source is loaded. A [`check`] has [`candidates`] find what could be signatures, [`spelling`] and
+//! [`jws`] read them, [`value`], [`document`], [`form`] and [`canonical`] feed the message to the [`mac`] or the [`public_key`]; [`moment`]
+//! judges the timestamp, [`condition`] what must hold besides, and [`identity`] says what the request is. [`greeting`] answers handshakes.
+//! [`sign`] walks the same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`]
+//! runs the known answers.
 
 mod candidates;
+mod canonical;
+mod check;
 mod compile;
+mod condition;
 mod document;
+mod draft;
+mod form;
+mod greeting;
 mod identity;
+mod jws;
+mod keys;
+mod known_answers;
 mod mac;
 mod moment;
 mod proof;
+mod public_key;
 mod sign;
 mod spelling;
 mod value;
 
-use std::{borrow::Cow, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use smallvec::SmallVec;
-use subtle::Choice;
-
-pub use proof::{Tried, prove};
-pub use sign::{Sample, SignedRequest, sign};
+pub use greeting::{Greeted, Reply};
+pub use proof::{Tried, prove, prove_handshakes};
+pub use sign::{Sample, SignedRequest, sign, signable};
 
 use crate::{
     clock::UnixMs,
-    provider::{EventRule, Pointer, Provider},
+    provider::{Atom, DocumentPlace, EventRule, Family, Pointer, Provider},
     rejection::Rejection,
     request::{RawRequest, Single},
     secret::{Fingerprint, Secret},
 };
-use candidates::Group;
-use compile::Prepared;
+use canonical::Addresses;
+use check::Prepared;
 use document::Document;
-use value::{Lack, Scope};
+use form::Form;
+use greeting::Greeting;
+use value::Scope;
 
 /// A provider compiled with the credentials of one source.
 #[derive(Debug)]
 pub struct Verifier {
     checks: Vec<Prepared>,
     event: EventRule,
+    /// Where the JSON document is.
+    document: Vec<DocumentPlace>,
     /// Headers that must not occur twice.
     singles: Vec<Box<str>>,
+    /// Beginnings of the names of headers that must not occur twice.
+    families: Vec<Box<str>>,
     check_pointers: Vec<Pointer>,
     event_pointers: Vec<Pointer>,
-    /// Credentials whose values stand in a message.
-    named: Vec<Credential>,
+    /// What the event is made of among the claims.
+    claim_pointers: Vec<Pointer>,
+    /// What handshakes look up before the checks, and behind them.
+    before_pointers: Vec<Pointer>,
+    after_pointers: Vec<Pointer>,
+    /// Whether anything stands in a form.
+    reads_form: bool,
+    /// Credentials whose values stand in a message, a condition or an answer.
+    named: Arc<[Credential]>,
+    addresses: Option<Addresses>,
+    greetings: Vec<Greeting>,
+    /// Methods besides `POST` that handshakes come with.
+    methods: Vec<Box<str>>,
+    credential_places: Vec<Atom>,
 }
 
 /// A credential as configured: its value, and until when it is good.
@@ -102,6 +130,10 @@ pub struct Proof {
 pub struct Verified {
     request: RawRequest,
     proof: Proof,
+    /// The payload of the token that proved it.
+    claims: Option<Vec<u8>>,
+    /// SHA-256 of what was signed, where that is good for one event only.
+    signed: Option<[u8; 32]>,
 }
 
 /// What a verified request is, in the provider's words.
@@ -111,6 +143,31 @@ pub struct Identity {
     pub id: Option<Vec<u8>>,
     /// Its types, each at most [`crate::limits::EVENT_TYPE_BYTES_MAX`] bytes, at most [`crate::limits::EVENT_TYPES_MAX`].
     pub types: crate::event::EventTypes,
+    /// SHA-256 of what was signed, when the signed text itself is good for one event only, whatever id stands beside it.
+    pub signed: Option<[u8; 32]>,
+}
+
+/// What an event is known by, for its repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy<'a> {
+    /// The provider's id.
+    Id(&'a [u8]),
+    /// The SHA-256 of the text that was signed, which is good for one event.
+    Signed(&'a [u8; 32]),
+    /// Its body.
+    Body,
+}
+
+impl Identity {
+    /// What the event is known by. The signed text goes before an id that stands outside of it: whoever changes that id changes nothing.
+    #[must_use]
+    pub fn known_by(&self) -> KnownBy<'_> {
+        match (&self.signed, self.id.as_deref().filter(|id| !id.is_empty())) {
+            (Some(signed), _) => KnownBy::Signed(signed),
+            (None, Some(id)) => KnownBy::Id(id),
+            (None, None) => KnownBy::Body,
+        }
+    }
 }
 
 impl Verifier {
@@ -135,16 +192,25 @@ impl Verifier {
     /// The reason to refuse.
     pub fn precheck(&self, head: &RawRequest) -> Result<(), Rejection> {
         self.single_headers(head)?;
-        let nothing = Document::read(b"", &[]);
-        let scope = self.scope(head, &nothing, head.received_at);
-        for check in self.checks.iter().filter(|check| check.in_head) {
-            let texts = candidates::places(&check.rule.signature, &scope)?;
-            let groups = candidates::groups(&check.rule, &texts)?;
-            if check.rule.timestamp.as_ref().is_some_and(|timestamp| timestamp.at.in_head()) {
-                check.any_in_time(&groups, &scope)?;
-            }
+        let form = Form::default();
+        let scope = self.scope(head, &form, head.received_at);
+        // Whether it is a handshake may stand in the body, and then nothing is proved before.
+        if self.may_greet(&scope) {
+            return Ok(());
         }
-        Ok(())
+        self.checks.iter().filter(|check| check.in_head).try_for_each(|check| check.precheck(&scope))
+    }
+
+    /// The handshake that this request is, before anything was proved.
+    #[must_use]
+    pub fn greet(&self, request: &RawRequest, now: UnixMs) -> Option<Greeted> {
+        self.greeted(request, now, None)
+    }
+
+    /// The handshake that this proved request is.
+    #[must_use]
+    pub fn greet_verified(&self, verified: &Verified) -> Option<Greeted> {
+        self.greeted(&verified.request, verified.request.received_at, Some(verified.proof))
     }
 
     /// Proves the request or refuses it, in time that does not depend on how close a forgery came.
@@ -153,22 +219,63 @@ impl Verifier {
     /// The reason, for our logs and metrics only.
     pub fn verify(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Rejection> {
         self.single_headers(&request)?;
-        let document = Document::read(&request.body, &self.check_pointers);
-        let scope = self.scope(&request, &document, now);
-        let mut proof = Proof { secret: None, skew_ms: None };
-        for check in &self.checks {
-            let held = check.hold(&scope)?;
-            proof = Proof { secret: proof.secret.or(held.secret), skew_ms: proof.skew_ms.or(held.skew_ms) };
-        }
-        Ok(Verified { request, proof })
+        let (proof, claims, signed) = {
+            let form = self.form(&request);
+            let document = Document::read(self.document_text(&request, &form), &self.check_pointers);
+            let scope = Scope { document: &document, ..self.scope(&request, &form, now) };
+            let mut proof = Proof { secret: None, skew_ms: None };
+            let (mut claims, mut signed) = (None, None);
+            for check in &self.checks {
+                let held = check.hold(&scope)?;
+                proof = Proof { secret: proof.secret.or(held.secret), skew_ms: proof.skew_ms.or(held.skew_ms) };
+                claims = claims.or(held.claims);
+                signed = signed.or(held.signed);
+            }
+            (proof, claims, signed)
+        };
+        Ok(Verified { request, proof, claims, signed })
     }
 
     /// What the verified request is.
     #[must_use]
     pub fn identify(&self, verified: &Verified) -> Identity {
-        let document = Document::read(&verified.request.body, &self.event_pointers);
-        let scope = Scope { empty_is_absent: true, ..self.scope(&verified.request, &document, verified.request.received_at) };
-        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope) }
+        let request = &verified.request;
+        let form = self.form(request);
+        let document = Document::read(self.document_text(request, &form), &self.event_pointers);
+        let claims = Document::read(verified.claims.as_deref().unwrap_or_default(), &self.claim_pointers);
+        let scope =
+            Scope { document: &document, claims: &claims, empty_is_absent: true, ..self.scope(request, &form, request.received_at) };
+        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope), signed: verified.signed }
+    }
+
+    /// How requests are proved, as metrics name it: `signed`, `token` (a secret that is sent as it is) or `none`.
+    #[must_use]
+    pub fn verification(&self) -> &'static str {
+        let families = || self.checks.iter().map(|check| check.rule.scheme.family());
+        if families().any(|family| !matches!(family, Family::Token | Family::Basic | Family::None)) {
+            "signed"
+        } else if families().any(|family| family != Family::None) {
+            "token"
+        } else {
+            "none"
+        }
+    }
+
+    /// Methods besides `POST` that the provider's handshakes come with.
+    #[must_use]
+    pub fn methods(&self) -> &[Box<str>] {
+        &self.methods
+    }
+
+    /// The names of its handshakes.
+    pub fn handshakes(&self) -> impl Iterator<Item = &str> {
+        self.greetings.iter().map(|greeting| &*greeting.rule.name)
+    }
+
+    /// The places where the provider sends a secret as it is: they are not forwarded.
+    #[must_use]
+    pub fn credential_places(&self) -> &[Atom] {
+        &self.credential_places
     }
 
     /// Whether the signature covers the event's id. An id that it does not cover can be changed on a request that was seen, so whoever
@@ -181,14 +288,30 @@ impl Verifier {
     /// The fingerprints of the secrets that may match, for metrics; sorted.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        let mut all: Vec<_> = self.checks.iter().flat_map(|check| &check.keys).map(|key| key.fingerprint).collect();
+        let mut all: Vec<_> =
+            self.checks.iter().flat_map(|check| &check.variants).flat_map(|variant| &variant.keys).map(|key| key.fingerprint).collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    fn scope<'a>(&'a self, request: &'a RawRequest, document: &'a Document<'a>, now: UnixMs) -> Scope<'a> {
-        Scope { request, document, fields: &[], credentials: &self.named, now, element: None, empty_is_absent: false }
+    fn scope<'a>(&'a self, request: &'a RawRequest, form: &'a Form<'a>, now: UnixMs) -> Scope<'a> {
+        Scope { addresses: self.addresses.as_ref(), ..Scope::of(request, form, &self.named, now) }
+    }
+
+    /// The form in the body, where one is looked at.
+    fn form<'a>(&self, request: &'a RawRequest) -> Form<'a> {
+        if self.reads_form { Form::read(request) } else { Form::default() }
+    }
+
+    /// The JSON document: the first of its places that is there.
+    fn document_text<'a>(&self, request: &'a RawRequest, form: &'a Form<'_>) -> &'a [u8] {
+        let found = self.document.iter().find_map(|place| match place {
+            // A form is no document, where the document may also stand in one of its fields.
+            DocumentPlace::Body => (self.document.len() == 1 || !form.is_form()).then_some(&*request.body),
+            DocumentPlace::Form(name) => form.field(name).ok(),
+        });
+        found.unwrap_or_default()
     }
 
     /// Every header that is verified, or names the event, occurs at most once and is plain ASCII: there are no two readings of it.
@@ -200,59 +323,19 @@ impl Verifier {
                 Single::One(_) | Single::Absent => {}
             }
         }
+        if self.families.is_empty() {
+            return Ok(());
+        }
+        let of_family = |name: &str| {
+            let starts = |start: &str| name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start));
+            self.families.iter().any(|start| starts(start))
+        };
+        for (name, _) in request.headers.iter().filter(|(name, _)| of_family(name)) {
+            if request.headers.single(name) == Single::Repeated {
+                return Err(Rejection::DuplicateHeader);
+            }
+        }
         Ok(())
-    }
-}
-
-impl Prepared {
-    /// Whether the check holds, and by which secret. All candidates are tried with all keys, whichever holds.
-    fn hold(&self, scope: &Scope<'_>) -> Result<Proof, Rejection> {
-        let texts = candidates::places(&self.rule.signature, scope)?;
-        let groups = candidates::groups(&self.rule, &texts)?;
-        let mut held: SmallVec<[(Fingerprint, &Group<'_>); 1]> = SmallVec::new();
-        let mut tried = false;
-        for group in &groups {
-            for key in &self.keys {
-                let mut mac = key.mac.clone();
-                let scope = Scope { fields: &group.fields, ..*scope };
-                if scope.feed(&self.rule.message, &mut |piece| mac.update(piece)).is_err() {
-                    // What was signed is not all there: no code could be of it.
-                    continue;
-                }
-                tried = true;
-                let good = Choice::from(u8::from(in_force(key.until, scope.now)));
-                if bool::from(group.any_is(&mac.finish()) & good) {
-                    held.push((key.fingerprint, group));
-                }
-            }
-        }
-        let Some((secret, _)) = held.first() else {
-            return Err(if tried || self.keys.is_empty() { Rejection::BadSignature } else { Rejection::Malformed });
-        };
-        let skew_ms = self.any_in_time(held.iter().map(|(_, group)| *group), scope)?;
-        Ok(Proof { secret: Some(*secret), skew_ms })
-    }
-
-    /// The skew of the first group whose timestamp is within the tolerance; without one, why the first is not.
-    fn any_in_time<'g, 't: 'g>(
-        &self,
-        groups: impl IntoIterator<Item = &'g Group<'t>>,
-        scope: &Scope<'_>,
-    ) -> Result<Option<i64>, Rejection> {
-        let Some(rule) = &self.rule.timestamp else {
-            return Ok(None);
-        };
-        let mut first = None;
-        for group in groups {
-            let scope = Scope { fields: &group.fields, ..*scope };
-            let text: Result<Cow<'_, [u8]>, Lack> = scope.atom(&rule.at);
-            let signed_at = text.ok().and_then(|text| moment::read(&text, rule.unit)).ok_or(Rejection::Malformed);
-            match signed_at.and_then(|signed_at| moment::skew(rule, self.tolerance, signed_at, scope.now)) {
-                Ok(skew_ms) => return Ok(Some(skew_ms)),
-                Err(why) => first = first.or(Some(why)),
-            }
-        }
-        Err(first.unwrap_or(Rejection::Malformed))
     }
 }
 
@@ -322,7 +405,7 @@ mod tests {
     fn read(verify: &str, rest: &str) -> Provider {
         let mut problems = Problems::new();
         let text = format!("provider: t\nverify:\n  - {verify}\n{rest}");
-        let provider = provider::read(&Arc::from("t.yaml"), &text, &mut problems);
+        let provider = provider::read(&Arc::from("t.yaml"), &text, &|_| None, &mut problems);
         provider.unwrap_or_else(|| panic!("{:?}", problems.into_sorted()))
     }
 
@@ -456,6 +539,22 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_known_by_what_was_signed_before_an_id_beside_it() {
+        let known = |id: Option<&[u8]>, signed: Option<[u8; 32]>| {
+            let identity = Identity { id: id.map(<[u8]>::to_vec), types: crate::event::EventTypes::default(), signed };
+            match identity.known_by() {
+                KnownBy::Id(_) => "id",
+                KnownBy::Signed(_) => "signed",
+                KnownBy::Body => "body",
+            }
+        };
+        assert_eq!(
+            [known(Some(b"i"), None), known(Some(b""), None), known(None, None), known(Some(b"i"), Some([0; 32]))],
+            ["id", "body", "body", "signed"]
+        );
+    }
+
+    #[test]
     fn what_is_wrong_with_credentials_is_said_without_their_value() {
         let provider = read(
             "{ scheme: hmac-sha1, signature: { at: header:S, encoding: base64 }, message: '{credential:app}{body}', \
@@ -492,9 +591,13 @@ mod tests {
     fn a_header_full_of_signatures_costs_one_code_per_key() {
         let listed = read("{ scheme: hmac-sha256, signature: { at: header:S, split: ' ', encoding: hex }, message: '{body}' }", "");
         let verifier = Verifier::compile(&listed, &[secret("a")], None, None).expect("compiles");
-        let texts = [Cow::Owned(vec!["0".repeat(64); 16].join(" "))];
-        assert_eq!(candidates::groups(&verifier.checks[0].rule, &texts).map(|groups| groups.len()), Ok(1));
-        let texts = [Cow::Owned(vec!["0".repeat(64); 17].join(" "))];
-        assert!(candidates::groups(&verifier.checks[0].rule, &texts).is_err());
+        let (request, form) = (request(&[], ""), Form::default());
+        let groups = |count: usize| {
+            let texts = [std::borrow::Cow::Owned(vec!["0".repeat(64); count].join(" "))];
+            let scope = verifier.scope(&request, &form, NOW);
+            candidates::groups(&verifier.checks[0], provider::Scheme::HmacSha256, &texts, &scope).map(|groups| groups.len())
+        };
+        assert_eq!(groups(16), Ok(1));
+        assert!(groups(17).is_err());
     }
 }

@@ -6,23 +6,38 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 
-use super::mac::{TAG_BYTES_MAX, Tag};
+use std::ops::RangeInclusive;
+
+use smallvec::SmallVec;
+
 use crate::provider::Encoding;
 
-/// Reads a signature of exactly `bytes` bytes. Any other spelling of the same bytes is `None`: upper-case hex, blanks, missing or extra
+/// The bytes of a claimed signature, or of a token.
+pub(super) type Signature = SmallVec<[u8; 72]>;
+
+/// Reads a signature of so many bytes. Any other spelling of the same bytes is `None`: upper-case hex, blanks, missing or extra
 /// padding, trailing bits that are not zero, the other base64 alphabet.
-pub(super) fn decode(text: &str, encoding: Encoding, bytes: usize) -> Option<Tag> {
-    let mut buffer = [0; TAG_BYTES_MAX];
-    let decoded = match encoding {
+pub(super) fn decode(text: &str, encoding: Encoding, bytes: RangeInclusive<usize>) -> Option<Signature> {
+    // No encoding here takes more than two characters for a byte, and four for the padding.
+    if text.len() > bytes.end() * 2 + 4 {
+        return None;
+    }
+    let mut buffer: Signature = smallvec::smallvec![0; text.len()];
+    let len = match encoding {
         Encoding::Hex => {
-            let spelled = text.len() == bytes * 2 && !text.bytes().any(|b| b.is_ascii_uppercase());
-            let room = buffer.get_mut(..bytes)?;
-            (spelled && hex::decode_to_slice(text, room).is_ok()).then_some(bytes)
+            let room = buffer.get_mut(..text.len() / 2)?;
+            let spelled = !text.bytes().any(|b| b.is_ascii_uppercase());
+            (spelled && hex::decode_to_slice(text, room).is_ok()).then_some(text.len() / 2)
         }
         Encoding::Base64 => STANDARD.decode_slice(text, &mut buffer).ok(),
         Encoding::Base64Url => URL_SAFE_NO_PAD.decode_slice(text, &mut buffer).ok(),
-    };
-    decoded.filter(|len| *len == bytes).map(|len| Tag::of(&buffer[..len]))
+        Encoding::Plain => {
+            buffer.copy_from_slice(text.as_bytes());
+            Some(text.len())
+        }
+    }?;
+    buffer.truncate(len);
+    bytes.contains(&len).then_some(buffer)
 }
 
 /// Writes a signature as [`decode`] reads it.
@@ -31,6 +46,7 @@ pub(super) fn encode(bytes: &[u8], encoding: Encoding) -> String {
         Encoding::Hex => hex::encode(bytes),
         Encoding::Base64 => STANDARD.encode(bytes),
         Encoding::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
+        Encoding::Plain => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 
@@ -64,7 +80,7 @@ mod tests {
             (Encoding::Hex, String::new()),
         ];
         for (encoding, text) in refused {
-            assert!(decode(&text, encoding, 20).is_none(), "{encoding:?} {text}");
+            assert!(decode(&text, encoding, 20..=20).is_none(), "{encoding:?} {text}");
         }
     }
 
@@ -73,8 +89,8 @@ mod tests {
         fn what_is_read_writes_back_as_it_was(text in "[0-9a-zA-Z+/=_-]{0,90}") {
             for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
                 for bytes in [20, 32, 64] {
-                    if let Some(tag) = decode(&text, encoding, bytes) {
-                        prop_assert_eq!(encode(tag.bytes(), encoding), text.clone());
+                    if let Some(tag) = decode(&text, encoding, bytes..=bytes) {
+                        prop_assert_eq!(encode(&tag, encoding), text.clone());
                     }
                 }
             }
@@ -83,8 +99,8 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(bytes in proptest::collection::vec(any::<u8>(), 32)) {
             for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
-                let tag = decode(&encode(&bytes, encoding), encoding, 32).expect("our own spelling");
-                prop_assert_eq!(tag.bytes(), &bytes[..]);
+                let tag = decode(&encode(&bytes, encoding), encoding, 32..=32).expect("our own spelling");
+                prop_assert_eq!(&*tag, &bytes[..]);
             }
         }
     }

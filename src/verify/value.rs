@@ -7,10 +7,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{Credential, document::Document};
+use super::{
+    Credential,
+    canonical::{self, Addresses},
+    document::Document,
+    form::{Form, decoded},
+};
 use crate::{
     clock::UnixMs,
-    provider::{Atom, Filter, Part, Pointer, Template, Value},
+    provider::{Atom, Filter, Part, Pointer, Template, UrlSpelling, Value},
     request::{RawRequest, Single},
 };
 
@@ -21,8 +26,22 @@ pub(super) struct Scope<'a> {
     pub(super) request: &'a RawRequest,
     /// Its JSON document.
     pub(super) document: &'a Document<'a>,
+    /// The form in its body.
+    pub(super) form: &'a Form<'a>,
+    /// The element that `each` looks at.
+    pub(super) item: &'a Document<'a>,
+    /// The claims of the token that holds, or is tried.
+    pub(super) claims: &'a Document<'a>,
     /// The fields of the candidate being tried.
-    pub(super) fields: &'a [(&'a str, &'a str)],
+    pub(super) fields: &'a [Field<'a>],
+    /// The key being tried.
+    pub(super) key: Option<&'a [u8]>,
+    /// What a handshake computed.
+    pub(super) computed: Option<&'a [u8]>,
+    /// The source's public URL.
+    pub(super) addresses: Option<&'a Addresses>,
+    /// How it is spelled in this try.
+    pub(super) spelling: UrlSpelling,
     /// The credentials that a message may name.
     pub(super) credentials: &'a [Credential],
     /// When.
@@ -32,6 +51,9 @@ pub(super) struct Scope<'a> {
     /// Whether an empty value counts as absent: it does where it would name an event.
     pub(super) empty_is_absent: bool,
 }
+
+/// A field of a candidate: its name, and its value.
+pub(super) type Field<'a> = (&'a str, Cow<'a, str>);
 
 /// Why a template has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +65,26 @@ pub(super) enum Lack {
 }
 
 impl<'a> Scope<'a> {
+    /// A request with its form and nothing else.
+    pub(super) fn of(request: &'a RawRequest, form: &'a Form<'a>, credentials: &'a [Credential], now: UnixMs) -> Self {
+        Self {
+            request,
+            document: Document::none(),
+            form,
+            item: Document::none(),
+            claims: Document::none(),
+            fields: &[],
+            key: None,
+            computed: None,
+            addresses: None,
+            spelling: UrlSpelling::Exact,
+            credentials,
+            now,
+            element: None,
+            empty_is_absent: false,
+        }
+    }
+
     /// What an atom stands for.
     pub(super) fn atom(&self, atom: &'a Atom) -> Result<Cow<'a, [u8]>, Lack> {
         let found = match atom {
@@ -56,11 +98,29 @@ impl<'a> Scope<'a> {
                 Single::Repeated => return Err(Lack::Unusable),
             },
             Atom::Parameter(name) => parameter(self.request.query.as_deref().unwrap_or_default(), name)?,
-            Atom::Json(pointer) => self.json(pointer)?,
+            Atom::Url | Atom::Endpoint => {
+                let addresses = self.addresses.ok_or(Lack::Absent)?;
+                match atom {
+                    Atom::Url => Cow::Owned(addresses.url(self.spelling, self.request.query.as_deref())),
+                    _ => Cow::Borrowed(addresses.endpoint.as_bytes()),
+                }
+            }
+            Atom::Form(name) => Cow::Borrowed(self.form.field(name)?),
+            Atom::FormSorted => Cow::Owned(self.form.sorted(&self.request.body)?),
+            Atom::FormPhp(skip) => Cow::Owned(self.form.php(skip)?),
+            Atom::SignedHeaders(list) => Cow::Owned(canonical::signed_headers(list, self.request)?),
+            Atom::QueryStringHash => Cow::Owned(canonical::query_string_hash(self.request)),
+            Atom::Json(pointer) => self.json(self.document, pointer)?,
+            Atom::Item(pointer) => self.json(self.item, pointer)?,
+            Atom::Claim(pointer) => self.json(self.claims, pointer)?,
             Atom::Field(name) => {
                 let (_, value) = self.fields.iter().find(|(other, _)| **other == **name).ok_or(Lack::Absent)?;
                 Cow::Borrowed(value.as_bytes())
             }
+            Atom::Key => Cow::Borrowed(self.key.ok_or(Lack::Absent)?),
+            Atom::Computed => Cow::Borrowed(self.computed.ok_or(Lack::Absent)?),
+            // The reader allows families of headers only where signatures stand, and there each header is looked at by itself.
+            Atom::Headers(_) => return Err(Lack::Unusable),
             Atom::Credential(name) => {
                 let fits = |held: &&Credential| held.name == *name && held.active(self.now);
                 // A message that names a credential is made with its value; this is not shown to anyone.
@@ -70,12 +130,12 @@ impl<'a> Scope<'a> {
         if self.empty_is_absent && found.is_empty() { Err(Lack::Absent) } else { Ok(found) }
     }
 
-    fn json(&self, pointer: &Pointer) -> Result<Cow<'a, [u8]>, Lack> {
+    fn json(&self, document: &'a Document<'a>, pointer: &Pointer) -> Result<Cow<'a, [u8]>, Lack> {
         if let (Some(element), true) = (self.element, pointer.many()) {
             return Ok(Cow::Borrowed(element));
         }
-        let slot = self.document.slot(pointer).ok_or(Lack::Absent)?;
-        if slot.unusable || slot.cut {
+        let slot = document.slot(pointer).ok_or(Lack::Absent)?;
+        if slot.is_unusable() || slot.cut {
             return Err(Lack::Unusable);
         }
         match slot.values.as_slice() {
@@ -85,7 +145,8 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn value(&self, value: &'a Value) -> Result<Cow<'a, [u8]>, Lack> {
+    /// What a value comes to, through its filters.
+    pub(super) fn value(&self, value: &'a Value) -> Result<Cow<'a, [u8]>, Lack> {
         let found = match self.atom(&value.atom) {
             Err(Lack::Absent) if value.optional => Cow::Borrowed(&b""[..]),
             other => other?,
@@ -142,36 +203,19 @@ fn apply(filter: Filter, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A query parameter, decoded as forms are: `+` is a blank, `%41` is `A`. One that occurs twice is unusable.
-fn parameter(query: &str, name: &str) -> Result<Cow<'static, [u8]>, Lack> {
+/// A query parameter, decoded as forms are. One that occurs twice is unusable.
+fn parameter<'a>(query: &'a str, name: &str) -> Result<Cow<'a, [u8]>, Lack> {
     let mut found = Err(Lack::Absent);
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if decoded(key) == name.as_bytes() {
+        if *decoded(key.as_bytes()) == *name.as_bytes() {
             if found.is_ok() {
                 return Err(Lack::Unusable);
             }
-            found = Ok(Cow::Owned(decoded(value)));
+            found = Ok(decoded(value.as_bytes()));
         }
     }
     found
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let digits = |high: u8, low: u8| Some((char::from(high).to_digit(16)? << 4) | char::from(low).to_digit(16)?);
-        let escaped = match rest {
-            [b'%', high, low, after @ ..] => digits(*high, *low).and_then(|byte| u8::try_from(byte).ok()).map(|byte| (byte, after)),
-            _ => None,
-        };
-        let plain = (if *first == b'+' { b' ' } else { *first }, after);
-        let (byte, after) = escaped.unwrap_or(plain);
-        bytes.push(byte);
-        rest = after;
-    }
-    bytes
 }
 
 #[cfg(test)]
@@ -201,15 +245,8 @@ mod tests {
         let request = request();
         let pointers = [Pointer::parse("/l/*").expect("a pointer"), Pointer::parse("/l").expect("a pointer")];
         let document = Document::read(&request.body, &pointers);
-        let scope = Scope {
-            request: &request,
-            document: &document,
-            fields: &[("t", "9")],
-            credentials: &[],
-            now: UnixMs(0),
-            element: None,
-            empty_is_absent: false,
-        };
+        let form = Form::read(&request);
+        let scope = Scope { document: &document, fields: &[("t", Cow::Borrowed("9"))], ..Scope::of(&request, &form, &[], UnixMs(0)) };
         scope.bytes(&template).map(|bytes| String::from_utf8(bytes).expect("text"))
     }
 

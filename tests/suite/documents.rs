@@ -44,9 +44,13 @@ fn check(what: &str, text: &str) {
     assert!(checked.status.success(), "{what} is refused:\n{said}\n---\n{text}");
 }
 
-/// A credential that fits every provider there is, different for every name; a user and a password where the name says so.
+/// A credential that fits every provider there is, different for every name; a user and a password, or a segment of a path, where the name
+/// says so.
 fn value(name: &str) -> String {
     let secret = STANDARD.encode(format!("{name:->32}"));
+    if name.ends_with("URL_TOKEN") {
+        return secret.trim_end_matches('=').replace(['+', '/'], "-");
+    }
     if name.ends_with("LOGIN") { format!("user:{secret}") } else { format!("whsec_{secret}") }
 }
 

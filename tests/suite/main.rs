@@ -11,6 +11,7 @@ mod crash;
 mod deliver;
 mod documents;
 mod door;
+mod guards;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod refusals;

@@ -36,7 +36,7 @@ routes:
 }
 
 /// Every row of every table but the store's own notes on its starts, as text.
-fn durable(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn durable(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
     let file = gateway.data_dir().join("hookgate.db");
     let database = Database::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store of a stopped gateway");
     let mut tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'meta'").expect("a schema");

@@ -25,13 +25,13 @@ fn spellings(secret: &str) -> Vec<(String, Vec<u8>)> {
         .to_vec()
 }
 
-fn assert_clean(place: &str, content: &[u8], secrets: &[&str]) {
+pub(crate) fn assert_clean(place: &str, content: &[u8], secrets: &[&str]) {
     for (what, needle) in secrets.iter().flat_map(|secret| spellings(secret)) {
         assert!(!content.windows(needle.len()).any(|window| window == needle), "{what} is in {place}");
     }
 }
 
-fn every_file(folder: &Path, look: &mut dyn FnMut(&Path, &[u8])) {
+pub(crate) fn every_file(folder: &Path, look: &mut dyn FnMut(&Path, &[u8])) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

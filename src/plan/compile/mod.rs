@@ -1,7 +1,9 @@
 //! From what was written to what runs: names resolved, defaults that depend on others settled, every provider compiled with its
 //! credentials. Pure: no file is opened, no host name resolved, no clock read.
 
+mod answers;
 mod egress;
+mod guard;
 mod route;
 mod server;
 mod source;
@@ -141,6 +143,91 @@ mod tests {
             (file(", path: [/x, /x]", "", ROUTE), "f.yaml:2:70: the path `/x` of `a` is taken by `a` at f.yaml:2:66"),
             (file(", tolerance: 5m", "", ROUTE), "f.yaml:2:6: github signs no timestamp, so a tolerance has no meaning"),
         ]);
+    }
+
+    #[test]
+    fn mistakes_in_guards_are_told_with_their_place() {
+        let provider =
+            |slug: &str, more: &str| file("", "", ROUTE).replace("github", slug).replace(" }\ntargets", &format!("{more} }}\ntargets"));
+        let hub = |more: &str| {
+            let secret = format!(", secret: {SECRET}");
+            provider("docker-hub", more).replace(&secret, "")
+        };
+        let (proves, anyone) = ("`docker-hub` proves nothing", "whoever knows its URL");
+        told(&[
+            (
+                hub(""),
+                &format!(
+                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token` or `allow_ips`, or write `allow_unsigned: true`"
+                ),
+            ),
+            (hub(", allow_unsigned: true"), &format!("f.yaml:2:46: warning: {anyone} can ring at `a`: {proves}")),
+            (
+                provider("github", ", allow_unsigned: true"),
+                "f.yaml:2:75: warning: `allow_unsigned` changes nothing: `github` proves who rings, and `a` asks for that",
+            ),
+            (
+                hub(&format!(", url_token: [{}]", ["1", "2", "3", "4", "5"].map(|n| format!("{SECRET}-{n}")).join(", "))),
+                "f.yaml:2:41: `url_token` has 5 active values, and 4 is the most",
+            ),
+            (
+                provider("square", &format!(", public_url: https://x/in, url_token: [{SECRET}-1, {SECRET}-2]")),
+                "f.yaml:2:96: `square` signs its URL, and `url_token` is part of it, so it has one value",
+            ),
+            (
+                provider("github", &format!(", public_url: https://x/in/{SECRET}-1, url_token: {SECRET}-1")),
+                "f.yaml:2:71: `public_url` is written without the `url_token`, which is put behind it",
+            ),
+            (
+                provider("github", &format!(", path: [/x, /x/{SECRET}-1], url_token: {SECRET}-1")),
+                "f.yaml:2:112: a `url_token` of `a` behind its path makes the path of `a`, which goes first; take one that nobody guesses: \
+                 `openssl rand -hex 32`",
+            ),
+            (
+                provider("github", &format!(", url_token: {SECRET} }}\n  b: {{ provider: docker-hub, unrouted: keep, url_token: {SECRET}")),
+                "f.yaml:3:57: warning: `b` has a secret of `a`: who knows it can ring at both",
+            ),
+            (
+                provider("github", ", allow_ips: 10.0.0.1") + "server: { tls: upstream }\n",
+                "f.yaml:2:70: warning: `allow_ips` sees the proxy's address only: `tls` is `upstream`, and no `trusted_proxies` are named",
+            ),
+            (
+                provider("yotpo", ", respond: { status: 202 }"),
+                "f.yaml:2:77: warning: `yotpo` takes 200 alone for a good answer, and will repeat what is answered with 202",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_source_is_not_open_because_its_tokens_are_past_their_date() {
+        let (plan, said) = compiled(&file(&format!(", url_token: {{ value: {SECRET}-u, until: 2001-01-01 }}"), "", ROUTE), &[]);
+        assert!(plan.is_none());
+        let expected = [
+            "f.yaml:2:70: no `url_token` of `a` is good any more",
+            "f.yaml:2:111: warning: a `url_token` of `a` is past its `until` and no longer taken",
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn guards_and_answers_of_a_source_get_into_its_plan() {
+        let more =
+            format!(", url_token: {SECRET}-u, allow_ips: 10.0.0.1, on_reject: 503, respond: {{ json: [1] }}, public_url: https://x/y?z");
+        let (plan, problems) = compiled(&file(&more, "", ROUTE), &[]);
+        assert_eq!(problems, Vec::<String>::new());
+        let plan = plan.expect("compiled");
+        let source = &plan.paths["/hooks/a"];
+        assert!(
+            source.guard.knows(&format!("{SECRET}-u"), crate::clock::UnixMs(0)) && !source.guard.knows(SECRET, crate::clock::UnixMs(0))
+        );
+        assert!(source.guard.lets_in([10, 0, 0, 1].into()) && !source.guard.lets_in([10, 0, 0, 2].into()));
+        assert_eq!(source.endpoint.as_ref().map(url::Url::as_str), Some("https://x/y?z"), "what is shown has no token in it");
+        assert_eq!((source.rejected.status, source.accepted.status, &*source.accepted.body), (503, 200, &b"[1]"[..]));
+        assert_eq!((&*source.accepted.content_type, source.verification()), ("application/json", "signed"));
+        assert!(!format!("{plan:?}").contains("canary"));
+        let (plan, _) = compiled(&file(", allow_ips: none, respond: none", "", ROUTE), &[]);
+        let plan = plan.expect("compiled");
+        assert!(plan.paths["/hooks/a"].guard.lets_in([10, 0, 0, 2].into()));
     }
 
     #[test]
@@ -301,6 +388,7 @@ mod tests {
             ("STRIPE_OLD_SECRET", "whsec_canary-old-0123456789"),
             ("STRIPE_SECRET", "whsec_canary-new-0123456789"),
             ("STRIPE_SECRET_OLD", "whsec_canary-old-0123456789"),
+            ("SHOP_URL_TOKEN", "canary-shop-0123456789"),
             ("PARTNER_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
             ("CRM_TOKEN", "canary-crm-0123456789"),
             ("OLD_LOGIN", "canary:canary-0123456789"),

@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
+use super::{answers, guard};
 use crate::{
     clock::UnixMs,
     config::{self, BodyLimit, Config, OnRepeat, Size, Window},
     limits::ACTIVE_SECRETS_MAX,
     name::SourceName,
-    plan::{Accepted, Dedup, DedupBy, Source, Unrouted},
+    plan::{Dedup, DedupBy, Source, Unrouted, with_token},
     provider::{Catalogue, Provider, Retries},
     secret::Secret,
     verify::{Credential, Tolerance, Verifier},
@@ -46,12 +47,21 @@ pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Pro
     for (path, name, at) in &defaults {
         claim(&mut taken, path, name, at, problems);
     }
+    guard::shadowed(config, &taken, problems);
     repeated_secrets(config, problems);
     let compiled = config.sources.0.iter().filter_map(|(key, written)| {
         let source = Written { config, name: &key.text, source: written }.compile(catalogue, problems)?;
         Some((source.name.clone(), Arc::new(source)))
     });
     compiled.collect()
+}
+
+/// The paths of a source.
+pub(super) fn paths_of(name: &str, source: &config::Source) -> Vec<String> {
+    match &source.path {
+        Some(paths) => paths.iter().map(|path| path.value.clone()).collect(),
+        None => vec![default_path(name)],
+    }
 }
 
 fn default_path(name: &str) -> String {
@@ -73,7 +83,8 @@ fn repeated_secrets(config: &Config, problems: &mut Problems) {
     for (key, source) in &config.sources.0 {
         let own = source.secret.iter().flat_map(|values| values.iter());
         let further = source.credentials.0.iter().flat_map(|(_, values)| values.iter());
-        for credential in own.chain(further) {
+        let tokens = source.url_token.iter().flat_map(|values| values.iter());
+        for credential in own.chain(further).chain(tokens) {
             let secret = &credential.value.0;
             if let Some((other, _)) = seen.iter().find(|(other, known)| *other != key.text && *known == secret) {
                 let said = format!("`{}` has a secret of `{other}`: who knows it can ring at both", key.text);
@@ -95,13 +106,14 @@ struct Written<'a> {
 impl Written<'_> {
     fn compile(self, catalogue: &Catalogue, problems: &mut Problems) -> Option<Source> {
         let written = self.source;
-        let paths: Vec<Box<str>> = match &written.path {
-            Some(paths) => paths.iter().map(|path| path.value.as_str().into()).collect(),
-            None => vec![default_path(self.name).into()],
-        };
+        let paths: Vec<Box<str>> = paths_of(self.name, written).into_iter().map(String::into_boxed_str).collect();
         let provider = self.provider(catalogue, problems)?;
         let endpoint = self.endpoint(paths.first().map(|path| &**path));
+        let guard = guard::guard(self.config, self.name, written, provider, problems);
         let verifier = self.verifier(provider, endpoint.as_ref(), problems);
+        if let Some(verifier) = &verifier {
+            guard::guarded(self.name, written, provider, verifier.verification() != "none", problems);
+        }
         let body_limit = self.body_limit(provider, problems);
         let dedup = self.dedup(provider, problems);
         let answer_within = self.config.server.limits.answer_within.0;
@@ -110,6 +122,7 @@ impl Written<'_> {
             provider: Arc::from(&*provider.slug),
             paths,
             endpoint,
+            guard,
             verifier: verifier?,
             body_limit,
             answer_within: provider.answer_timeout.map_or(answer_within, |theirs| theirs.min(answer_within)),
@@ -118,11 +131,8 @@ impl Written<'_> {
                 config::Unrouted::Keep => Unrouted::Keep,
                 config::Unrouted::Drop => Unrouted::Drop,
             },
-            accepted: Accepted {
-                status: provider.accepted.status,
-                content_type: provider.accepted.content_type,
-                body: provider.accepted.body.clone(),
-            },
+            accepted: answers::accepted(written, provider, problems),
+            rejected: answers::rejected(written, provider),
             disabled: *written.disabled,
         })
     }
@@ -169,7 +179,15 @@ impl Written<'_> {
             problems.error_hint(&self.source.at, said, "write `server.public_url`, or the source's own `public_url`");
             return None;
         }
-        match Verifier::compile(provider, &credentials, endpoint, tolerance) {
+        // What the provider was given, and signs, has the token in it.
+        let token = self.source.active_url_tokens(self.config.read_at).next();
+        let given = endpoint.cloned().map(|mut url| {
+            if let Some(token) = token {
+                url.set_path(&with_token(url.path(), token.value.text()));
+            }
+            url
+        });
+        match Verifier::compile(provider, &credentials, given.as_ref(), tolerance) {
             Ok(verifier) => Some(verifier),
             Err(faults) => {
                 faults.into_iter().for_each(|fault| problems.error(&self.source.at, fault));

@@ -22,10 +22,10 @@ use hookgate::{
     metrics::{Metrics, SourceFacts},
     name::SourceName,
     plan::{
-        Accepted, Admin, Dedup, DedupBy, Egress, Limits, Log, LogFormat, LogWhat, Plan, Retention, Server, Shutdown, Source, StoreSettings,
+        Admin, Dedup, DedupBy, Egress, Guard, Limits, Log, LogFormat, LogWhat, Plan, Retention, Server, Shutdown, Source, StoreSettings,
         Tls, Unrouted,
     },
-    provider::Catalogue,
+    provider::{Accepted, Catalogue, Rejected},
     route::Routes,
     secret::Secret,
     store::{Admission, EventView, Health, ModelStore, NewEvent, Reply, Store, StoreError, Swept, Tallies},
@@ -89,8 +89,13 @@ impl Setting {
         let plan = Self::plan(changed);
         let source = plan.sources.values().next().expect("one source");
         let metrics = Arc::new(Metrics::new().expect("declared once"));
-        let facts =
-            SourceFacts { name: &source.name, provider: &source.provider, verification: "signed", secrets: source.verifier.fingerprints() };
+        let facts = SourceFacts {
+            name: &source.name,
+            provider: &source.provider,
+            verification: "signed",
+            secrets: source.verifier.fingerprints(),
+            handshakes: source.verifier.handshakes().collect(),
+        };
         let clock = Clock::System;
         metrics.configure(&[facts], &[], clock.wall());
         let store = Arc::new(Counted::new(&clock));
@@ -169,12 +174,14 @@ fn source() -> Source {
         provider: "github".into(),
         paths: vec![PATH.into()],
         endpoint: Some(format!("https://hooks.example.com{PATH}").parse().expect("a URL")),
+        guard: Guard::default(),
         verifier: Verifier::compile(github, &[credential], None, None).expect("compiled"),
         body_limit: 256 * 1024,
         answer_within: Duration::from_millis(2500),
         dedup: Dedup { window: Duration::from_secs(3600), by: DedupBy::Provider, revive: true },
         unrouted: Unrouted::Keep,
-        accepted: Accepted { status: 200, content_type: "text/plain; charset=utf-8", body: Bytes::from_static(b"ok\n") },
+        accepted: Accepted { body: Bytes::from_static(b"ok\n"), ..Accepted::default() },
+        rejected: Rejected::default(),
         disabled: false,
     }
 }

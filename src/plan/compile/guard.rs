@@ -1,0 +1,92 @@
+//! What guards a source: URL tokens and networks taken over, and a source that nothing guards refused.
+
+use std::collections::HashMap;
+
+use super::source::paths_of;
+use crate::{
+    config::{Config, Credential, Source, Tls},
+    limits::{ACTIVE_SECRETS_MAX, ALLOWED_NETWORKS_MAX},
+    plan::{Guard, UrlToken, with_token},
+    provider::{Atom, Provider},
+    yaml::{At, Problems},
+};
+
+/// The guard of a source.
+pub(super) fn guard(config: &Config, name: &str, source: &Source, provider: &Provider, problems: &mut Problems) -> Guard {
+    let active: Vec<&Credential> = source.active_url_tokens(config.read_at).collect();
+    if let Some(written) = &source.url_token {
+        let over = written.iter().filter_map(|token| token.until.as_ref()).filter(|until| until.0 <= config.read_at);
+        over.for_each(|until| problems.warning(&until.at, format!("a `url_token` of `{name}` is past its `until` and no longer taken")));
+        if active.is_empty() && !written.is_empty() {
+            // Without a token in force the source would be open, or shut for good; neither can be meant.
+            problems.error(&written.at, format!("no `url_token` of `{name}` is good any more"));
+        }
+        if active.len() > ACTIVE_SECRETS_MAX {
+            problems.error(&written.at, format!("`url_token` has {} active values, and {ACTIVE_SECRETS_MAX} is the most", active.len()));
+        }
+        if provider.needs_public_url && active.len() > 1 {
+            let said = format!("`{}` signs its URL, and `url_token` is part of it, so it has one value", provider.slug);
+            problems.error(&written.at, said);
+        }
+        let ends_with = |path: &str| active.iter().any(|token| path.ends_with(&with_token("", token.value.text()))); // two secrets are compared
+        if let Some(link) = source.public_url.as_ref().filter(|link| ends_with(link.url.path())) {
+            problems.error(&link.at, "`public_url` is written without the `url_token`, which is put behind it");
+        }
+        if provider.event.atoms().any(|atom| matches!(atom, Atom::Path | Atom::Url | Atom::Endpoint)) {
+            let said = format!("`{}` takes what an event is from its URL, where a `url_token` would be seen", provider.slug);
+            problems.error(&written.at, said);
+        }
+    }
+    if let Some(networks) = &source.allow_ips {
+        if networks.len() > ALLOWED_NETWORKS_MAX {
+            problems.error(&networks.at, format!("`allow_ips` has {} networks, and {ALLOWED_NETWORKS_MAX} is the most", networks.len()));
+        }
+        if matches!(*config.server.tls, Tls::Upstream) && config.server.trusted_proxies.is_empty() {
+            let said = "`allow_ips` sees the proxy's address only: `tls` is `upstream`, and no `trusted_proxies` are named";
+            problems.warning(&networks.at, said);
+        }
+    }
+    Guard {
+        url_tokens: active.iter().map(|token| UrlToken::new(&token.value.0, token.until.as_ref().map(|until| until.0))).collect(),
+        allow_ips: source.allow_ips.as_ref().map(|networks| networks.iter().map(|network| network.value.0).collect()),
+    }
+}
+
+/// Refuses a source that anybody could ring, unless that is said. `proved` is whether its provider's checks prove anything.
+pub(super) fn guarded(name: &str, source: &Source, provider: &Provider, proved: bool, problems: &mut Problems) {
+    let allowed = &source.allow_unsigned;
+    if proved {
+        if **allowed {
+            let said = format!("`allow_unsigned` changes nothing: `{}` proves who rings, and `{name}` asks for that", provider.slug);
+            problems.warning(&allowed.at, said);
+        }
+        return;
+    }
+    if source.url_token.is_some() || source.allow_ips.is_some() {
+        return;
+    }
+    if **allowed {
+        problems.warning(&allowed.at, format!("whoever knows its URL can ring at `{name}`: `{}` proves nothing", provider.slug));
+        return;
+    }
+    let at = source.provider.as_ref().map_or(&source.at, |provider| &provider.at);
+    problems.error_hint(
+        at,
+        format!("whoever knows its URL could ring at `{name}`: `{}` proves nothing", provider.slug),
+        "guard it by `url_token` or `allow_ips`, or write `allow_unsigned: true`",
+    );
+}
+
+/// Refuses a token that would make the path of another source, which would be found first.
+pub(super) fn shadowed(config: &Config, taken: &HashMap<&str, (&str, &At)>, problems: &mut Problems) {
+    for (key, source) in &config.sources.0 {
+        for path in paths_of(&key.text, source) {
+            for token in source.active_url_tokens(config.read_at) {
+                // Both are paths that a request may come with.
+                let Some((other, _)) = taken.get(&*with_token(&path, token.value.text())) else { continue };
+                let said = format!("a `url_token` of `{}` behind its path makes the path of `{other}`, which goes first", key.text);
+                problems.error_hint(&token.value.at, said, "take one that nobody guesses: `openssl rand -hex 32`");
+            }
+        }
+    }
+}

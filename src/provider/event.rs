@@ -1,0 +1,61 @@
+//! The `event` part of a provider file: what a request is, in the vendor's words.
+
+use super::{
+    EventRule,
+    atom::Atom,
+    check::Check,
+    covers,
+    scheme::Family,
+    template::Template,
+    words::{choice, template},
+};
+use crate::yaml::{Fields, Node, Problems, as_list};
+
+/// Reads `event`.
+pub(super) fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> EventRule {
+    let mut fields = Fields::of(node, "an event", problems);
+    let claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
+    let id = fields.take("id").map(|node| templates(node, "the event's id", usize::MAX, claims, problems)).unwrap_or_default();
+    let types = fields.take("type").map(|node| templates(node, "the event's type", 1, claims, problems)).unwrap_or_default();
+    let once = fields.take("once").map(|node| (node, choice(node, "`once`", &[("none", false), ("message", true)], problems)));
+    fields.finish(problems);
+    let signs = |check: &Check| !matches!(check.scheme.family(), Family::Token | Family::Basic | Family::None) && check.each.is_none();
+    if let Some((node, Some(true))) = once
+        && !checks.first().is_some_and(signs)
+    {
+        problems.error(&node.at, "`once: message` is for a first check that signs one message");
+    }
+    EventRule {
+        id_signed: covers::by_any(checks, &id),
+        types_signed: covers::by_any(checks, &types),
+        id,
+        types,
+        once: once.is_some_and(|(_, once)| once == Some(true)),
+    }
+}
+
+/// The alternatives of an event rule. A field of a signature belongs to one candidate and says nothing about the event.
+fn templates(node: &Node, what: &str, stars_max: usize, claims: bool, problems: &mut Problems) -> Vec<Template> {
+    let mut templates = Vec::new();
+    for item in as_list(node) {
+        let Some(template) = template(item, what, problems) else {
+            continue;
+        };
+        let atoms = || template.values().map(|value| &value.atom);
+        let stray = |atom: &Atom| match atom {
+            Atom::Field(_) | Atom::Credential(_) | Atom::Item(_) | Atom::Key | Atom::Computed | Atom::Headers(_) => true,
+            Atom::Claim(_) => !claims,
+            _ => false,
+        };
+        if atoms().next().is_none() {
+            problems.error(&item.at, format!("{what} has no value of the request in it, so all events would be the same"));
+        } else if let Some(stray) = atoms().find(|atom| stray(atom)) {
+            problems.error(&item.at, format!("{what} is made of the request, and {stray} is not part of it"));
+        } else if atoms().filter(|atom| atom.many()).count() > stars_max {
+            problems.error(&item.at, "a type has at most one `*` value in it: with two nobody can say which belongs to which");
+        } else {
+            templates.push(template);
+        }
+    }
+    templates
+}
