@@ -45,6 +45,8 @@ pub struct Source {
     pub dedup: Dedup,
     /// What becomes of events no route wants. Written out, no route need name this source.
     pub unrouted: Placed<Unrouted>,
+    /// Takes requests that nothing proves, of a provider that signs nothing: anyone who knows the path can send them.
+    pub allow_unsigned: Placed<bool>,
     /// Switched off: its paths answer 404.
     pub disabled: Placed<bool>,
 }
@@ -163,9 +165,10 @@ impl Source {
             unrouted: section.value("unrouted", Unrouted::Keep, |node, what, problems| {
                 values::choice(&[Unrouted::Keep, Unrouted::Drop], node, what, problems)
             }),
+            allow_unsigned: section.value("allow_unsigned", false, values::flag),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["verify", "url_token", "allow_ips", "client_cert", "allow_methods", "allow_unsigned", "observe_until"]);
+        section.planned(&["verify", "url_token", "allow_ips", "client_cert", "allow_methods", "observe_until"]);
         section.planned(&["redact", "respond", "on_reject", "reply_from", "expect_every", "formerly"]);
         section.finish();
         read

@@ -12,7 +12,7 @@ use crate::{
     limits::ACTIVE_SECRETS_MAX,
     name::SourceName,
     plan::{Dedup, DedupBy, Source, Unrouted},
-    provider::{Catalogue, Provider, Retries},
+    provider::{Catalogue, Family, Provider, Retries},
     secret::Secret,
     verify::{Credential, Tolerance, Verifier},
     yaml::{At, Problem, Problems, nearest},
@@ -167,11 +167,36 @@ impl Written<'_> {
             return None;
         }
         match Verifier::compile(provider, &credentials, endpoint, tolerance) {
-            Ok(verifier) => Some(verifier),
+            Ok(verifier) if verifier.verification() == "none" && !*self.source.allow_unsigned => {
+                let said = format!("`{}` signs nothing, so anyone who knows the path of `{}` could send events", provider.slug, self.name);
+                problems.error_hint(&self.source.at, said, "write `allow_unsigned: true` to take them all the same");
+                None
+            }
+            Ok(verifier) => {
+                self.doubts(provider, &credentials, problems);
+                Some(verifier)
+            }
             Err(faults) => {
                 faults.into_iter().for_each(|fault| problems.error(&self.source.at, fault));
                 None
             }
+        }
+    }
+
+    /// What the operator should know of the credentials he left out, and of an allowance that has no effect.
+    fn doubts(self, provider: &Provider, credentials: &[Credential], problems: &mut Problems) {
+        for rule in provider.credentials.iter().filter(|rule| !rule.required) {
+            let unset = !credentials.iter().any(|credential| credential.name == rule.name);
+            if let Some(warn) = rule.warn.as_deref().filter(|_| unset) {
+                problems.warning(&self.source.at, format!("`{}` has no `{}`: {warn}", self.name, rule.name));
+            }
+        }
+        let unsigned = provider.checks.iter().all(|check| check.scheme.family() == Family::None);
+        if *self.source.allow_unsigned && !unsigned {
+            problems.warning(
+                &self.source.allow_unsigned.at,
+                format!("`{}` signs its requests: `allow_unsigned` does nothing here", provider.slug),
+            );
         }
     }
 
