@@ -204,7 +204,7 @@ mod tests {
         assert!(plan.is_none());
         let expected = [
             "f.yaml:2:70: no `url_token` of `a` is good any more",
-            "f.yaml:2:111: warning: a `url_token` of `a` is past its `until` and no longer taken",
+            "f.yaml:2:113: warning: a `url_token` of `a` is past its `until` and no longer taken",
         ];
         assert_eq!(said, expected);
     }
