@@ -555,7 +555,7 @@ mod tests {
             ),
             ("method: GET", "method: PUT", "t.yaml:6:5: a handshake is a GET, HEAD, OPTIONS or POST"),
             ("refuse: 403", "refuse: 410", "t.yaml:10:13: a refused handshake is answered 400 to 499, and not 406 or 410"),
-            ("X-Echo", "Location", "t.yaml:11:42: an answer cannot have the header `Location`"),
+            ("X-Echo", "Location", "t.yaml:11:44: an answer cannot have the header `Location`"),
             ("a: \"{computed}\", ", "", "t.yaml:12:5: `compute` and `{computed}` in the reply stand together"),
             ("text: \"{query:c}\"", "text: \"{query:c}\", type: text/html", "is `text/plain` or JSON"),
             ("text: \"{query:c}\"", "text: \"{item:/c}\"", "is not part of it"),

@@ -121,6 +121,10 @@ mod tests {
                 "f.yaml:2:3: no route names the source `a`; name it in `routes`, or write `unrouted: keep` to collect its events",
             ),
             (
+                file(", allow_unsigned: true", "", ROUTE),
+                "f.yaml:2:75: warning: `github` signs its requests: `allow_unsigned` does nothing here",
+            ),
+            (
                 file(", unrouted: drop", "", ""),
                 "f.yaml:2:3: no route names the source `a`; name it in `routes`, or write `unrouted: keep` to collect its events",
             ),

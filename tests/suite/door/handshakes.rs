@@ -3,6 +3,7 @@
 use hookgate::{
     door::Patience,
     event::EventId,
+    plan::Rejected,
     provider::Catalogue,
     request::Headers,
     secret::Secret,
@@ -74,4 +75,16 @@ fn a_secret_that_is_sent_as_it_is_goes_no_further() {
     assert!(head.iter().all(|(name, _)| !name.eq_ignore_ascii_case("x-gitlab-token")));
     assert!(head.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-gitlab-event")));
     assert_eq!(ask(&setting, &format!("POST {PATH} HTTP/1.1\r\nX-Gitlab-Token: glwh-hush-012345678\r\n"), "{}").status, 401);
+}
+
+#[test]
+fn a_vendor_that_expects_another_refusal_hears_it() {
+    let setting = Setting::start_with(Patience::default(), |_, source| {
+        source.rejected = Rejected { status: 498, headers: vec![("WWW-Authenticate".into(), "Basic".into())] };
+    });
+    let reply = ask(&setting, &format!("POST {PATH} HTTP/1.1\r\nX-Hub-Signature-256: {}\r\n", signature("wrong", b"{}")), "{}");
+    assert_eq!((reply.status, reply.header("www-authenticate"), reply.body.as_slice()), (498, Some("Basic"), &b"refused\n"[..]));
+    assert_eq!(setting.rejected("bad_signature"), 1.0);
+    let other = ask(&setting, &format!("PUT {PATH} HTTP/1.1\r\n"), "");
+    assert_eq!((other.status, other.header("www-authenticate")), (405, None), "only what is not proved");
 }
