@@ -121,10 +121,6 @@ mod tests {
                 "f.yaml:2:3: no route names the source `a`; name it in `routes`, or write `unrouted: keep` to collect its events",
             ),
             (
-                file(", allow_unsigned: true", "", ROUTE),
-                "f.yaml:2:75: warning: `github` signs its requests: `allow_unsigned` does nothing here",
-            ),
-            (
                 file(", unrouted: drop", "", ""),
                 "f.yaml:2:3: no route names the source `a`; name it in `routes`, or write `unrouted: keep` to collect its events",
             ),
@@ -162,7 +158,8 @@ mod tests {
             (
                 hub(""),
                 &format!(
-                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token` or `allow_ips`, or write `allow_unsigned: true`"
+                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token` or `allow_ips`, or write \
+                     `allow_unsigned: true`"
                 ),
             ),
             (hub(", allow_unsigned: true"), &format!("f.yaml:2:46: warning: {anyone} can ring at `a`: {proves}")),
