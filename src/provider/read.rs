@@ -312,6 +312,38 @@ setup: [one, two]
     }
 
     #[test]
+    fn answers_and_limits_are_constants_that_a_vendor_can_live_with() {
+        let base = "provider: t\ncredentials: { secret: { label: a, required: false, warn: only the path guards it } }\n\
+                    verify:\n  - { scheme: basic }\nlimits: { body: 1MiB, content_encoding: identity }\ndocument: [form:payload, body]\n\
+                    replies:\n  accepted: { status: 202, text: \"[{{ok}}]\", type: application/xml, headers: { X-A: b } }\n  \
+                    rejected: { status: 498, headers: { WWW-Authenticate: Basic } }\n";
+        let provider = load(base).expect("reads");
+        let accepted = &provider.accepted;
+        assert_eq!((accepted.status, &*accepted.content_type, &accepted.body[..]), (202, "application/xml", &b"[{ok}]"[..]));
+        assert_eq!(&accepted.headers[..], &[("X-A".into(), "b".into())]);
+        assert_eq!((provider.rejected.status, provider.rejected.headers.len()), (498, 1));
+        assert_eq!(provider.credentials[0].warn.as_deref(), Some("only the path guards it"));
+        assert_eq!(provider.credential_places, [Atom::Header("Authorization".into())]);
+        let cases = [
+            ("498", "410", "9:23: the status of a rejected request is 400 to 499, and not 406 or 410, which end a subscription"),
+            ("identity", "gzip", "5:41: the content encoding cannot be `gzip`; it is one of identity"),
+            ("[{{ok}}]", "{json:/id}", "the answer to an accepted event is the same for all: no value of the request stands in it"),
+            ("X-A", "Set-Cookie", "an answer cannot have the header `Set-Cookie`"),
+            ("application/xml", "xml", "`type` is a media type such as `application/xml`"),
+            ("form:payload", "header:X", "6:12: the JSON document is the `body`, or a field of a form: `form:payload`"),
+            (
+                "{ scheme: basic }",
+                "{ scheme: basic, message: \"{body}\" }",
+                "basic authentication signs nothing: no `message`, no `timestamp`",
+            ),
+        ];
+        for (old, new, expected) in cases {
+            let found = load(&base.replacen(old, new, 1)).map(|_| ()).expect_err(new).join("\n");
+            assert!(found.contains(expected), "{new}: {found}");
+        }
+    }
+
+    #[test]
     fn what_no_single_key_says_wrong_is_seen_too() {
         let check = |signature: &str, message: &str| {
             load(&format!(

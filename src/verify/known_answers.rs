@@ -229,7 +229,10 @@ mod tests {
     #[test]
     fn the_tokens_of_rfc_7515_hold_and_have_run_out() {
         let rsa = format!(r#"{{"kty":"RSA","n":"{RFC7515_RS256_N}","e":"AQAB"}}"#);
-        let ec = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+        let ec = concat!(
+            r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","#,
+            r#""y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#
+        );
         let cases = [
             ("jws-hs256", "form: base64url", RFC7515_HS256_KEY, RFC7515_HS256),
             ("jws-rs256", "form: jwks", &rsa, RFC7515_RS256),
@@ -416,7 +419,8 @@ mod tests {
 
     #[test]
     fn a_check_for_each_element_wants_all_of_them_and_at_least_one() {
-        let text = "verify:\n  - { scheme: hmac-sha256, each: json:/items, signature: { at: item:/s, encoding: hex }, message: \"{item:/id}\" }\n\
+        let text = "verify:\n  - { scheme: hmac-sha256, each: json:/items, signature: { at: item:/s, encoding: hex }, \
+                    message: \"{item:/id}\" }\n\
                     event: { id: \"{json:/items/*/id}\" }";
         let provider = load(text).expect("reads");
         assert!(provider.event.id_signed);
@@ -474,7 +478,8 @@ mod tests {
     fn keys_are_derived_as_the_file_says() {
         let with = |derive: &str, key: &str| {
             let text = format!(
-                "verify:\n  - {{ scheme: hmac-sha256, signature: {{ at: header:S, encoding: hex }}, message: \"{{body}}\", key: {{ derive: {derive} }} }}"
+                "verify:\n  - {{ scheme: hmac-sha256, signature: {{ at: header:S, encoding: hex }}, message: \"{{body}}\", \
+                 key: {{ derive: {derive} }} }}"
             );
             verifier(&text, &[("secret", key)]).expect("compiles")
         };
@@ -489,7 +494,8 @@ mod tests {
     const GREETING: &str = "credentials: { secret: { label: a }, word: { label: b } }\n\
         verify:\n  - { scheme: hmac-sha256, signature: { at: header:S, encoding: hex }, message: \"{body}\" }\n\
         handshakes:\n  - name: ask\n    when: { method: GET, query:c: true }\n    after: none\n    \
-        guard: { query:w: \"{credential:word}\" }\n    refuse: 403\n    reply: { text: \"{query:c}\", headers: { X-Echo: \"{query:c}\" } }\n  \
+        guard: { query:w: \"{credential:word}\" }\n    refuse: 403\n    \
+        reply: { text: \"{query:c}\", headers: { X-Echo: \"{query:c}\" } }\n  \
         - name: crc\n    when: { json:/type: check }\n    after: verify\n    compute: { of: \"{json:/v}\", by: hmac-sha256, as: hex }\n    \
         reply: { status: 201, json: { b: \"{json:/v}\", a: \"{computed}\", n: 1 } }\n";
 
@@ -549,7 +555,7 @@ mod tests {
             ),
             ("method: GET", "method: PUT", "t.yaml:6:5: a handshake is a GET, HEAD, OPTIONS or POST"),
             ("refuse: 403", "refuse: 410", "t.yaml:10:13: a refused handshake is answered 400 to 499, and not 406 or 410"),
-            ("X-Echo", "Location", "t.yaml:11:42: an answer cannot have the header `Location`"),
+            ("X-Echo", "Location", "t.yaml:11:44: an answer cannot have the header `Location`"),
             ("a: \"{computed}\", ", "", "t.yaml:12:5: `compute` and `{computed}` in the reply stand together"),
             ("text: \"{query:c}\"", "text: \"{query:c}\", type: text/html", "is `text/plain` or JSON"),
             ("text: \"{query:c}\"", "text: \"{item:/c}\"", "is not part of it"),
@@ -583,8 +589,8 @@ mod tests {
 
     #[test]
     fn the_document_may_stand_in_a_form_and_a_false_type_finds_none() {
-        let text = "document: [form:payload, body]\nverify:\n  - { scheme: hmac-sha256, signature: { at: header:S, encoding: hex }, message: \"{body}\" }\n\
-                    event: { id: \"{json:/id}\" }";
+        let text = "document: [form:payload, body]\nverify:\n  - { scheme: hmac-sha256, signature: { at: header:S, encoding: hex }, \
+                    message: \"{body}\" }\nevent: { id: \"{json:/id}\" }";
         let verifier = verifier(text, &[("secret", "k")]).expect("compiles");
         let id = |kind: &str, body: &str| {
             let verified = post(&verifier, &[("S", &code("k", body)), ("Content-Type", kind)], body).expect("signed");

@@ -31,6 +31,7 @@ sources:
     provider: docker-hub
     url_token: ["{TOKEN}", {{ value: "${{OLD}}", until: 2099-12-01 }}, {{ value: {PAST}, until: 2001-01-01 }}]
   signed: {{ provider: github, secret: "{SECRET}", url_token: {TOKEN}, path: [/in/signed, /in/also/] }}
+  square: {{ provider: square, secret: "{SECRET}", url_token: {TOKEN} }}
   fenced: {{ provider: docker-hub, allow_ips: [192.0.2.0/24, "2001:db8::/32"] }}
   fenced-too: {{ provider: github, secret: "{SECRET}", allow_ips: {INSIDE}, on_reject: 403 }}
   open: {{ provider: docker-hub, allow_unsigned: true, respond: {{ status: 202, json: {{ taken: true, by: "${{NOBODY}}" }} }} }}
@@ -176,11 +177,12 @@ fn send_rings_with_the_token_that_is_good() {
     let target = Recorder::start();
     let mut gateway = gateway(&target);
     gateway.boot();
-    for source in ["hub", "signed"] {
+    // The last signs its URL, and the token is part of what it was given.
+    for source in ["hub", "signed", "square"] {
         let sent = gateway.command(&["send", source, "-c", "hookgate.yaml"]);
         assert!(sent.status.success(), "{source}: {}", String::from_utf8_lossy(&sent.stderr));
     }
-    target.wait_for(2);
+    target.wait_for(3);
     assert_clean("the log", gateway.log().as_bytes(), &[TOKEN, OLD, PAST]);
 }
 

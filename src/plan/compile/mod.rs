@@ -158,7 +158,8 @@ mod tests {
             (
                 hub(""),
                 &format!(
-                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token` or `allow_ips`, or write `allow_unsigned: true`"
+                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token` or `allow_ips`, or write \
+                     `allow_unsigned: true`"
                 ),
             ),
             (hub(", allow_unsigned: true"), &format!("f.yaml:2:46: warning: {anyone} can ring at `a`: {proves}")),
@@ -204,7 +205,7 @@ mod tests {
         assert!(plan.is_none());
         let expected = [
             "f.yaml:2:70: no `url_token` of `a` is good any more",
-            "f.yaml:2:111: warning: a `url_token` of `a` is past its `until` and no longer taken",
+            "f.yaml:2:113: warning: a `url_token` of `a` is past its `until` and no longer taken",
         ];
         assert_eq!(said, expected);
     }

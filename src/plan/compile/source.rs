@@ -188,10 +188,23 @@ impl Written<'_> {
             url
         });
         match Verifier::compile(provider, &credentials, given.as_ref(), tolerance) {
-            Ok(verifier) => Some(verifier),
+            Ok(verifier) => {
+                self.doubts(provider, &credentials, problems);
+                Some(verifier)
+            }
             Err(faults) => {
                 faults.into_iter().for_each(|fault| problems.error(&self.source.at, fault));
                 None
+            }
+        }
+    }
+
+    /// What the operator should know of the credentials he left out.
+    fn doubts(self, provider: &Provider, credentials: &[Credential], problems: &mut Problems) {
+        for rule in provider.credentials.iter().filter(|rule| !rule.required) {
+            let unset = !credentials.iter().any(|credential| credential.name == rule.name);
+            if let Some(warn) = rule.warn.as_deref().filter(|_| unset) {
+                problems.warning(&self.source.at, format!("`{}` has no `{}`: {warn}", self.name, rule.name));
             }
         }
     }

@@ -4,6 +4,7 @@ mod answers;
 mod budgets;
 mod client;
 mod framing;
+mod handshakes;
 mod records;
 mod refusals;
 mod setting;
