@@ -118,7 +118,7 @@ impl Headers {
         Some(Self { block, fields })
     }
 
-    /// The fields of this name. Looked for as bytes: reading every name as text first would cost more than all the rest of a request's head.
+    /// The fields of this name, looked for as bytes: reading every name as text first costs more than comparing it.
     fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Field> + 'a {
         self.fields.iter().copied().filter(move |field| self.name_bytes(*field).eq_ignore_ascii_case(name.as_bytes()))
     }

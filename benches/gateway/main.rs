@@ -28,8 +28,8 @@ pub(crate) const BODY_BYTES: usize = 2048;
 const CONNECTIONS: usize = 32;
 /// How long each closed loop runs.
 const RUN: Duration = Duration::from_secs(8);
-/// How long the loop behind many dedup keys runs: a few times as long as it takes to fill a generation of keys, so that its merges are in the
-/// figure in their true share.
+/// How long the loop behind many dedup keys runs: a few times as long as it takes to fill a generation of keys, so that its merges are in
+/// the figure in their true share.
 const KEYS_RUN: Duration = Duration::from_secs(30);
 /// How long a backlog may take to drain.
 const DRAIN: Duration = Duration::from_secs(60);

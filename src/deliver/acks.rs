@@ -1,9 +1,9 @@
 //! A connection to a target that acknowledges at once what it has read.
 //!
-//! Many servers write the head and the body of an answer apart. With Nagle's algorithm on (RFC 896), and it is on unless somebody thought of
-//! it, their second write waits until we acknowledge the first; with delayed acknowledgement (RFC 1122, section 4.2.3.2) we wait 40 ms for
-//! something to send along. Each waits for the other, and a target that answers in 1 ms is given 16 requests in 40. A gateway cannot mend
-//! its targets; it can acknowledge.
+//! Many servers write the head and the body of an answer apart. With Nagle's algorithm on (RFC 896), and it is on unless somebody thought
+//! of it, their second write waits until we acknowledge the first; with delayed acknowledgement (RFC 1122, section 4.2.3.2) we wait 40 ms
+//! for something to send along. Each waits for the other, and a target that answers in 1 ms is given 16 requests in 40. A gateway cannot
+//! mend its targets; it can acknowledge.
 
 use std::{
     io,

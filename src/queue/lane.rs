@@ -116,8 +116,9 @@ impl Lane {
     /// What the gate may promise: nothing while there is something due, or may be. A delivery that is due later does not close it: it has
     /// had its attempt, so no order is broken, and when its time comes the gate closes before the claim.
     ///
-    /// Besides its places it promises what it would prefetch: events are committed many at a time, and those of one commit that find no place
-    /// would be written as waiting, claimed and read back, at twice the price of being handed over. Once places are scarce it does not.
+    /// Besides its places it promises what it would prefetch: events are committed many at a time, and those of one commit that find no
+    /// place would be written as waiting, claimed and read back, at twice the price of being handed over. Once places are scarce it does
+    /// not.
     pub(super) fn promise(&self, share: &Share, now: Now) -> u32 {
         if self.backlog.is_due(now.wall) || self.is_behind() {
             return 0;

@@ -13,6 +13,7 @@ mod outside;
 mod proof;
 mod rules;
 mod script;
+mod shard;
 mod stories;
 mod world;
 

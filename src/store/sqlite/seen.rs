@@ -150,8 +150,8 @@ impl Tail {
                 for (key, record) in chunk {
                     sql.merge.execute(params![&key.0[..], record.event.to_i64(), record.expires.0])?;
                 }
-                // The purge goes from the end of the chunk before towards the end of this one, over pages that the merge touches anyway. Where
-                // there are more records than it may look at, other chunks of later merges begin elsewhere.
+                // The purge goes from the end of the chunk before towards the end of this one, over pages that the merge touches anyway.
+                // Where there are more records than it may look at, other chunks of later merges begin elsewhere.
                 let from = done.checked_sub(1).and_then(|last| sorted.get(last)).map_or([0; 16], |(key, _)| key.0);
                 let to = if done + chunk.len() == sorted.len() { [0xff; 16] } else { chunk.last().map_or(from, |(key, _)| key.0) };
                 let looks = i64::try_from(chunk.len().saturating_mul(PURGE_LOOKS_PER_KEY)).unwrap_or(i64::MAX);
