@@ -54,6 +54,12 @@ pub enum Single<'a> {
     Repeated,
 }
 
+/// Whether a field's name begins so, without regard to case.
+#[must_use]
+pub fn name_begins(name: &str, start: &str) -> bool {
+    name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start))
+}
+
 impl Headers {
     /// The fields in order: name as spelled, value as received.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {

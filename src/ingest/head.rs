@@ -4,6 +4,7 @@
 use std::{fmt::Write as _, net::IpAddr};
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use super::identity;
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     limits::{OUR_HEAD_BYTES_MAX, SHOWN_URL_BYTES_MAX, STORED_HEAD_BYTES_MAX},
     plan::Source,
     provider::Atom,
-    request::{Headers, HeadersBuilder, RawRequest, Single},
+    request::{Headers, HeadersBuilder, RawRequest, Single, name_begins},
     verify::Identity,
 };
 
@@ -107,13 +108,13 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     let is_credential = |name: &str| {
         places.iter().any(|place| match place {
             Atom::Header(own) => own.eq_ignore_ascii_case(name),
-            Atom::Headers(start) => name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)),
+            Atom::Headers(start) => name_begins(name, start),
             _ => false,
         })
     };
     // A proxy in front may have noted the whole URL in a field of its own.
     let token = request.path.get(facts.path.len()..).unwrap_or_default().trim_start_matches('/').as_bytes();
-    let shows_token = |value: &[u8]| !token.is_empty() && value.windows(token.len()).any(|part| part == token);
+    let shows_token = |value: &[u8]| !token.is_empty() && memmem::find(value, token).is_some();
     for (name, value) in forwarded(&request.headers).filter(|(name, value)| !is_credential(name) && !shows_token(value)) {
         head.push(name, value);
     }
@@ -150,10 +151,9 @@ fn forwarded(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
         options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
     };
     let has_connection = headers.all("connection").next().is_some();
-    let starts = |name: &str, prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     headers.iter().filter(move |(name, _)| {
         let listed = KEPT_BACK.iter().any(|kept| name.eq_ignore_ascii_case(kept));
-        let prefixed = KEPT_BACK_PREFIXES.iter().any(|prefix| starts(name, prefix));
+        let prefixed = KEPT_BACK_PREFIXES.iter().any(|prefix| name_begins(name, prefix));
         !(listed || prefixed || has_connection && named(name))
     })
 }

@@ -19,6 +19,7 @@ use crate::{
     limits::CANDIDATES_MAX,
     provider::{Atom, Encoding, Family, Scheme, Shape, SignatureRule},
     rejection::Rejection,
+    request::name_begins,
 };
 
 /// Signatures that claim to be of the same message: those of one `k=v` list, or all when there are no lists. One code per key is computed
@@ -58,8 +59,7 @@ pub(super) fn places<'a>(rule: &'a SignatureRule, scope: &Scope<'a>) -> Result<S
 
 /// The values of all headers whose names begin so.
 fn family<'a>(start: &'a str, scope: &Scope<'a>) -> impl Iterator<Item = &'a [u8]> {
-    let of_family = move |name: &str| name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start));
-    scope.request.headers.iter().filter(move |(name, _)| of_family(name)).map(|(_, value)| value)
+    scope.request.headers.iter().filter(move |(name, _)| name_begins(name, start)).map(|(_, value)| value)
 }
 
 /// Takes the texts apart. Candidates that are not this provider's are passed over; at least one must be left.

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::UnixMs,
     provider::{Atom, Check, DocumentPlace, Pointer, Provider, Step, Template, Vector},
-    request::{HeadersBuilder, RawRequest},
+    request::{HeadersBuilder, RawRequest, name_begins},
 };
 
 /// A request in the making.
@@ -86,7 +86,7 @@ impl Draft {
         let signed_place = |name: &str| {
             places().any(|atom| match atom {
                 Atom::Header(place) => place.eq_ignore_ascii_case(name),
-                Atom::Headers(start) => name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)),
+                Atom::Headers(start) => name_begins(name, start),
                 _ => false,
             })
         };

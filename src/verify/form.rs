@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::value::Lack;
 use crate::request::{RawRequest, Single};
 
@@ -163,9 +165,9 @@ fn multipart<'a>(body: &'a [u8], boundary: &str) -> Option<Fields<'a>> {
             return Some(fields);
         }
         rest = rest.strip_prefix(b"\r\n")?;
-        let end = find(rest, delimiter.as_bytes())?;
+        let end = memmem::find(rest, delimiter.as_bytes())?;
         let (part, after) = (rest.get(..end)?, rest.get(end + delimiter.len()..)?);
-        let head_end = find(part, b"\r\n\r\n")?;
+        let head_end = memmem::find(part, b"\r\n\r\n")?;
         let head = std::str::from_utf8(part.get(..head_end)?).ok()?;
         if fields.len() == FIELDS_MAX {
             return None;
@@ -187,19 +189,6 @@ fn name(head: &str) -> Option<String> {
     let mut names = parameters.filter_map(|parameter| parameter.strip_prefix("name=")).map(|name| name.trim_matches('"').to_owned());
     let one = names.next()?;
     (form && names.next().is_none()).then_some(one)
-}
-
-fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
-    // The first byte is looked for first: boundaries are short and rare, bodies may be large.
-    let first = part.first()?;
-    let mut from = 0;
-    loop {
-        let at = from + whole.get(from..)?.iter().position(|byte| byte == first)?;
-        if whole.get(at..)?.starts_with(part) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
 }
 
 #[cfg(test)]

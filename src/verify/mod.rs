@@ -59,7 +59,7 @@ use crate::{
     clock::UnixMs,
     provider::{Atom, DocumentPlace, EventRule, Family, Pointer, Provider},
     rejection::Rejection,
-    request::{RawRequest, Single},
+    request::{RawRequest, Single, name_begins},
     secret::{Fingerprint, Secret},
 };
 use canonical::Addresses;
@@ -326,10 +326,7 @@ impl Verifier {
         if self.families.is_empty() {
             return Ok(());
         }
-        let of_family = |name: &str| {
-            let starts = |start: &str| name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start));
-            self.families.iter().any(|start| starts(start))
-        };
+        let of_family = |name: &str| self.families.iter().any(|start| name_begins(name, start));
         for (name, _) in request.headers.iter().filter(|(name, _)| of_family(name)) {
             if request.headers.single(name) == Single::Repeated {
                 return Err(Rejection::DuplicateHeader);

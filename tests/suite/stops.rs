@@ -145,7 +145,7 @@ fn a_store_whose_file_cannot_be_written_ends_the_gateway_with_74_and_never_answe
     assert!(gateway.log().contains("the store's file failed"), "{}", gateway.log());
     assert!((1..RINGS_MAX).contains(&accepted.len()));
 
-    gateway.unwrap();
+    gateway.run_by_itself();
     gateway.boot();
     gateway.wait_until_drained();
     let seen = target.seen();

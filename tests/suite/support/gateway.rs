@@ -100,7 +100,7 @@ impl Gateway {
     }
 
     /// Runs it by itself from the next start on.
-    pub fn unwrap(&mut self) {
+    pub fn run_by_itself(&mut self) {
         self.wrapper.clear();
     }
 
