@@ -169,7 +169,8 @@ impl<'c> Writer<'c> {
             for admit in &batch.admits {
                 admitted.push(Ok(admit::admit(&mut turn, &admit.event, &admit.crcs)?));
             }
-            if turn.memory.tail.has_work() {
+            // The merge keeps pace with the keys that come in; a batch that brings none, such as a claim that a lane waits for, is left alone.
+            if turn.memory.tail.has_work() && !batch.admits.is_empty() {
                 turn.memory.tail.merge(&mut turn.staged.seen, &mut turn.sql.seen, merge, turn_now.wall)?;
             }
             if planted(Fault::AckBeforeCommit) {
