@@ -10,6 +10,10 @@ pub(super) const APPLICATION_ID: i64 = 0x484B_4754;
 /// Bytes of a page: one page of the dedup index costs one write of this size, and 8 KiB halves the checkpoints' worst case against 4 KiB.
 pub(super) const PAGE_BYTES: u32 = 8192;
 
+/// KiB of pages held in memory. More is not faster: the kernel holds the same pages, and SQLite walks all of its own at some commits
+/// (`seen.rs`).
+const CACHE_KIB: u32 = 8192;
+
 /// Each entry brings a file from the version of its index to the next. Never change one that was released.
 const MIGRATIONS: &[&str] = &[FIRST];
 
@@ -88,10 +92,10 @@ pub(super) fn configure(conn: &Connection) -> Result<std::result::Result<(), &'s
     // The page size has an effect only on a file without pages, so it comes before the journal mode writes the first one.
     conn.execute_batch(&format!("PRAGMA page_size={PAGE_BYTES};"))?;
     let journal: String = conn.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
-    conn.execute_batch(
-        "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;
-         PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=67108864;",
-    )?;
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous=FULL; PRAGMA cache_size=-{CACHE_KIB}; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;
+         PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=67108864;"
+    ))?;
     let checkpoint: i64 = conn.query_row("PRAGMA wal_autocheckpoint=0", [], |row| row.get(0))?;
     let synchronous: i64 = conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     Ok(match (journal.as_str(), synchronous, checkpoint) {

@@ -21,8 +21,12 @@ use crate::{
 
 /// Keys in the newest generation at which its merge begins; a second one fills meanwhile, so memory holds about twice as many.
 pub(super) const MERGE_AT: usize = 1 << 17;
-/// Keys merged with one batch at least; a batch with more admits merges as many as it brings, so that the merge cannot fall behind.
-pub(super) const MERGE_CHUNK: usize = 64;
+/// Keys merged in one step. SQLite walks its whole page cache at the commit of a transaction that split pages out of order, as inserts of
+/// random keys do (`balance_nonroot` borrows a page number beyond the end of the file), so a step in every small batch costs more than all
+/// of its keys; what a step costs is also what the acks of its batch wait for.
+pub(super) const MERGE_CHUNK: usize = 512;
+/// Steps made while a generation fills. Half of them merge the one before and an eighth clear it, so the merge cannot fall behind.
+const STEPS_PER_GENERATION: usize = MERGE_AT / MERGE_CHUNK * 2;
 /// Records looked at for the purge beside each merged key, so that it costs the same however many there are. One in so many of the records
 /// may be an expired one that is not gone yet.
 const PURGE_LOOKS_PER_KEY: usize = 4;
@@ -55,6 +59,8 @@ pub(super) struct Tail {
     old: HashMap<DedupKey, Record>,
     merge: Merge,
     merge_at: usize,
+    /// Keys that came since the last step of the merge.
+    since_step: usize,
 }
 
 #[derive(Debug)]
@@ -71,6 +77,8 @@ pub(super) struct NewlySeen {
     keys: HashMap<DedupKey, Record>,
     merged: usize,
     cleared: bool,
+    /// A step of the merge was made.
+    stepped: bool,
 }
 
 /// The statements.
@@ -118,7 +126,7 @@ impl Tail {
             // A later row of the same key is a later event: it wins.
             fresh.insert(DedupKey(row.get(0)?), Record { event: event_of(row, 1)?, expires: UnixMs(row.get(2)?) });
         }
-        Ok(Self { fresh, old: HashMap::new(), merge: Merge::None, merge_at })
+        Ok(Self { fresh, old: HashMap::new(), merge: Merge::None, merge_at, since_step: 0 })
     }
 
     /// What is known of a key; within one batch the staged keys decide.
@@ -141,8 +149,16 @@ impl Tail {
         matches!(self.merge, Merge::Merging { .. } | Merge::Clearing { .. })
     }
 
-    /// Moves at least one step of the merge into the transaction under way.
+    /// How many keys to merge with this batch: none until enough new ones came, then twice as many as came.
+    pub(super) fn step_due(&self, new: &NewlySeen) -> Option<usize> {
+        let came = self.since_step + new.keys.len();
+        let due = self.has_work() && came >= (self.merge_at / STEPS_PER_GENERATION).max(1);
+        due.then(|| came.saturating_mul(2).max(MERGE_CHUNK.min(self.merge_at / 4)))
+    }
+
+    /// Moves a step of the merge into the transaction under way.
     pub(super) fn merge(&self, new: &mut NewlySeen, sql: &mut Sql<'_>, keys: usize, now: UnixMs) -> Result<()> {
+        new.stepped = true;
         match &self.merge {
             Merge::None | Merge::Sorting { .. } => Ok(()),
             Merge::Merging { sorted, done, .. } => {
@@ -171,6 +187,7 @@ impl Tail {
 
     /// After the commit: what was staged is durable.
     pub(super) fn apply(&mut self, new: &mut NewlySeen) {
+        self.since_step = if new.stepped { 0 } else { self.since_step + new.keys.len() };
         self.fresh.extend(new.keys.drain());
         if let Merge::Merging { cut, sorted, done } = &mut self.merge {
             *done += new.merged;
@@ -231,6 +248,7 @@ impl NewlySeen {
         self.keys.clear();
         self.merged = 0;
         self.cleared = false;
+        self.stepped = false;
     }
 }
 

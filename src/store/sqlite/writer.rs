@@ -28,7 +28,6 @@ use super::{
     claim, fatal,
     memory::{Memory, Sql, Staged, Turn},
     room::{Room, Verdict},
-    seen::MERGE_CHUNK,
     settle,
     sweep::{self, Cursors, Purpose},
     work::{Asker, Batch, Call, Chore, Found, Urgent},
@@ -160,7 +159,6 @@ impl<'c> Writer<'c> {
 
     fn write_batch(&mut self) {
         let run = |writer: &mut Self, turn_now| {
-            let merge = MERGE_CHUNK.max(writer.batch.admits.len());
             let Self { sql, memory, staged, batch, found, admitted, .. } = writer;
             let mut turn = Turn { sql, memory, staged, now: turn_now };
             for urgent in &batch.urgent {
@@ -169,9 +167,8 @@ impl<'c> Writer<'c> {
             for admit in &batch.admits {
                 admitted.push(Ok(admit::admit(&mut turn, &admit.event, &admit.crcs)?));
             }
-            // The merge keeps pace with the keys that come in; a batch that brings none, such as a claim that a lane waits for, is left alone.
-            if turn.memory.tail.has_work() && !batch.admits.is_empty() {
-                turn.memory.tail.merge(&mut turn.staged.seen, &mut turn.sql.seen, merge, turn_now.wall)?;
+            if let Some(keys) = turn.memory.tail.step_due(&turn.staged.seen) {
+                turn.memory.tail.merge(&mut turn.staged.seen, &mut turn.sql.seen, keys, turn_now.wall)?;
             }
             if planted(Fault::AckBeforeCommit) {
                 acknowledge_early(batch, admitted);
