@@ -8,7 +8,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::{
     candidates::{self, Group, Unpacked},
-    condition,
+    challenge, condition,
     document::Document,
     in_force, jws,
     keys::{Key, Lock},
@@ -41,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) unpacked: Unpacked,
     /// Whether the digest of what was signed is wanted.
     pub(super) once: bool,
+    /// Whether these keys sign challenges for who has proved nothing.
+    pub(super) signs_challenges: bool,
 }
 
 /// A scheme that a check may come to.
@@ -208,6 +210,13 @@ impl Prepared {
         let scope = Scope { fields: &group.fields, claims: of_claims, ..scope };
         if !condition::holds(&self.rule.require, &scope) {
             return Err(Rejection::Requirement);
+        }
+        if self.signs_challenges {
+            let mut shape = challenge::Shape::default();
+            self.signed(group, &scope, &mut |piece| shape.update(piece)).map_err(|_| Rejection::Malformed)?;
+            if shape.is_challenge() {
+                return Err(Rejection::Malformed);
+            }
         }
         let mut held = Held { secret: Some(*secret), skew_ms, claims: claims.cloned(), signed: None };
         if self.once {

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Credential, Proof, Verifier, condition,
+    Credential, Proof, Verifier,
+    challenge::is_challenge,
+    condition,
     document::Document,
     in_force, keys,
     mac::Mac,
@@ -131,6 +133,10 @@ impl Greeting {
     fn computed(&self, by: Computation, message: &[u8], now: UnixMs, proof: Option<Proof>) -> Result<Vec<u8>, Lack> {
         if by == Computation::Sha256 {
             return Ok(Sha256::digest(message).to_vec());
+        }
+        // Nobody has a message of his own signed: see `challenge`.
+        if proof.is_none() && !is_challenge(message) {
+            return Err(Lack::Unusable);
         }
         let proved = proof.and_then(|proof| proof.secret());
         let good = || self.keys.iter().filter(|key| in_force(key.until, now));

@@ -520,6 +520,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_signed_for_anybody_is_never_taken_for_an_event() {
+        let text = GREETING.replace("text: \"{query:c}\"", "text: \"{computed}\"").replace(", headers: { X-Echo: \"{query:c}\" }", "");
+        let text = text.replace("refuse: 403\n", "refuse: 403\n    compute: { of: \"{query:c}\", by: hmac-sha256, as: hex }\n");
+        let verifier = verifier(&text, &[("secret", "k"), ("word", "w")]).expect("compiles");
+        let answered = |challenge: &str| {
+            verifier.greet(&request("GET", Some(&format!("w=w&c={challenge}")), &[], ""), NOW).map(|greeted| greeted.reply)
+        };
+        // A forger has the body of an event signed: as it is, and in what a challenge may be.
+        assert_eq!(answered("%7B%22a%22:1%7D"), Some(Err(403)));
+        let reply = answered("token-1").expect("a handshake").expect("answered");
+        assert_eq!(String::from_utf8(reply.body).expect("text"), code("k", "token-1"));
+        assert_eq!(signed(&verifier, &[("S", &code("k", "token-1"))], "token-1"), Err(Rejection::Malformed));
+        assert_eq!(signed(&verifier, &[("S", &code("k", BODY))], BODY), Ok(()));
+    }
+
+    #[test]
     fn a_proved_handshake_is_answered_with_the_secret_that_proved_it() {
         let verifier = verifier(GREETING, &[("secret", "k"), ("secret", "l"), ("word", "w")]).expect("compiles");
         let body = r#"{"type":"check","v":"q"}"#;

@@ -30,6 +30,7 @@
 
 mod candidates;
 mod canonical;
+mod challenge;
 mod check;
 mod compile;
 mod condition;
