@@ -1,6 +1,12 @@
-//! Which configuration file is meant.
+//! Which configuration file is meant, and what is in it.
 
 use std::path::{Path, PathBuf};
+
+use crate::{
+    app::Exit,
+    config::{self, Config, Surroundings},
+    yaml::{Problems, nearest},
+};
 
 /// The `-c FILE` of every command that reads the configuration.
 #[derive(Debug, clap::Args)]
@@ -14,5 +20,32 @@ impl ConfigFile {
     /// The file that was named, if one was; `config` knows where to look otherwise.
     pub(super) fn named(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// Reads it, for a command that cannot do without.
+    ///
+    /// # Errors
+    /// The exit code, and everything that is wrong, a line each.
+    pub(super) fn load(&self) -> Result<Config, (Exit, String)> {
+        let mut problems = Problems::new();
+        let config = config::load(self.named(), &Surroundings::system(), &mut problems);
+        match config {
+            Some(config) if !problems.has_errors() => Ok(config),
+            _ => Err((Exit::Config, told(problems))),
+        }
+    }
+}
+
+/// All problems, a line each.
+pub(super) fn told(problems: Problems) -> String {
+    problems.into_sorted().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// What to say of a source that the configuration does not have.
+pub(super) fn unknown_source(name: &str, config: &Config) -> String {
+    let names: Vec<&str> = config.sources.names().collect();
+    match nearest(name, names.iter().copied()) {
+        Some(near) => format!("there is no source `{name}`; did you mean `{near}`?"),
+        None => format!("there is no source `{name}`; the configuration has {}", names.join(", ")),
     }
 }

@@ -1,0 +1,46 @@
+//! Another provider of the catalogue whose requests look like this one, and verify with the same secret.
+
+use super::{Case, Setting, trial::Trial};
+use crate::{
+    provider::{Family, Provider},
+    request::{RawRequest, Single},
+    verify::Credential,
+};
+
+/// The provider whose request it is.
+pub(super) fn another(case: &Case<'_>, trial: &mut Trial) -> Option<String> {
+    let own = case.setting.provider;
+    for slug in case.catalogue.names().filter(|slug| *slug != &*own.slug) {
+        let Some(provider) = case.catalogue.find(slug) else { continue };
+        for secret in case.setting.keys() {
+            let Some(setting) = lent(case, provider, secret) else { continue };
+            if let Some(found) = trial.proves(&setting, case.request) {
+                return Some(format!(
+                    "It verifies as a request of `{slug}` ({}) with the same secret, and not as one of `{}`: name the provider `{slug}`.{}",
+                    provider.title, own.slug, found.aside
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// Another provider with this secret for every credential that it must have and that is not known by its name.
+fn lent<'p>(case: &Case<'_>, provider: &'p Provider, secret: &Credential) -> Option<Setting<'p>> {
+    let first = provider.checks.first().filter(|check| check.scheme.first().family() != Family::None)?;
+    let key = first.key.from.first()?;
+    let needed = provider.credentials.iter().filter(|rule| rule.required).map(|rule| &rule.name);
+    let mut credentials = vec![Credential { name: key.clone(), until: None, ..secret.clone() }];
+    for name in needed.filter(|name| *name != key) {
+        let known = case.setting.credentials.iter().find(|credential| credential.name == *name);
+        credentials.push(Credential { name: name.clone(), until: None, ..known.unwrap_or(secret).clone() });
+    }
+    let endpoint = case.setting.endpoint.clone().or_else(|| rung(case.request));
+    Some(Setting { provider, credentials, retired: Vec::new(), endpoint, tolerance: None })
+}
+
+/// The URL that the request itself says it was sent to, over TLS: vendors ring there.
+fn rung(request: &RawRequest) -> Option<url::Url> {
+    let Single::One(host) = request.headers.single("host") else { return None };
+    url::Url::parse(&format!("https://{}{}", std::str::from_utf8(host).ok()?, request.path)).ok()
+}
