@@ -52,9 +52,7 @@ mod value;
 
 use std::{sync::Arc, time::Duration};
 
-pub use explain::{
-    Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setting, TRIED_BYTES_MAX, TRIES_MAX, explain,
-};
+pub use explain::{Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setting, TRIED_BYTES_MAX, TRIES_MAX, explain};
 pub use greeting::{Greeted, Reply};
 pub use proof::{Tried, prove, prove_handshakes};
 pub use sign::{Sample, SignedRequest, sign, signable};

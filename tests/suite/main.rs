@@ -19,4 +19,5 @@ mod secrecy;
 mod spine;
 mod stops;
 mod store;
+mod verify;
 mod waiting;

@@ -1,7 +1,5 @@
 //! Another body than the one that was signed: read and written anew, with other line ends, or taken for a form that it is not.
 
-use bytes::Bytes;
-
 use super::{
     Case,
     json::{self, STYLES},
@@ -70,14 +68,14 @@ fn confused(case: &Case<'_>, trial: &mut Trial) -> Option<String> {
         let encoded: Option<String> = std::str::from_utf8(&request.body)
             .ok()
             .map(|text| url::form_urlencoded::Serializer::new(String::new()).append_pair(FIELD, text).finish());
-        let whole = encoded.and_then(|text| Some(RawRequest { body: Bytes::from(text), ..typed(FORM)? }));
+        let whole = encoded.map(|text| RawRequest { body: text.into(), ..typed(FORM).unwrap_or_else(|| request.clone()) });
         [
             (typed(JSON), "It verifies as JSON, and its `Content-Type` does not say that it is: keep the header as it came."),
             (whole, "The signature is of a form whose field `payload` holds this JSON: verify the whole form, as it was received."),
         ]
     } else {
         let inner = url::form_urlencoded::parse(&request.body).find(|(name, _)| name == FIELD).map(|(_, text)| text.into_owned());
-        let inner = inner.and_then(|text| Some(RawRequest { body: Bytes::from(text), ..typed(JSON)? }));
+        let inner = inner.map(|text| RawRequest { body: text.into(), ..typed(JSON).unwrap_or_else(|| request.clone()) });
         [
             (typed(FORM), "It verifies as a form, and its `Content-Type` does not say that it is one: keep the header as it came."),
             (inner, "The signature is of the JSON in the form's field `payload`: verify that by itself, as it was received."),

@@ -6,13 +6,7 @@ use crate::{
     provider::{Atom, Check, Encoding, Family, Shape},
     rejection::Rejection,
     request::{Single, name_begins},
-    verify::{
-        candidates,
-        document::Document,
-        explain::TRIES_MAX,
-        spelling,
-        value::Scope,
-    },
+    verify::{candidates, document::Document, explain::TRIES_MAX, spelling, value::Scope},
 };
 
 /// Characters of a received signature that are shown, to tell it from others.

@@ -115,11 +115,7 @@ impl Serialize for Spelled<'_> {
             Some(b'-' | b'0'..=b'9') if self.javascript => {
                 let number: f64 = serde_json::from_str(text).map_err(S::Error::custom)?;
                 #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 53 bits is the same as an integer")]
-                if number.fract() == 0.0 && number.abs() <= WHOLE_MAX {
-                    to.serialize_i64(number as i64)
-                } else {
-                    to.serialize_f64(number)
-                }
+                if number.fract() == 0.0 && number.abs() <= WHOLE_MAX { to.serialize_i64(number as i64) } else { to.serialize_f64(number) }
             }
             _ => self.raw.serialize(to),
         }
@@ -225,7 +221,7 @@ mod tests {
 
     #[test]
     fn each_style_is_the_librarys() {
-        // Made with Node 22's JSON.stringify, Python 3.12's json.dumps and PHP 8.3's json_encode, of the same values.
+        // 1 is what Node 20's JSON.stringify writes of these values, 2, 3 and 5 what Python 3.11's json.dumps does.
         let expected = [
             (0, r#"{"b":[1.0,2,{}],"a":"é/☕😀\n","n":null,"e":[]}"#),
             (1, r#"{"b":[1,2,{}],"a":"é/☕😀\n","n":null,"e":[]}"#),

@@ -72,3 +72,29 @@ impl Trial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Catalogue;
+
+    #[test]
+    fn large_bodies_end_the_tries_by_their_bytes() {
+        let catalogue = Catalogue::embedded();
+        let provider = catalogue.find("github").expect("an embedded provider");
+        let setting = Setting { provider, credentials: Vec::new(), retired: Vec::new(), endpoint: None, tolerance: None };
+        let request = RawRequest {
+            method: "POST".into(),
+            path: "/".into(),
+            query: None,
+            headers: crate::request::Headers::default(),
+            body: bytes::Bytes::from_static(b"12345678"),
+            client_ip: std::net::IpAddr::from([127, 0, 0, 1]),
+            received_at: UnixMs(0),
+        };
+        let mut trial = Trial { bytes: TRIED_BYTES_MAX - 8, ..Trial::at(UnixMs(0)) };
+        assert!(trial.proves(&setting, &request).is_none() && !trial.cut_short(), "just within");
+        assert!(trial.proves(&setting, &request).is_none() && trial.cut_short(), "no more");
+        assert_eq!((trial.tries(), trial.bytes), (1, TRIED_BYTES_MAX));
+    }
+}

@@ -7,22 +7,25 @@ use crate::{
     verify::Credential,
 };
 
-/// The provider whose request it is.
+/// Providers that are named at most: some sign alike.
+const NAMED_MAX: usize = 4;
+
+/// The provider whose request it is; all of them, where several sign alike.
 pub(super) fn another(case: &Case<'_>, trial: &mut Trial) -> Option<String> {
     let own = case.setting.provider;
-    for slug in case.catalogue.names().filter(|slug| *slug != &*own.slug) {
-        let Some(provider) = case.catalogue.find(slug) else { continue };
-        for secret in case.setting.keys() {
-            let Some(setting) = lent(case, provider, secret) else { continue };
-            if let Some(found) = trial.proves(&setting, case.request) {
-                return Some(format!(
-                    "It verifies as a request of `{slug}` ({}) with the same secret, and not as one of `{}`: name the provider `{slug}`.{}",
-                    provider.title, own.slug, found.aside
-                ));
-            }
+    let mut found = Vec::new();
+    let mut aside = String::new();
+    for provider in case.catalogue.names().filter_map(|slug| case.catalogue.find(slug)).filter(|provider| provider.slug != own.slug) {
+        let proved = case.setting.keys().find_map(|secret| trial.proves(&lent(case, provider, secret)?, case.request));
+        if let Some(proved) = proved.filter(|_| found.len() < NAMED_MAX) {
+            found.push(format!("`{}` ({})", provider.slug, provider.title));
+            aside = proved.aside;
         }
     }
-    None
+    (!found.is_empty()).then(|| {
+        let those = found.join(" or ");
+        format!("It verifies with the same secret as a request of {those}, not as one of `{}`: name that provider.{aside}", own.slug)
+    })
 }
 
 /// Another provider with this secret for every credential that it must have and that is not known by its name.
