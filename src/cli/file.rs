@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     app::Exit,
     config::{self, Config, Surroundings},
+    provider::Catalogue,
     yaml::{Problems, nearest},
 };
 
@@ -22,15 +23,17 @@ impl ConfigFile {
         self.config.as_deref()
     }
 
-    /// Reads it, for a command that cannot do without.
+    /// Reads it and lists the providers it may name, for a command that cannot do without.
     ///
     /// # Errors
     /// The exit code, and everything that is wrong, a line each.
-    pub(super) fn load(&self) -> Result<Config, (Exit, String)> {
+    pub(super) fn load(&self) -> Result<(Config, Catalogue), (Exit, String)> {
         let mut problems = Problems::new();
-        let config = config::load(self.named(), &Surroundings::system(), &mut problems);
-        match config {
-            Some(config) if !problems.has_errors() => Ok(config),
+        let around = Surroundings::system();
+        let config = config::load(self.named(), &around, &mut problems);
+        let known = config.map(|config| (config.catalogue(&around, &mut problems), config));
+        match known {
+            Some((catalogue, config)) if !problems.has_errors() => Ok((config, catalogue)),
             _ => Err((Exit::Config, told(problems))),
         }
     }

@@ -69,9 +69,8 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 }
 
 fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
-    let config = args.config.load()?;
+    let (config, catalogue) = args.config.load()?;
     let source = config.sources.get(&args.source).ok_or_else(|| (Exit::Usage, unknown_source(&args.source, &config)))?;
-    let catalogue = Catalogue::embedded();
     let provider = provider(&args.source, source, &catalogue).map_err(|why| (Exit::Config, why))?;
     let to = place(args, source, &config).map_err(|why| (Exit::Usage, why))?;
     let certificates: Vec<_> = match &config.server.tls.value {

@@ -89,11 +89,14 @@ pub(super) fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn
 fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) -> Result<Exit, (Exit, String)> {
     let usage = |why: String| (Exit::Usage, why);
     let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
-    let catalogue = Catalogue::embedded();
-    let known = match &args.source {
-        Some(source) => Known::of_source(source, &args.config.load()?, &catalogue)?,
+    let (config, catalogue) = match &args.source {
+        Some(_) => args.config.load().map(|(config, catalogue)| (Some(config), catalogue))?,
         None if args.config.named().is_some() => return Err(usage("`-c` goes with `--source`, which names a source in it".into())),
-        None => {
+        None => (None, Catalogue::embedded()),
+    };
+    let known = match (&args.source, &config) {
+        (Some(source), Some(config)) => Known::of_source(source, config, &catalogue)?,
+        _ => {
             let provider = provider(&catalogue, &args.first.to_string_lossy()).map_err(usage)?;
             let credentials = credentials(args, &outside).map_err(usage)?;
             let setting = Setting { provider, credentials, retired: Vec::new(), endpoint: None, tolerance: None };

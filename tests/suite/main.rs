@@ -14,6 +14,7 @@ mod door;
 mod guards;
 #[cfg(feature = "faults")]
 mod planted_bugs;
+mod providers;
 mod refusals;
 mod secrecy;
 mod spine;

@@ -15,7 +15,7 @@ use crate::{
     plan::{Dedup, DedupBy, Source, Unrouted, with_token},
     provider::{Catalogue, Provider, Retries},
     secret::Secret,
-    verify::{Credential, Setting, Tolerance, Verifier},
+    verify::{Credential, Setting, Tolerance, Verifier, prove, prove_handshakes},
     yaml::{At, Problem, Problems, nearest},
 };
 
@@ -126,6 +126,9 @@ impl Written<'_> {
         if let Some(verifier) = &verifier {
             guard::guarded(self.name, written, provider, verifier.verification() != "none", problems);
         }
+        if catalogue.is_own(&provider.slug) {
+            self.known_answers(provider, problems);
+        }
         let body_limit = self.body_limit(provider, problems);
         let dedup = self.dedup(provider, problems);
         let answer_within = self.config.server.limits.answer_within.0;
@@ -135,6 +138,7 @@ impl Written<'_> {
             paths,
             endpoint,
             guard,
+            unproved: provider.vectors.is_empty(),
             verifier: verifier?,
             body_limit,
             answer_within: provider.answer_timeout.map_or(answer_within, |theirs| theirs.min(answer_within)),
@@ -164,6 +168,29 @@ impl Written<'_> {
                     None => problems.error_hint(&asked.at, said, "`hookgate providers` lists them"),
                 }
                 None
+            }
+        }
+    }
+
+    /// Runs the known answers of a file that no test of ours has seen.
+    fn known_answers(self, provider: &Provider, problems: &mut Problems) {
+        let Some(at) = self.source.provider.as_ref().map(|provider| &provider.at) else { return };
+        let slug = &provider.slug;
+        if provider.vectors.is_empty() {
+            problems.warning(
+                at,
+                format!("`{slug}` is unproved: its file has no `vectors`, so nothing shows that it verifies as its vendor signs"),
+            );
+        }
+        for tried in prove(provider) {
+            if let Some(problem) = tried.problem {
+                let edit = tried.edit.map(|edit| format!(" ({edit})")).unwrap_or_default();
+                problems.error(at, format!("the vector `{}`{edit} of `{slug}` does not come out: {problem}", tried.vector));
+            }
+        }
+        for (name, answered) in prove_handshakes(provider) {
+            if let Err(problem) = answered {
+                problems.error(at, format!("the example of the handshake `{name}` of `{slug}` does not come out: {problem}"));
             }
         }
     }

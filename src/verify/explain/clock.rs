@@ -6,7 +6,7 @@ use super::{Case, Setting};
 use crate::{rejection::Rejection, verify::Tolerance};
 
 /// By how much the clock is off.
-pub(super) fn off(case: &Case<'_>) -> Option<String> {
+pub(super) fn away(case: &Case<'_>) -> Option<String> {
     let ageless = Setting { tolerance: case.setting.has_time().then_some(Tolerance::None), ..case.setting.clone() };
     let verified = ageless.compile().ok()?.verify(case.request.clone(), case.now);
     let Some(skew_ms) = verified.ok().and_then(|verified| verified.proof().skew_ms()) else {

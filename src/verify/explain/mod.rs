@@ -135,7 +135,7 @@ pub fn explain(case: &Case<'_>) -> Explanation {
     let mut trial = Trial::at(case.now);
     let found = match case.rejection {
         Rejection::DuplicateHeader => found::doubled(case),
-        Rejection::Stale | Rejection::Future => clock::off(case),
+        Rejection::Stale | Rejection::Future => clock::away(case),
         Rejection::MissingSignature | Rejection::BadSignature | Rejection::Malformed | Rejection::Requirement => mistake(case, &mut trial),
         _ => None,
     };
