@@ -7,8 +7,8 @@
 //! Whoever runs this holds the secrets. Still no text of it shows one, nor a URL, a body, or a signature that would have been right: only
 //! names, fingerprints, and at most [`SHOWN_SIGNATURE_BYTES_MAX`] characters of a signature that was received.
 //!
-//! [`secret`], [`neighbour`], [`address`], [`body`] (with [`json`]), [`vendor`] and [`clock`] each undo one kind of mistake with the help of
-//! a [`trial`]; [`found`] says what is true when none of them was it.
+//! [`secret`], [`neighbour`], [`address`], [`body`] (with [`json`]), [`vendor`] and [`clock`] each undo one kind of mistake with the help
+//! of a [`trial`]; [`found`] says what is true when none of them was it.
 
 mod address;
 mod body;

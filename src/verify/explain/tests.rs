@@ -1,6 +1,9 @@
 //! Each kind of mistake is made on a request of our own signing, and named again; nothing is named where there is none, nothing is shown,
 //! and the tries end.
 
+mod requests;
+mod secrets;
+
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -98,226 +101,9 @@ fn with_body(request: &RawRequest, body: impl Into<Bytes>) -> RawRequest {
     RawRequest { body: body.into(), ..request.clone() }
 }
 
-#[test]
-fn another_secret_of_the_source_is_named_by_its_fingerprint() {
-    let bench = Bench::new();
-    let old = credential("secret", OTHER);
-    let request = bench.signed(&Setting { credentials: vec![old.clone()], ..bench.setting("github", &[]) }, Some(JSON));
-    let print = old.value.fingerprint().to_string();
-    let retired = Credential { until: Some(UnixMs(1)), ..old };
-    let with_old = Setting { retired: vec![retired.clone()], ..bench.setting("github", &[("secret", SECRET)]) };
-    bench.named(&request, &with_old, &["past its `until`", &print]);
-    let listed = Setting { credentials: vec![credential("secret", SECRET), retired], ..with_old.clone() };
-    bench.named(&request, &Setting { retired: Vec::new(), ..listed }, &["past its `until`", &print]);
-
-    let swapped = bench.setting("meta", &[("secret", SECRET), ("verify_token", OTHER)]);
-    let request = bench.signed(&bench.setting("meta", &[("secret", OTHER), ("verify_token", SECRET)]), Some(JSON));
-    bench.named(&request, &swapped, &["under `verify_token`", &print, "write that value as `secret`"]);
-}
-
-#[test]
-fn another_source_is_named_and_so_is_its_secret() {
-    let bench = Bench::new();
-    let here = bench.setting("github", &[("secret", SECRET)]);
-    let there = Neighbour { name: "shop".into(), setting: bench.setting("stripe", &[("secret", OTHER)]) };
-    let print = credential("secret", OTHER).value.fingerprint().to_string();
-    let neighbours = [Neighbour { name: "far".into(), setting: bench.setting("gitlab", &[("secret", "canary-of-nobody")]) }, there];
-    let of_neighbour = bench.signed(&neighbours[1].setting, Some(JSON));
-    let said = bench.told(&of_neighbour, &here, &neighbours, NOW);
-    assert!(said.found && said.text.contains("for the source `shop` (provider `stripe`, secret of fingerprint"), "{}", said.text);
-    assert!(said.text.contains(&print) && said.text.contains("have it sent to that source's URL"), "{}", said.text);
-    let with_its_secret = bench.signed(&bench.setting("github", &[("secret", OTHER)]), Some(JSON));
-    let said = bench.told(&with_its_secret, &here, &neighbours, NOW);
-    assert!(said.found && said.text.contains("the `secret` of the source `shop` (fingerprint"), "{}", said.text);
-    assert!(!bench.told(&with_its_secret, &here, &[], NOW).found, "without the configuration nobody knows that secret");
-}
-
-#[test]
-fn what_stands_around_a_secret_is_taken_off() {
-    let bench = Bench::new();
-    for (slug, right) in [("github", SECRET), ("standard-webhooks", WHSEC), ("stripe", WHSEC), ("gitlab", SECRET)] {
-        let request = bench.signed(&bench.setting(slug, &[("secret", right)]), Some(JSON));
-        for around in ["@\n", "@\r\n", " @", "\t@  "] {
-            let wrong = around.replace('@', right);
-            bench.named(&request, &bench.setting(slug, &[("secret", &wrong)]), &["without the blanks or line ends", "store it"]);
-        }
-        for around in ["\"@\"", "'@'", "\"@\"\n"] {
-            let wrong = around.replace('@', right);
-            bench.named(&request, &bench.setting(slug, &[("secret", &wrong)]), &["without the quotation marks"]);
-        }
-    }
-    let request = bench.signed(&bench.setting("github", &[("secret", &format!("{SECRET}\n"))]), Some(JSON));
-    bench.named(&request, &bench.setting("github", &[("secret", SECRET)]), &["a line end behind it", "stored anew"]);
-}
-
-#[test]
-fn a_prefix_too_many_or_too_few_is_named() {
-    let bench = Bench::new();
-    let bare = WHSEC.trim_start_matches("whsec_");
-    let stripe = bench.signed(&bench.setting("stripe", &[("secret", WHSEC)]), Some(JSON));
-    bench.named(&stripe, &bench.setting("stripe", &[("secret", bare)]), &["behind `whsec_`", "store the secret whole"]);
-    let github = bench.signed(&bench.setting("github", &[("secret", bare)]), Some(JSON));
-    bench.named(&github, &bench.setting("github", &[("secret", WHSEC)]), &["without its `whsec_`"]);
-    let standard = bench.signed(&bench.setting("standard-webhooks", &[("secret", WHSEC)]), Some(JSON));
-    let supabase = format!("v1,{WHSEC}");
-    bench.named(&standard, &bench.setting("standard-webhooks", &[("secret", &supabase)]), &["without its `v1,whsec_`"]);
-}
-
-#[test]
-fn a_secret_that_is_decoded_or_not_is_named() {
-    let bench = Bench::new();
-    let hook = |slug, value: &[u8]| {
-        let setting = Setting { credentials: vec![credential("secret", value)], ..bench.setting(slug, &[]) };
-        bench.signed(&setting, Some(JSON))
-    };
-    let key = b"\x00\xffcanary-key\xfe";
-    let (hex, base64) = (hex::encode(key), spelled(key));
-    bench.named(&hook("github", key), &bench.setting("github", &[("secret", &hex)]), &["taken as hex", "key: { form: hex }"]);
-    bench.named(&hook("github", key), &bench.setting("github", &[("secret", &base64)]), &["taken as base64", "takes it as text"]);
-    let prefixed = format!("whsec_{base64}");
-    let words = ["after its `whsec_`", "form: base64, strip: \"whsec_\""];
-    bench.named(&hook("stripe", key), &bench.setting("stripe", &[("secret", &prefixed)]), &words);
-    // Signed with the secret's text, where it should have been decoded.
-    for text in [WHSEC, WHSEC.trim_start_matches("whsec_")] {
-        let request = hook("standard-webhooks", spelled(text.as_bytes()).as_bytes());
-        bench.named(&request, &bench.setting("standard-webhooks", &[("secret", WHSEC)]), &["taken as text", "takes it as base64"]);
-    }
-}
-
 fn spelled(bytes: &[u8]) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     STANDARD.encode(bytes)
-}
-
-#[test]
-fn another_url_is_named_by_what_differs() {
-    let bench = Bench::new();
-    let at = |text: &str| Setting { endpoint: Some(link(text)), ..bench.setting("square", &[("secret", SECRET)]) };
-    let cases = [
-        ("http://h.example/hooks/t", "https://h.example/hooks/t", "with `http` instead of `https`"),
-        ("https://h.example/hooks/t", "http://h.example/hooks/t", "with `https` instead of `http`"),
-        ("https://h.example/hooks/t", "https://h.example:8443/hooks/t", "without the port 8443"),
-        ("https://h.example/hooks/t/", "https://h.example/hooks/t", "with a slash at its end"),
-        ("https://h.example/hooks/t", "https://h.example/hooks/t/", "without the slash at its end"),
-        ("http://h.example/hooks/t/", "https://h.example/hooks/t", "with `http` instead of `https` and with a slash at its end"),
-    ];
-    for (right, wrong, said) in cases {
-        let request = bench.signed(&at(right), Some(JSON));
-        bench.named(&request, &at(wrong), &[said, "`public_url`"]);
-        let text = bench.told(&request, &at(wrong), &[], NOW).text;
-        assert!(!text.contains("h.example"), "a URL may have a token in it: {text}");
-    }
-    let request = bench.signed(&at("https://h.example/hooks/t"), Some(JSON));
-    let queried = RawRequest { query: Some("a=1".into()), ..request.clone() };
-    bench.named(&queried, &at("https://h.example/hooks/t"), &["without its query"]);
-    let host = [("Host".to_owned(), b"h.example".to_vec())];
-    let headers: Vec<(String, Vec<u8>)> = request.headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-    let hosted = built("POST", None, &[&host[..], &headers].concat(), request.body.clone());
-    bench.named(&hosted, &at("https://inside.example/hooks/t"), &["host and port of the request's `Host` header"]);
-}
-
-#[test]
-fn a_query_or_a_port_that_was_signed_is_named() {
-    let bench = Bench::new();
-    let vector = bench.provider("twilio").vectors.first().expect("proved").clone();
-    let setting =
-        |text: &str| Setting { endpoint: Some(link(text)), credentials: proof::credentials(&vector), ..bench.setting("twilio", &[]) };
-    let request = RawRequest { query: None, ..proof::request(&vector, NOW).expect("a request") };
-    let url = vector.url.as_ref().expect("signed");
-    let setting = setting(&format!("https://{}{}", url.host_str().expect("a host"), url.path()));
-    let refused = setting.compile().expect("compiles").verify(request.clone(), NOW).expect_err("without its query");
-    let case = Case {
-        request: &request,
-        line_query: url.query(),
-        now: NOW,
-        rejection: refused,
-        setting: &setting,
-        neighbours: &[],
-        catalogue: &bench.catalogue,
-    };
-    let said = explain(&case);
-    assert!(said.found && said.text.contains("with the query of the request line"), "{}", said.text);
-
-    let exact = |text: &str| Setting { endpoint: Some(link(text)), ..bench.setting("square", &[("secret", SECRET)]) };
-    let ported = changed(bench.provider("square"), |check| check.urls = vec![crate::provider::UrlSpelling::DefaultPort]);
-    let request = {
-        let setting = exact("https://h.example/hooks/t");
-        let signed = bench.signed(&setting, Some(JSON));
-        let mut mac = crate::verify::mac::Mac::new(crate::provider::Scheme::HmacSha256, SECRET.as_bytes()).expect("a key");
-        mac.update(b"https://h.example:443/hooks/t");
-        mac.update(JSON.as_bytes());
-        let signature = spelled(mac.finish().bytes());
-        let headers: Vec<(String, Vec<u8>)> = signed.headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-        let own = |name: &str| name.eq_ignore_ascii_case("x-square-hmacsha256-signature");
-        let headers: Vec<_> = headers
-            .into_iter()
-            .map(|(name, value)| if own(&name) { (name, signature.clone().into_bytes()) } else { (name, value) })
-            .collect();
-        built("POST", None, &headers, JSON)
-    };
-    assert!(
-        Setting { provider: &ported, ..exact("https://h.example/hooks/t") }
-            .compile()
-            .expect("compiles")
-            .verify(request.clone(), NOW)
-            .is_ok()
-    );
-    bench.named(&request, &exact("https://h.example/hooks/t"), &["with the port 443 written out"]);
-}
-
-#[test]
-fn line_ends_that_came_or_went_are_named() {
-    let bench = Bench::new();
-    let setting = bench.setting("github", &[("secret", SECRET)]);
-    let cases = [
-        ("{}\n", "{}", "with a line feed at its end, which was lost"),
-        ("{}\r\n", "{}", "with CR LF at its end, which was lost"),
-        ("{}", "{}\n", "without the line feed at its end, which was added"),
-        ("{}", "{}\r\n", "without the CR LF at its end, which was added"),
-        ("{}", "  {} \n", "without the blanks and line ends around it"),
-        ("{\n}\n", "{\r\n}\r\n", "with LF line ends, and here they are CR LF"),
-        ("{\r\n}\r\n", "{\n}\n", "with CR LF line ends, and here they are LF"),
-        ("{}", "\u{feff}{}", "without the byte order mark"),
-    ];
-    for (right, wrong, said) in cases {
-        let request = with_body(&bench.signed(&setting, Some(right)), wrong);
-        bench.named(&request, &setting, &[said, "keep the bytes as they arrive"]);
-    }
-}
-
-#[test]
-fn a_body_that_was_written_anew_is_named_by_its_spelling() {
-    let bench = Bench::new();
-    let setting = bench.setting("stripe", &[("secret", WHSEC)]);
-    let pretty = json::spelled(JSON.as_bytes(), &json::STYLES[4]).expect("JSON");
-    let mut seen = std::collections::BTreeSet::new();
-    for style in &json::STYLES {
-        let right = String::from_utf8(json::spelled(JSON.as_bytes(), style).expect("JSON")).expect("text");
-        // Written by a framework in another way than by the sender.
-        let wrong = if right.as_bytes() == pretty { JSON.into() } else { pretty.clone() };
-        let request = bench.signed(&setting, Some(&right));
-        bench.named(&with_body(&request, wrong), &setting, &["the same JSON written as", style.what, "parsed and written anew"]);
-        assert!(seen.insert(right), "each style is another spelling");
-    }
-}
-
-#[test]
-fn a_form_taken_for_json_and_the_other_way_round_is_named() {
-    let bench = Bench::new();
-    let github = bench.setting("github", &[("secret", SECRET)]);
-    let form = url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", JSON).finish();
-    let whole = with_body(&bench.signed(&github, Some(&form)), JSON);
-    bench.named(&whole, &github, &["a form whose field `payload`"]);
-    let inner = with_body(&bench.signed(&github, Some(JSON)), form);
-    bench.named(&inner, &github, &["the JSON in the form's field `payload`"]);
-    let twilio = bench.provider("twilio");
-    let vector = twilio.vectors.first().expect("proved");
-    let edited = vector.edited(&crate::provider::Reject {
-        why: "a framework".into(),
-        edits: vec![Edit::Header("Content-Type".into(), vec!["application/json".into()])],
-    });
-    let setting = Setting { endpoint: proof::endpoint(vector), credentials: proof::credentials(vector), ..bench.setting("twilio", &[]) };
-    bench.named(&proof::request(&edited, NOW).expect("a request"), &setting, &["verifies as a form", "`Content-Type`"]);
 }
 
 #[test]
@@ -337,7 +123,7 @@ fn a_clock_that_is_off_is_named_by_how_much() {
     assert!(said.text.contains("7s is the most"), "{}", said.text);
     // Another mistake is named first, and the time beside it.
     let blanks = bench.setting("stripe", &[("secret", &format!("{WHSEC}\n"))]);
-    let both = bench.told(&request, &blanks, &[], UnixMs(NOW.0 + 4000_000));
+    let both = bench.told(&request, &blanks, &[], UnixMs(NOW.0 + 4_000_000));
     assert!(both.text.contains("without the blanks") && both.text.contains("`--at 1760000000`"), "{}", both.text);
     let only = bench.told(&request, &blanks, &[], NOW);
     assert!(!only.text.contains("--at"), "{}", only.text);
@@ -444,4 +230,23 @@ fn a_stray_line_end_is_named_for_every_provider_that_can_be_signed_for() {
         count += 1;
     }
     assert!(count >= 12, "only {count} providers were tried");
+}
+
+#[test]
+fn a_token_past_its_own_time_is_told_so() {
+    let bench = Bench::new();
+    let provider = bench.provider("vonage");
+    let vector = provider.vectors.first().expect("proved");
+    let request = proof::request(vector, NOW).expect("a request");
+    let setting = Setting { credentials: proof::credentials(vector), endpoint: proof::endpoint(vector), ..bench.setting("vonage", &[]) };
+    let timeless = changed(provider, |check| check.timestamp = None);
+    let setting = Setting { provider: &timeless, ..setting };
+    let later = UnixMs(vector.at * 1000 + 365 * 24 * 3600 * 1000);
+    let verified = setting.compile().expect("compiles").verify(request.clone(), later).map(|_| ());
+    if verified == Err(Rejection::Stale) {
+        let said = bench.told(&request, &setting, &[], later);
+        assert!(said.found && said.text.contains("past the token's `exp`"), "{}", said.text);
+    } else {
+        panic!("the first vector has an `exp`: {verified:?}");
+    }
 }
