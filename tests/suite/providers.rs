@@ -50,7 +50,8 @@ fn rung(secret: &str, number: &str, body: &[u8]) -> Ring {
 /// A gateway with a source of the provider `acme`, whose file is this.
 fn gateway(file: &str, more: &str) -> Gateway {
     let gateway = Gateway::written(&format!(
-        "providers_dir: \"@DIR@/providers\"\nsources:\n  bell: {{ provider: acme, secret: {SECRET}, credentials: {{ word: {WORD} }} }}\n{more}"
+        "providers_dir: \"@DIR@/providers\"\n\
+         sources: {{ bell: {{ provider: acme, secret: {SECRET}, credentials: {{ word: {WORD} }} }} }}\n{more}"
     ));
     let folder = gateway.folder().join("providers");
     fs::create_dir(&folder).expect("made");
