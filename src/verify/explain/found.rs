@@ -6,7 +6,13 @@ use crate::{
     provider::{Atom, Check, Encoding, Family, Shape},
     rejection::Rejection,
     request::{Single, name_begins},
-    verify::{candidates, document::Document, explain::TRIES_MAX, spelling, value::Scope},
+    verify::{
+        candidates,
+        document::Document,
+        explain::{TRIED_BYTES_MAX, TRIES_MAX},
+        spelling,
+        value::Scope,
+    },
 };
 
 /// Characters of a received signature that are shown, to tell it from others.
@@ -20,7 +26,9 @@ pub(super) fn nothing(case: &Case<'_>, trial: &Trial) -> String {
         said.extend(received(case));
     }
     if trial.tries() > 0 {
-        let short = if trial.cut_short() { "; more were left out, because the bound was reached" } else { "" };
+        let gib = TRIED_BYTES_MAX >> 30;
+        let short =
+            if trial.cut_short() { format!("; more were left out: that, or {gib} GiB of bodies, is the most") } else { String::new() };
         said.push(format!("None of {} likely mistakes that were tried (at most {TRIES_MAX}) explains it{short}.", trial.tries()));
     }
     said.extend(case.setting.provider.checks.iter().map(looked_for));
