@@ -18,7 +18,6 @@ use crate::{
     door, limits,
     metrics::{Metrics, SourceFacts},
     plan::{self, Plan},
-    provider::Catalogue,
     store::{OpenError, SqliteStore, Store},
     yaml::Problems,
 };
@@ -79,7 +78,7 @@ pub struct Prepared {
 /// Reads and compiles the configuration that was named, or the one that is found. `None` means that at least one problem is an error.
 pub fn plan(named: Option<&Path>, around: &Surroundings, problems: &mut Problems) -> Option<Plan> {
     let config = config::load(named, around, problems)?;
-    let plan = plan::compile(&config, &Catalogue::embedded(), problems)?;
+    let plan = plan::compile(&config, &config.catalogue(around, problems), problems)?;
     (!problems.has_errors()).then_some(plan)
 }
 

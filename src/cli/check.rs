@@ -10,7 +10,6 @@ use crate::{
     app,
     config::{self, Surroundings},
     plan::{self, Plan},
-    provider::Catalogue,
     yaml::{Problem, Problems, Severity},
 };
 
@@ -77,7 +76,8 @@ fn judge(
     let mut problems = Problems::new();
     let config = config::load(file, surroundings, &mut problems);
     if let Some(config) = &config
-        && let Some(plan) = plan::compile(config, &Catalogue::embedded(), &mut problems)
+        && let catalogue = config.catalogue(surroundings, &mut problems)
+        && let Some(plan) = plan::compile(config, &catalogue, &mut problems)
     {
         for what in inspect(&plan) {
             problems.push(Problem { at: None, severity: Severity::Error, what, hint: None });

@@ -20,6 +20,7 @@ mod schema;
 mod send;
 mod status;
 mod store;
+mod verdict;
 mod verify;
 
 use std::{

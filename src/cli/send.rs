@@ -12,16 +12,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     bell::{Bell, Rung, Tally},
-    file::ConfigFile,
+    file::{ConfigFile, unknown_source},
 };
 use crate::{
     app::Exit,
     clock::Clock,
-    config::{self, Config, Source, Surroundings, Tls},
+    config::{self, Config, Source, Tls},
     plan::with_token,
     provider::{Catalogue, Provider},
     verify::{Credential, Sample},
-    yaml::{Problems, nearest},
 };
 
 /// The largest body that is read from a file: no gateway takes more.
@@ -70,9 +69,8 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 }
 
 fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
-    let config = read(&args.config)?;
+    let (config, catalogue) = args.config.load()?;
     let source = config.sources.get(&args.source).ok_or_else(|| (Exit::Usage, unknown_source(&args.source, &config)))?;
-    let catalogue = Catalogue::embedded();
     let provider = provider(&args.source, source, &catalogue).map_err(|why| (Exit::Config, why))?;
     let to = place(args, source, &config).map_err(|why| (Exit::Usage, why))?;
     let certificates: Vec<_> = match &config.server.tls.value {
@@ -127,26 +125,6 @@ pub(super) fn progress(count: u64) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-fn read(file: &ConfigFile) -> Result<Config, (Exit, String)> {
-    let mut problems = Problems::new();
-    let config = config::load(file.named(), &Surroundings::system(), &mut problems);
-    match config {
-        Some(config) if !problems.has_errors() => Ok(config),
-        _ => {
-            let told: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
-            Err((Exit::Config, told.join("\n")))
-        }
-    }
-}
-
-fn unknown_source(name: &str, config: &Config) -> String {
-    let names: Vec<&str> = config.sources.names().collect();
-    match nearest(name, names.iter().copied()) {
-        Some(near) => format!("there is no source `{name}`; did you mean `{near}`?"),
-        None => format!("there is no source `{name}`; the configuration has {}", names.join(", ")),
-    }
 }
 
 fn provider<'a>(name: &str, source: &Source, catalogue: &'a Catalogue) -> Result<&'a Provider, String> {

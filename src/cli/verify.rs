@@ -5,19 +5,16 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use serde::Serialize;
-
-use super::raw;
+use super::{file::ConfigFile, raw, verdict::Known};
 use crate::{
+    app::Exit,
     clock::{Clock, UnixMs},
-    provider::{Atom, Catalogue, Check, Family, Provider, Shape},
-    rejection::Rejection,
-    request::RawRequest,
+    provider::{Catalogue, Provider},
     secret::Secret,
-    verify::{Credential, Greeted, Verifier},
+    verify::{Credential, Setting},
     yaml::nearest,
 };
 
@@ -26,9 +23,16 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Prove a request: accepted (exit code 0), or rejected (1) and why.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "hookgate verify [OPTIONS] <PROVIDER> <FILE>\n       hookgate verify [OPTIONS] --source <NAME> <FILE>")]
 pub(super) struct VerifyArgs {
-    /// The provider, as `hookgate providers` lists it
-    pub(super) provider: String,
+    /// The provider, as `hookgate providers` lists it; left out with --source
+    #[arg(value_name = "PROVIDER")]
+    pub(super) first: PathBuf,
+    /// A source of the configuration instead: provider, credentials, tolerance and public URL are its own
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["secret", "secret_file", "secret_env", "credentials"])]
+    pub(super) source: Option<String>,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
     /// The secret; visible to others on this machine, so better one of the next two
     #[arg(long, value_name = "SECRET", conflicts_with_all = ["secret_file", "secret_env"])]
     pub(super) secret: Option<String>,
@@ -51,8 +55,8 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     pub(super) json: bool,
     /// The request as it was sent (HTTP/1.1: request line, headers, blank line, body), or `-` for standard input
-    #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "source", conflicts_with = "source")]
+    pub(super) second: Option<PathBuf>,
 }
 
 /// What a command knows of the machine; a test brings its own.
@@ -65,18 +69,7 @@ pub(super) struct Outside<'a> {
     pub(super) stdin: &'a mut dyn Read,
 }
 
-/// The answer, as `--json` writes it. What is not known is empty.
-#[derive(Serialize)]
-struct Answer<'a> {
-    verdict: &'static str,
-    reason: &'static str,
-    provider: &'a str,
-    event_id: String,
-    event_type: String,
-    explanation: String,
-}
-
-/// Runs the command on this machine and answers the exit code: 0 accepted, 1 rejected, 2 it could not be tried.
+/// Runs the command on this machine and answers the exit code: 0 accepted, 1 rejected, 2 it could not be tried, 78 the configuration.
 pub(super) fn verify(args: &VerifyArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     #[expect(clippy::disallowed_methods, reason = "the variable is named on the command line, not in a configuration")]
     let variable = |name: &str| std::env::var(name).ok();
@@ -86,84 +79,37 @@ pub(super) fn verify(args: &VerifyArgs, out: &mut dyn Write, err: &mut dyn Write
 
 /// Runs the command with what is given as the machine.
 pub(super) fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    // A reader that has gone away does not change the answer, which is the exit code.
-    let catalogue = Catalogue::embedded();
-    match answer(args, outside, &catalogue) {
-        Ok(answer) => {
-            let text = if args.json { serde_json::to_string(&answer).unwrap_or_default() } else { answer.text() };
-            let _ = writeln!(out, "{text}");
-            u8::from(answer.verdict != "accepted")
-        }
-        Err(problem) => {
-            let _ = writeln!(err, "{problem}");
-            2
-        }
-    }
-}
-
-fn answer<'a>(args: &VerifyArgs, mut outside: Outside<'_>, catalogue: &'a Catalogue) -> Result<Answer<'a>, String> {
-    let provider = provider(catalogue, &args.provider)?;
-    let credentials = credentials(args, &outside)?;
-    let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
-    let endpoint = args.url.clone().map(|mut url| {
-        url.set_query(None);
-        url
+    let exit = answered(args, outside, out).unwrap_or_else(|(exit, problem)| {
+        let _ = writeln!(err, "{problem}");
+        exit
     });
-    let verifier = Verifier::compile(provider, &credentials, endpoint.as_ref(), None).map_err(|all| all.join("\n"))?;
-    let mut request = raw::request(&file(args, &mut outside)?, at)?;
-    if let Some(url) = &args.url {
-        request.path = url.path().into();
-        request.query = url.query().map(Box::from);
-    }
-    if let Some(greeted) = verifier.greet(&request, at) {
-        return Ok(handshake(provider, &greeted));
-    }
-    let head = RawRequest { body: bytes::Bytes::new(), ..request.clone() };
-    // The whole is asked first: its reason is the more precise one.
-    let proved = verifier.verify(request, at).and_then(|verified| verifier.precheck(&head).map(|()| verified));
-    Ok(match proved {
-        Ok(verified) if verifier.greet_verified(&verified).is_some() => {
-            let greeted = verifier.greet_verified(&verified);
-            greeted.as_ref().map_or_else(|| refused(provider, Rejection::Method), |greeted| handshake(provider, greeted))
-        }
-        Ok(verified) if &*verified.request().method != "POST" => refused(provider, Rejection::Method),
-        Ok(verified) => {
-            let identity = verifier.identify(&verified);
-            Answer {
-                verdict: "accepted",
-                reason: if verifier.verification() == "none" { "unsigned" } else { "signed" },
-                provider: &provider.slug,
-                event_id: identity.id.map(|id| String::from_utf8_lossy(&id).into_owned()).unwrap_or_default(),
-                event_type: identity.types.to_string(),
-                explanation: accepted(provider, verified.proof().skew_ms()),
-            }
-        }
-        Err(rejection) => refused(provider, rejection),
-    })
+    exit as u8
 }
 
-fn refused(provider: &Provider, rejection: Rejection) -> Answer<'_> {
-    Answer {
-        verdict: "rejected",
-        reason: rejection.code(),
-        provider: &provider.slug,
-        event_id: String::new(),
-        event_type: String::new(),
-        explanation: format!("{} {}", why(rejection), provider.checks.iter().map(looked_for).collect::<Vec<_>>().join(" ")),
-    }
-}
-
-/// A handshake is no event: it is answered, or refused.
-fn handshake<'a>(provider: &'a Provider, greeted: &Greeted) -> Answer<'a> {
-    let name = &greeted.handshake;
-    let (verdict, reason, explanation) = match &greeted.reply {
-        Ok(reply) => ("accepted", "handshake", format!("It is the handshake `{name}`, answered {} and never stored.", reply.status)),
-        Err(status) => {
-            let what = format!("It is the handshake `{name}`, refused with {status}: what guards it does not hold, or a value is missing.");
-            ("rejected", Rejection::Requirement.code(), what)
+fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) -> Result<Exit, (Exit, String)> {
+    let usage = |why: String| (Exit::Usage, why);
+    let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
+    let (config, catalogue) = match &args.source {
+        Some(_) => args.config.load().map(|(config, catalogue)| (Some(config), catalogue))?,
+        None if args.config.named().is_some() => return Err(usage("`-c` goes with `--source`, which names a source in it".into())),
+        None => (None, Catalogue::embedded()),
+    };
+    let known = match (&args.source, &config) {
+        (Some(source), Some(config)) => Known::of_source(source, config, &catalogue)?,
+        _ => {
+            let provider = provider(&catalogue, &args.first.to_string_lossy()).map_err(usage)?;
+            let credentials = credentials(args, &outside).map_err(usage)?;
+            let setting = Setting { provider, credentials, retired: Vec::new(), endpoint: None, tolerance: None };
+            Known::of_provider(setting, &catalogue)
         }
     };
-    Answer { verdict, reason, provider: &provider.slug, event_id: String::new(), event_type: String::new(), explanation }
+    let file = args.second.as_ref().unwrap_or(&args.first);
+    let request = raw::request(&read(file, &mut outside).map_err(usage)?, at).map_err(usage)?;
+    let answer = known.judge(request, at, args.url.as_ref()).map_err(usage)?;
+    let text = if args.json { serde_json::to_string(&answer).unwrap_or_default() } else { answer.text() };
+    // A reader that has gone away does not change the answer, which is the exit code.
+    let _ = writeln!(out, "{text}");
+    Ok(if answer.is_accepted() { Exit::Fine } else { Exit::No })
 }
 
 fn provider<'a>(catalogue: &'a Catalogue, slug: &str) -> Result<&'a Provider, String> {
@@ -205,88 +151,19 @@ fn credentials(args: &VerifyArgs, outside: &Outside<'_>) -> Result<Vec<Credentia
     Ok(credentials)
 }
 
-fn file(args: &VerifyArgs, outside: &mut Outside<'_>) -> Result<Vec<u8>, String> {
-    let name = args.file.display();
+fn read(file: &Path, outside: &mut Outside<'_>) -> Result<Vec<u8>, String> {
+    let name = file.display();
     let mut bytes = Vec::new();
-    let read = if args.file.as_os_str() == "-" {
+    let read = if file.as_os_str() == "-" {
         (&mut *outside.stdin).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
-        fs::File::open(&args.file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        fs::File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
     let count = read.map_err(|why| format!("{name}: {why}"))?;
     if u64::try_from(count).is_ok_and(|count| count > FILE_BYTES_MAX) {
         return Err(format!("{name}: larger than {FILE_BYTES_MAX} bytes"));
     }
     Ok(bytes)
-}
-
-impl Answer<'_> {
-    fn text(&self) -> String {
-        let mut text = format!("{}: {} ({})\n", self.verdict, self.provider, self.reason);
-        if !self.event_id.is_empty() {
-            text.push_str(&format!("event id: {}\n", self.event_id.escape_debug()));
-        }
-        if !self.event_type.is_empty() {
-            text.push_str(&format!("event type: {}\n", self.event_type.escape_debug()));
-        }
-        text.push_str(&self.explanation);
-        text
-    }
-}
-
-fn accepted(provider: &Provider, skew_ms: Option<i64>) -> String {
-    let timed = match skew_ms {
-        Some(skew_ms) if skew_ms < 0 => format!(", {} s ahead of the time it is verified at", -skew_ms / 1000),
-        Some(skew_ms) => format!(", {} s before the time it is verified at", skew_ms / 1000),
-        None => String::new(),
-    };
-    match provider.scheme().as_str() {
-        "none" => "Nothing is signed: anyone who knows the URL can send this.".into(),
-        scheme => format!("Signed with {scheme}{timed}."),
-    }
-}
-
-/// What a reason means.
-fn why(rejection: Rejection) -> &'static str {
-    match rejection {
-        Rejection::MissingSignature => "Nothing that could be a signature stands where the provider puts it.",
-        Rejection::BadSignature => "The signature is of another body, of other signed headers, or made with another secret.",
-        Rejection::Stale => "The signature holds, but it was made too long ago.",
-        Rejection::Future => "The signature holds, but it was made too far in the future.",
-        Rejection::Malformed => "Something that is signed is missing, or is not spelled as the provider spells it.",
-        Rejection::Requirement => "The signature holds, and something that the provider promises besides does not.",
-        Rejection::DuplicateHeader => "A header that is verified occurs twice.",
-        _ => "The request is not one that this provider sends.",
-    }
-}
-
-/// What a check looks for.
-fn looked_for(check: &Check) -> String {
-    let rule = &check.signature;
-    let places = rule.at.iter().map(Atom::to_string).collect::<Vec<_>>().join(" or ");
-    let prefix = match rule.strip.iter().filter(|prefix| !prefix.is_empty()).map(|prefix| format!("`{prefix}`")).collect::<Vec<_>>() {
-        none if none.is_empty() => String::new(),
-        prefixes => format!("{} and ", prefixes.join(" or ")),
-    };
-    let field = match &rule.shape {
-        Shape::Whole => String::new(),
-        Shape::Pairs { separator, value } | Shape::Columns { separator, value, .. } => format!("as `{value}` of its `{separator}` list, "),
-        Shape::Unpacked(value) => format!("as `{value}` of the JSON in it, "),
-    };
-    let what = match check.scheme.family() {
-        Family::None => return "Nothing is signed.".into(),
-        Family::Token => "the secret itself".into(),
-        Family::Basic => "`Basic` with user and password".into(),
-        Family::Jws => format!("a JSON Web Signature ({})", check.scheme.words()),
-        _ => format!("{} of {} over `{}`", rule.encoding.words(), check.scheme.words(), check.message.text()),
-    };
-    let mut text = format!("Looked for in {places}: {field}{prefix}{what}.");
-    if let Some(timestamp) = &check.timestamp {
-        let tolerance =
-            timestamp.tolerance.map_or("any age".to_owned(), |within| format!("within {} of now", humantime::format_duration(within)));
-        text.push_str(&format!(" Its time is in {}, {tolerance}.", timestamp.at));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -346,19 +223,19 @@ mod tests {
     #[test]
     fn a_rejection_says_why_and_what_was_looked_for() {
         let cases = [
-            (&["--at", "1760009999"][..], stripe(BODY, SIGNATURE), "stale"),
-            (&["--at", "1750000000"], stripe(BODY, SIGNATURE), "future"),
-            (&[], stripe(&BODY.replace("active", "paused"), SIGNATURE), "bad_signature"),
-            (&[], stripe(BODY, &SIGNATURE.to_uppercase()), "malformed"),
-            (&[], stripe(BODY, SIGNATURE).replace("Stripe-", "Strip-"), "missing_signature"),
-            (&[], stripe(BODY, SIGNATURE).replace("Host: h", "stripe-signature: x"), "duplicate_header"),
+            (&["--at", "1760009999"][..], stripe(BODY, SIGNATURE), "stale", "`--at 1760000100`"),
+            (&["--at", "1750000000"], stripe(BODY, SIGNATURE), "future", "10000100 s behind"),
+            (&[], stripe(&BODY.replace("active", "paused"), SIGNATURE), "bad_signature", "over `{sig:t}.{body}`"),
+            (&[], stripe(BODY, &SIGNATURE.to_uppercase()), "malformed", "lower-case hex"),
+            (&[], stripe(BODY, SIGNATURE).replace("Stripe-", "Strip-"), "missing_signature", "no `Stripe-Signature` header"),
+            (&[], stripe(BODY, SIGNATURE).replace("Host: h", "stripe-signature: x"), "duplicate_header", "`stripe-signature` occurs twice"),
         ];
-        for (more, request, reason) in cases {
+        for (more, request, reason, said) in cases {
             let line = [&["stripe", "--secret", SECRET, "--json", "-"], more].concat();
             let (code, out, _) = run(&line, &request);
             let answer: serde_json::Value = serde_json::from_str(&out).expect("JSON");
             assert_eq!((code, &answer["verdict"], &answer["reason"]), (1, &"rejected".into(), &reason.into()), "{out}");
-            assert!(out.contains("header Stripe-Signature") && out.contains("{sig:t}.{body}"), "{out}");
+            assert!(out.contains(said), "{out}");
         }
     }
 

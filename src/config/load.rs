@@ -69,6 +69,14 @@ fn data_dir(surroundings: &Surroundings) -> PathBuf {
 
 /// Reads one file and inserts what its values ask for. `None` when there is no tree, and the reason is noted.
 fn read_tree(path: &Path, surroundings: &Surroundings, problems: &mut Problems) -> Option<Node> {
+    let (file, text) = read_text(path, surroundings, problems)?;
+    let mut tree = yaml::parse(&file, &text, problems)?;
+    interpolate(&mut tree, surroundings, problems);
+    Some(tree)
+}
+
+/// The name and the text of a YAML file. `None` when it cannot be read, and the reason is noted.
+pub(super) fn read_text(path: &Path, surroundings: &Surroundings, problems: &mut Problems) -> Option<(Arc<str>, String)> {
     let file: Arc<str> = path.display().to_string().into();
     let start = yaml::At { file: Arc::clone(&file), line: 1, column: 1 };
     let contents = match surroundings.read(path, yaml::FILE_BYTES_MAX) {
@@ -87,9 +95,8 @@ fn read_tree(path: &Path, surroundings: &Surroundings, problems: &mut Problems) 
         return None;
     };
     // Some editors begin a file with a byte order mark, which is no part of it.
-    let mut tree = yaml::parse(&file, text.strip_prefix('\u{feff}').unwrap_or(&text), problems)?;
-    interpolate(&mut tree, surroundings, problems);
-    Some(tree)
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    Some((file, text))
 }
 
 /// The files that `include` names; each once, in the order of the list and then of their names.

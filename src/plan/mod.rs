@@ -16,7 +16,7 @@ use std::{
 };
 
 pub use crate::provider::{Accepted, Rejected};
-pub use compile::compile;
+pub use compile::{compile, intake};
 pub use guard::{Guard, UrlToken, with_token};
 pub use server::{
     Admin, AdminToken, Certificate, Egress, EgressClass, Level, Limits, Log, LogFormat, LogWhat, Retention, Role, Server, Shutdown,

@@ -22,6 +22,8 @@ pub struct Source {
     pub endpoint: Option<url::Url>,
     /// Who may come to its door at all.
     pub guard: Guard,
+    /// Whether no known answer proves the file of its provider.
+    pub unproved: bool,
     /// How its requests are proved.
     pub verifier: Verifier,
     /// Bytes of a body.
@@ -41,11 +43,14 @@ pub struct Source {
 }
 
 impl Source {
-    /// What an event of it rests on, as metrics and status name it: `signed`, `token`, `url_token` or `none`.
+    /// What an event of it rests on, as metrics and status name it: `signed`, `token`, `url_token`, `none`, or `unproved` where a file
+    /// without known answers says how it is signed.
     #[must_use]
     pub fn verification(&self) -> &'static str {
         match self.verifier.verification() {
             "none" if !self.guard.url_tokens.is_empty() => "url_token",
+            "none" => "none",
+            _ if self.unproved => "unproved",
             proved => proved,
         }
     }

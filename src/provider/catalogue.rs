@@ -1,5 +1,5 @@
-//! All providers that are known. The files are part of the binary; each is read when it is first asked for and never again, so a file that
-//! no configuration names costs nothing but its bytes on disk.
+//! All providers that are known. Most files are part of the binary, others are the user's own; each is read when it is first asked for and
+//! never again, so a file that no configuration names costs nothing but its bytes.
 
 use std::{
     collections::BTreeMap,
@@ -20,15 +20,38 @@ pub struct Catalogue {
     entries: BTreeMap<Box<str>, Entry>,
 }
 
-/// A file once it was read: the provider, or what is wrong with it.
-type Entry = OnceLock<Result<Box<Provider>, Vec<Problem>>>;
+/// A provider file.
+#[derive(Debug, Default)]
+struct Entry {
+    /// The name and the text of a file of the user's own; `None` for one that is part of the binary.
+    own: Option<(Arc<str>, String)>,
+    /// What was read: the provider, or what is wrong with it.
+    read: OnceLock<Result<Box<Provider>, Vec<Problem>>>,
+}
 
 impl Catalogue {
     /// The files that are part of the binary.
     #[must_use]
     pub fn embedded() -> Self {
         let slugs = Files::iter().filter_map(|file| file.strip_suffix(".yaml").map(Box::from));
-        Self { entries: slugs.map(|slug| (slug, OnceLock::new())).collect() }
+        Self { entries: slugs.map(|slug| (slug, Entry::default())).collect() }
+    }
+
+    /// Adds a file of the user's own, `file` by its name and `slug` by the beginning of that; nothing is read yet. `false` when there is a
+    /// provider of this slug: what comes with the binary is never replaced, so that its name means the same everywhere.
+    #[must_use]
+    pub fn add(&mut self, slug: &str, file: Arc<str>, text: String) -> bool {
+        let free = !self.entries.contains_key(slug);
+        if free {
+            self.entries.insert(slug.into(), Entry { own: Some((file, text)), read: OnceLock::new() });
+        }
+        free
+    }
+
+    /// Whether the file of this provider is the user's own.
+    #[must_use]
+    pub fn is_own(&self, slug: &str) -> bool {
+        self.entries.get(slug).is_some_and(|entry| entry.own.is_some())
     }
 
     /// The slugs of all providers, in order. No file is read.
@@ -47,18 +70,22 @@ impl Catalogue {
     #[must_use]
     pub fn load(&self, slug: &str) -> Option<Result<&Provider, &[Problem]>> {
         let (slug, entry) = self.entries.get_key_value(slug)?;
-        let read = entry.get_or_init(|| read_embedded(slug));
+        let read = entry.read.get_or_init(|| self.read(slug));
         Some(read.as_ref().map(|provider| &**provider).map_err(Vec::as_slice))
     }
-}
 
-/// Reads one embedded file. Its warnings are for its author, so they count as problems only together with an error.
-fn read_embedded(slug: &str) -> Result<Box<Provider>, Vec<Problem>> {
-    let (file, text) = embedded(slug).unwrap_or_default();
-    let mut problems = Problems::new();
-    match read(&file, &text, &embedded, &mut problems) {
-        Some(provider) if !problems.has_errors() => Ok(Box::new(provider)),
-        _ => Err(problems.into_sorted()),
+    /// Reads one file. Its warnings are for its author, so they count as problems only together with an error.
+    fn read(&self, slug: &str) -> Result<Box<Provider>, Vec<Problem>> {
+        let text = |slug: &str| match self.entries.get(slug).and_then(|entry| entry.own.clone()) {
+            None => embedded(slug),
+            own => own,
+        };
+        let (file, content) = text(slug).unwrap_or_default();
+        let mut problems = Problems::new();
+        match read(&file, &content, &text, &mut problems) {
+            Some(provider) if !problems.has_errors() => Ok(Box::new(provider)),
+            _ => Err(problems.into_sorted()),
+        }
     }
 }
 
@@ -67,4 +94,29 @@ fn embedded(slug: &str) -> Option<(Arc<str>, String)> {
     let name = format!("{slug}.yaml");
     let bytes = Files::get(&name)?.data;
     Some((format!("config/providers/{name}").into(), String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "provider: own\ntitle: Own\nlike: github\n";
+
+    #[test]
+    fn a_file_of_ones_own_is_read_like_the_others_and_replaces_none() {
+        let mut catalogue = Catalogue::embedded();
+        let known = catalogue.names().count();
+        assert!(catalogue.add("own", "dir/own.yaml".into(), OWN.into()));
+        let own = catalogue.find("own").expect("read");
+        assert_eq!((&*own.title, own.scheme(), own.vectors.len()), ("Own", "hmac-sha256".to_owned(), 0));
+        assert!(catalogue.is_own("own") && !catalogue.is_own("github") && !catalogue.is_own("none"));
+        for taken in ["github", "own"] {
+            assert!(!catalogue.add(taken, "dir/x.yaml".into(), String::new()), "{taken}");
+        }
+        assert!(catalogue.find("github").is_some_and(|github| !github.vectors.is_empty()));
+        assert_eq!(catalogue.names().count(), known + 1);
+        assert!(catalogue.add("broken", "dir/broken.yaml".into(), "provider: other\n".into()));
+        let problems = catalogue.load("broken").expect("there").expect_err("broken");
+        assert!(problems.iter().any(|problem| problem.to_string().starts_with("dir/broken.yaml:1:")), "{problems:?}");
+    }
 }

@@ -9,7 +9,7 @@
 //! In the order of a file: [`read`] takes the file apart ([`like`] fills it up from another first), [`check`] its `verify` part with
 //! [`scheme`], [`signature`], [`key`] and [`condition`], [`event`] what a request is, [`handshake`] and [`reply`] what is answered;
 //! [`template`] and [`atom`] are what stands in all of them, [`covers`] what follows from it, [`vector`] the known answers that prove it.
-//! Nothing here knows the configuration, a key, or a request.
+//! Nothing here knows the configuration, a key, or a request; files of the user's own are given to the [`catalogue`] as text.
 
 mod atom;
 mod catalogue;

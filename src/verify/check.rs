@@ -118,7 +118,7 @@ impl Prepared {
     }
 
     /// The scheme that the request picks from the closed map, or the one there is.
-    fn variant(&self, scope: &Scope<'_>) -> Result<&Variant, Rejection> {
+    pub(super) fn variant(&self, scope: &Scope<'_>) -> Result<&Variant, Rejection> {
         let Some(at) = self.rule.scheme.chosen_at() else {
             return self.variants.first().ok_or(Rejection::BadSignature);
         };

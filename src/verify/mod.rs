@@ -26,7 +26,7 @@
 //! [`jws`] read them, [`value`], [`document`], [`form`] and [`canonical`] feed the message to the [`mac`] or the [`public_key`]; [`moment`]
 //! judges the timestamp, [`condition`] what must hold besides, and [`identity`] says what the request is. [`greeting`] answers handshakes.
 //! [`sign`] walks the same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`]
-//! runs the known answers.
+//! runs the known answers. [`explain`](mod@explain) says on the command line why a request was refused.
 
 mod candidates;
 mod canonical;
@@ -36,6 +36,7 @@ mod compile;
 mod condition;
 mod document;
 mod draft;
+mod explain;
 mod form;
 mod greeting;
 mod identity;
@@ -52,6 +53,7 @@ mod value;
 
 use std::{sync::Arc, time::Duration};
 
+pub use explain::{Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setting, TRIED_BYTES_MAX, TRIES_MAX, explain};
 pub use greeting::{Greeted, Reply};
 pub use proof::{Tried, prove, prove_handshakes};
 pub use sign::{Sample, SignedRequest, sign, signable};

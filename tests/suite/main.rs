@@ -14,9 +14,11 @@ mod door;
 mod guards;
 #[cfg(feature = "faults")]
 mod planted_bugs;
+mod providers;
 mod refusals;
 mod secrecy;
 mod spine;
 mod stops;
 mod store;
+mod verify;
 mod waiting;

@@ -10,6 +10,8 @@ mod source;
 mod store;
 mod target;
 
+pub use source::intake;
+
 use crate::{config::Config, plan::Plan, provider::Catalogue, yaml::Problems};
 
 /// Compiles; every problem is noted, and `None` means at least one was an error, of the reading or of the compiling.

@@ -9,13 +9,13 @@ use std::{
 use super::{answers, guard};
 use crate::{
     clock::UnixMs,
-    config::{self, BodyLimit, Config, OnRepeat, Size, Window},
+    config::{self, BodyLimit, Config, OnRepeat, OneOrMany, Size, Window},
     limits::ACTIVE_SECRETS_MAX,
     name::SourceName,
     plan::{Dedup, DedupBy, Source, Unrouted, with_token},
     provider::{Catalogue, Provider, Retries},
     secret::Secret,
-    verify::{Credential, Tolerance, Verifier},
+    verify::{Credential, Setting, Tolerance, Verifier, prove, prove_handshakes},
     yaml::{At, Problem, Problems, nearest},
 };
 
@@ -28,6 +28,18 @@ const WINDOW_MARGIN: Duration = DAY;
 const WINDOW_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// The credential that a source's `secret:` fills.
 const SECRET: &str = "secret";
+
+/// One source by its name, and what its verifier is made of, whatever the rest of the configuration is like. `None` when there is none of
+/// this name, or it does not compile, which is noted.
+pub fn intake<'c>(config: &Config, name: &str, catalogue: &'c Catalogue, problems: &mut Problems) -> Option<(Source, Setting<'c>)> {
+    let written = Written { config, name, source: config.sources.get(name)? };
+    let source = written.compile(catalogue, problems)?;
+    // What is wrong was noted by now, so it is not said twice.
+    let mut told = Problems::new();
+    let provider = written.provider(catalogue, &mut told)?;
+    let setting = written.setting(provider, source.endpoint.as_ref(), &mut told)?;
+    Some((source, setting))
+}
 
 /// All sources that could be compiled.
 pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Problems) -> BTreeMap<SourceName, Arc<Source>> {
@@ -108,11 +120,14 @@ impl Written<'_> {
         let written = self.source;
         let paths: Vec<Box<str>> = paths_of(self.name, written).into_iter().map(String::into_boxed_str).collect();
         let provider = self.provider(catalogue, problems)?;
-        let endpoint = self.endpoint(paths.first().map(|path| &**path));
+        let endpoint = self.public_url();
         let guard = guard::guard(self.config, self.name, written, provider, problems);
         let verifier = self.verifier(provider, endpoint.as_ref(), problems);
         if let Some(verifier) = &verifier {
             guard::guarded(self.name, written, provider, verifier.verification() != "none", problems);
+        }
+        if catalogue.is_own(&provider.slug) {
+            self.known_answers(provider, problems);
         }
         let body_limit = self.body_limit(provider, problems);
         let dedup = self.dedup(provider, problems);
@@ -123,6 +138,7 @@ impl Written<'_> {
             paths,
             endpoint,
             guard,
+            unproved: provider.vectors.is_empty(),
             verifier: verifier?,
             body_limit,
             answer_within: provider.answer_timeout.map_or(answer_within, |theirs| theirs.min(answer_within)),
@@ -156,18 +172,57 @@ impl Written<'_> {
         }
     }
 
+    /// Runs the known answers of a file that no test of ours has seen.
+    fn known_answers(self, provider: &Provider, problems: &mut Problems) {
+        let Some(at) = self.source.provider.as_ref().map(|provider| &provider.at) else { return };
+        let slug = &provider.slug;
+        if provider.vectors.is_empty() {
+            problems.warning(
+                at,
+                format!("`{slug}` is unproved: its file has no `vectors`, so nothing shows that it verifies as its vendor signs"),
+            );
+        }
+        for tried in prove(provider) {
+            if let Some(problem) = tried.problem {
+                let edit = tried.edit.map(|edit| format!(" ({edit})")).unwrap_or_default();
+                problems.error(at, format!("the vector `{}`{edit} of `{slug}` does not come out: {problem}", tried.vector));
+            }
+        }
+        for (name, answered) in prove_handshakes(provider) {
+            if let Err(problem) = answered {
+                problems.error(at, format!("the example of the handshake `{name}` of `{slug}` does not come out: {problem}"));
+            }
+        }
+    }
+
     /// The public URL of the first path, as the provider was given it.
-    fn endpoint(self, path: Option<&str>) -> Option<url::Url> {
+    fn public_url(self) -> Option<url::Url> {
         if let Some(link) = &self.source.public_url {
             return Some(link.url.clone());
         }
+        let paths = paths_of(self.name, self.source);
         let mut url = self.config.server.public_url.as_ref()?.url.clone();
         let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}{}", path?));
+        url.set_path(&format!("{base}{}", paths.first()?));
         Some(url)
     }
 
     fn verifier(self, provider: &Provider, endpoint: Option<&url::Url>, problems: &mut Problems) -> Option<Verifier> {
+        let setting = self.setting(provider, endpoint, problems)?;
+        match setting.compile() {
+            Ok(verifier) => {
+                self.doubts(provider, &setting.credentials, problems);
+                Some(verifier)
+            }
+            Err(faults) => {
+                faults.into_iter().for_each(|fault| problems.error(&self.source.at, fault));
+                None
+            }
+        }
+    }
+
+    /// What its requests are verified with.
+    fn setting<'p>(self, provider: &'p Provider, endpoint: Option<&url::Url>, problems: &mut Problems) -> Option<Setting<'p>> {
         let credentials = self.credentials(provider, problems)?;
         let tolerance = match *self.source.tolerance {
             config::Tolerance::Provider => None,
@@ -187,16 +242,7 @@ impl Written<'_> {
             }
             url
         });
-        match Verifier::compile(provider, &credentials, given.as_ref(), tolerance) {
-            Ok(verifier) => {
-                self.doubts(provider, &credentials, problems);
-                Some(verifier)
-            }
-            Err(faults) => {
-                faults.into_iter().for_each(|fault| problems.error(&self.source.at, fault));
-                None
-            }
-        }
+        Some(Setting { provider, credentials, retired: self.retired(), endpoint: given, tolerance })
     }
 
     /// What the operator should know of the credentials he left out.
@@ -214,9 +260,7 @@ impl Written<'_> {
     fn credentials(self, provider: &Provider, problems: &mut Problems) -> Option<Vec<Credential>> {
         let mut all = Vec::new();
         let mut whole = true;
-        let further = self.source.credentials.0.iter().map(|(key, values)| (key.text.as_str(), &key.at, values));
-        let own = self.source.secret.iter().map(|values| (SECRET, &values.at, &values.value));
-        for (name, at, values) in own.chain(further) {
+        for (name, at, values) in self.written_credentials() {
             if all.iter().any(|known: &Credential| &*known.name == name) {
                 problems.error(at, format!("`{name}` is written twice, as `secret` and among the `credentials`"));
                 continue;
@@ -238,10 +282,26 @@ impl Written<'_> {
                     let prefix = rule.prefix.as_deref().unwrap_or_default();
                     problems.warning(&value.value.at, format!("`{name}` does not begin with `{prefix}`, as {} writes it", provider.title));
                 }
-                all.push(Credential { name: name.into(), value: value.value.0.clone(), until: value.until.as_ref().map(|until| until.0) });
+                all.push(credential(name, value));
             }
         }
         whole.then_some(all)
+    }
+
+    /// The credentials of the source as they are written: `secret` first, each with its name and place.
+    fn written_credentials(&self) -> impl Iterator<Item = (&str, &At, &OneOrMany<config::Credential>)> {
+        let further = self.source.credentials.0.iter().map(|(key, values)| (key.text.as_str(), &key.at, values));
+        let own = self.source.secret.iter().map(|values| (SECRET, &values.at, &values.value));
+        own.chain(further)
+    }
+
+    /// The credentials that are past their `until`.
+    fn retired(self) -> Vec<Credential> {
+        let over = |value: &config::Credential| value.until.as_ref().is_some_and(|until| until.0 <= self.config.read_at);
+        let named = |(name, _, values): (&str, &At, &OneOrMany<config::Credential>)| {
+            values.iter().filter(|value| over(value)).map(|value| credential(name, value)).collect::<Vec<_>>()
+        };
+        self.written_credentials().flat_map(named).collect()
     }
 
     fn is_active(self, credential: &config::Credential, problems: &mut Problems) -> bool {
@@ -309,6 +369,10 @@ impl Written<'_> {
             revive: *written.on_repeat == OnRepeat::Revive,
         }
     }
+}
+
+fn credential(name: &str, written: &config::Credential) -> Credential {
+    Credential { name: name.into(), value: written.value.0.clone(), until: written.until.as_ref().map(|until| until.0) }
 }
 
 fn unknown_credential(provider: &Provider, name: &str, at: &At, problems: &mut Problems) {
