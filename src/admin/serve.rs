@@ -306,7 +306,7 @@ mod tests {
             connections: 1,
             answer_within: day,
         };
-        let retention = plan::Retention { delivered: day, unrouted: day, dead: day, payload: None };
+        let retention = plan::Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None };
         Plan {
             generation: 7,
             server: plan::Server {
