@@ -5,20 +5,23 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
-use super::raw;
+use super::{call::Access, kept, raw};
 use crate::{
+    app::{self, Exit},
     clock::{Clock, UnixMs},
+    config::Surroundings,
+    name::SourceName,
     provider::{Atom, Catalogue, Check, Family, Provider, Shape},
     rejection::Rejection,
     request::RawRequest,
     secret::Secret,
     verify::{Credential, Greeted, Verifier},
-    yaml::nearest,
+    yaml::{Problems, nearest},
 };
 
 /// The largest file that is read, in bytes: well above the largest body any source takes.
@@ -28,7 +31,13 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
     /// The provider, as `hookgate providers` lists it
-    pub(super) provider: String,
+    #[arg(required_unless_present = "rejected", conflicts_with = "rejected")]
+    pub(super) provider: Option<String>,
+    /// A request that a running gateway rejected and kept, as its source in the configuration would verify it when it came
+    #[arg(long, value_name = "ID", conflicts_with_all = ["secret", "secret_file", "secret_env", "credentials", "url"])]
+    pub(super) rejected: Option<String>,
+    #[command(flatten)]
+    pub(super) access: Access,
     /// The secret; visible to others on this machine, so better one of the next two
     #[arg(long, value_name = "SECRET", conflicts_with_all = ["secret_file", "secret_env"])]
     pub(super) secret: Option<String>,
@@ -51,8 +60,8 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     pub(super) json: bool,
     /// The request as it was sent (HTTP/1.1: request line, headers, blank line, body), or `-` for standard input
-    #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "rejected", conflicts_with = "rejected")]
+    pub(super) file: Option<PathBuf>,
 }
 
 /// What a command knows of the machine; a test brings its own.
@@ -94,34 +103,73 @@ pub(super) fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn
             let _ = writeln!(out, "{text}");
             u8::from(answer.verdict != "accepted")
         }
-        Err(problem) => {
+        Err((exit, problem)) => {
             let _ = writeln!(err, "{problem}");
-            2
+            exit as u8
         }
     }
 }
 
-fn answer<'a>(args: &VerifyArgs, mut outside: Outside<'_>, catalogue: &'a Catalogue) -> Result<Answer<'a>, String> {
-    let provider = provider(catalogue, &args.provider)?;
-    let credentials = credentials(args, &outside)?;
+fn answer<'a>(args: &VerifyArgs, mut outside: Outside<'_>, catalogue: &'a Catalogue) -> Result<Answer<'a>, (Exit, String)> {
+    match &args.rejected {
+        Some(id) => of_rejected(args, id, catalogue),
+        None => of_file(args, &mut outside, catalogue).map_err(|problem| (Exit::Usage, problem)),
+    }
+}
+
+/// The answer to a kept request, by its source in the configuration, at the time it came.
+fn of_rejected<'a>(args: &VerifyArgs, id: &str, catalogue: &'a Catalogue) -> Result<Answer<'a>, (Exit, String)> {
+    let mut problems = Problems::new();
+    let plan = app::plan(args.access.config().named(), &Surroundings::system(), &mut problems);
+    let told = || problems.into_sorted().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let plan = plan.ok_or_else(|| (Exit::Config, told()))?;
+    let kept = kept::fetch(&args.access, id)?;
+    let source = SourceName::parse(&kept.source).and_then(|name| plan.sources.get(&name));
+    let source =
+        source.ok_or_else(|| (Exit::Config, format!("{id} came to `{}`, which is no source of the configuration", kept.source)))?;
+    let provider = provider(catalogue, &source.provider).map_err(|problem| (Exit::Config, problem))?;
+    let at = args.at.map_or(kept.at, |seconds| UnixMs(seconds.saturating_mul(1000)));
+    let request = raw::request(&kept.message, at).map_err(|problem| (Exit::Internal, problem))?;
+    if !kept.has_body {
+        let Err(rejection) = source.verifier.precheck(&request) else {
+            let what = "its body was never read, and its head alone would be let through now: let the provider send it once more";
+            return Err((Exit::No, format!("{id}: {what}")));
+        };
+        return Ok(refused(provider, rejection));
+    }
+    let mut answer = judge(provider, &source.verifier, request, at);
+    if answer.verdict != "accepted" && !source.verifier.credential_places().is_empty() {
+        answer.explanation.push_str(" The provider sends a secret as it is, and that is never kept: this request cannot be proved again.");
+    }
+    Ok(answer)
+}
+
+fn of_file<'a>(args: &VerifyArgs, outside: &mut Outside<'_>, catalogue: &'a Catalogue) -> Result<Answer<'a>, String> {
+    let provider = provider(catalogue, args.provider.as_deref().unwrap_or_default())?;
+    let credentials = credentials(args, outside)?;
     let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
     let endpoint = args.url.clone().map(|mut url| {
         url.set_query(None);
         url
     });
     let verifier = Verifier::compile(provider, &credentials, endpoint.as_ref(), None).map_err(|all| all.join("\n"))?;
-    let mut request = raw::request(&file(args, &mut outside)?, at)?;
+    let mut request = raw::request(&file(args, outside)?, at)?;
     if let Some(url) = &args.url {
         request.path = url.path().into();
         request.query = url.query().map(Box::from);
     }
+    Ok(judge(provider, &verifier, request, at))
+}
+
+/// What the gateway would say.
+fn judge<'a>(provider: &'a Provider, verifier: &Verifier, request: RawRequest, at: UnixMs) -> Answer<'a> {
     if let Some(greeted) = verifier.greet(&request, at) {
-        return Ok(handshake(provider, &greeted));
+        return handshake(provider, &greeted);
     }
     let head = RawRequest { body: bytes::Bytes::new(), ..request.clone() };
     // The whole is asked first: its reason is the more precise one.
     let proved = verifier.verify(request, at).and_then(|verified| verifier.precheck(&head).map(|()| verified));
-    Ok(match proved {
+    match proved {
         Ok(verified) if verifier.greet_verified(&verified).is_some() => {
             let greeted = verifier.greet_verified(&verified);
             greeted.as_ref().map_or_else(|| refused(provider, Rejection::Method), |greeted| handshake(provider, greeted))
@@ -139,7 +187,7 @@ fn answer<'a>(args: &VerifyArgs, mut outside: Outside<'_>, catalogue: &'a Catalo
             }
         }
         Err(rejection) => refused(provider, rejection),
-    })
+    }
 }
 
 fn refused(provider: &Provider, rejection: Rejection) -> Answer<'_> {
@@ -206,12 +254,13 @@ fn credentials(args: &VerifyArgs, outside: &Outside<'_>) -> Result<Vec<Credentia
 }
 
 fn file(args: &VerifyArgs, outside: &mut Outside<'_>) -> Result<Vec<u8>, String> {
-    let name = args.file.display();
+    let path = args.file.as_deref().unwrap_or(Path::new("-"));
+    let name = path.display();
     let mut bytes = Vec::new();
-    let read = if args.file.as_os_str() == "-" {
+    let read = if path.as_os_str() == "-" {
         (&mut *outside.stdin).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
-        fs::File::open(&args.file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
     let count = read.map_err(|why| format!("{name}: {why}"))?;
     if u64::try_from(count).is_ok_and(|count| count > FILE_BYTES_MAX) {

@@ -63,7 +63,7 @@ use crate::{
     secret::{Fingerprint, Secret},
 };
 use canonical::Addresses;
-use check::Prepared;
+use check::{Held, Prepared};
 use document::Document;
 use form::Form;
 use greeting::Greeting;
@@ -134,6 +134,15 @@ pub struct Verified {
     claims: Option<Vec<u8>>,
     /// SHA-256 of what was signed, where that is good for one event only.
     signed: Option<[u8; 32]>,
+}
+
+/// A request that was refused.
+#[derive(Debug)]
+pub struct Unproved {
+    /// The request, as received.
+    pub request: RawRequest,
+    /// Why.
+    pub reason: Rejection,
 }
 
 /// What a verified request is, in the provider's words.
@@ -218,22 +227,37 @@ impl Verifier {
     /// # Errors
     /// The reason, for our logs and metrics only.
     pub fn verify(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Rejection> {
-        self.single_headers(&request)?;
-        let (proof, claims, signed) = {
-            let form = self.form(&request);
-            let document = Document::read(self.document_text(&request, &form), &self.check_pointers);
-            let scope = Scope { document: &document, ..self.scope(&request, &form, now) };
-            let mut proof = Proof { secret: None, skew_ms: None };
-            let (mut claims, mut signed) = (None, None);
-            for check in &self.checks {
-                let held = check.hold(&scope)?;
-                proof = Proof { secret: proof.secret.or(held.secret), skew_ms: proof.skew_ms.or(held.skew_ms) };
-                claims = claims.or(held.claims);
-                signed = signed.or(held.signed);
-            }
-            (proof, claims, signed)
-        };
-        Ok(Verified { request, proof, claims, signed })
+        self.verify_or_return(request, now).map_err(|unproved| unproved.reason)
+    }
+
+    /// The same, and a request that is refused comes back with the reason.
+    ///
+    /// # Errors
+    /// The reason and the request, of which nothing is proved.
+    pub fn verify_or_return(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Box<Unproved>> {
+        match self.held(&request, now) {
+            Ok(Held { secret, skew_ms, claims, signed }) => Ok(Verified { request, proof: Proof { secret, skew_ms }, claims, signed }),
+            Err(reason) => Err(Box::new(Unproved { request, reason })),
+        }
+    }
+
+    /// What all checks together say, each of which must hold.
+    fn held(&self, request: &RawRequest, now: UnixMs) -> Result<Held, Rejection> {
+        self.single_headers(request)?;
+        let form = self.form(request);
+        let document = Document::read(self.document_text(request, &form), &self.check_pointers);
+        let scope = Scope { document: &document, ..self.scope(request, &form, now) };
+        let mut all = Held::default();
+        for check in &self.checks {
+            let held = check.hold(&scope)?;
+            all = Held {
+                secret: all.secret.or(held.secret),
+                skew_ms: all.skew_ms.or(held.skew_ms),
+                claims: all.claims.or(held.claims),
+                signed: all.signed.or(held.signed),
+            };
+        }
+        Ok(all)
     }
 
     /// What the verified request is.
@@ -270,6 +294,16 @@ impl Verifier {
     /// The names of its handshakes.
     pub fn handshakes(&self) -> impl Iterator<Item = &str> {
         self.greetings.iter().map(|greeting| &*greeting.rule.name)
+    }
+
+    /// Whether a header of this name has a part in proving a request.
+    #[must_use]
+    pub fn proves_by_header(&self, name: &str) -> bool {
+        self.checks.iter().flat_map(|check| check.rule.atoms()).any(|atom| match atom {
+            Atom::Header(own) => own.eq_ignore_ascii_case(name),
+            Atom::Headers(start) => name_begins(name, start),
+            _ => false,
+        })
     }
 
     /// The places where the provider sends a secret as it is: they are not forwarded.

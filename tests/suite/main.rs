@@ -15,6 +15,7 @@ mod guards;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod refusals;
+mod rejected;
 mod secrecy;
 mod spine;
 mod stops;
