@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 pub(super) struct ConfigFile {
     /// The configuration; without it $HOOKGATE_CONFIG, ./hookgate.yaml, /etc/hookgate/hookgate.yaml
     #[arg(short = 'c', long = "config", value_name = "FILE")]
-    file: Option<PathBuf>,
+    config: Option<PathBuf>,
 }
 
 impl ConfigFile {
     /// The file that was named, if one was; `config` knows where to look otherwise.
     pub(super) fn named(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.config.as_deref()
     }
 }

@@ -264,7 +264,7 @@ routes:
         }
     }
     assert!(seen[0].contains("HMAC AAAA"), "a signature is no secret, wherever it stands: {}", seen[0]);
-    assert!(seen[3].starts_with("POST /hooks/hub?tenant=7 HTTP/1.1\r\n") && seen[3].contains("X-Hub-Signature-256"), "{}", seen[3]);
+    assert!(seen[3].starts_with("POST /hooks/hub?tenant=7 HTTP/1.1\r\n") && seen[3].to_lowercase().contains("x-hub-signature-256: sha256="), "{}", seen[3]);
     let names = ["cookie: <removed>", "authorization: <removed>", "x-original-url: <removed>", "x-gitlab-token: <removed>"];
     assert!(names.iter().all(|name| seen[3].to_lowercase().contains(name)), "{}", seen[3]);
     let list = gateway.look("/api/v1/rejected").expect("a list").text();
@@ -357,7 +357,7 @@ routes:
     let (code, said) = command(&gateway, &["rejected", "--limit", "1", "--json"]);
     assert!(code == Some(0) && said.contains(id(&items[0])) && !said.contains(id(&items[1])), "{said}");
     let (code, said) = command(&gateway, &["rejected", id(&items[1])]);
-    assert!(code == Some(0) && said.contains("X-Hub-Signature-256: sha256=") || said.contains("x-hub-signature-256: sha256="), "{said}");
+    assert!(code == Some(0) && said.to_lowercase().contains("x-hub-signature-256: sha256="), "{said}");
     assert!(!said.contains("refs/heads"), "the body is not printed unasked: {said}");
 
     let raw = gateway.command(&["rejected", id(&items[1]), "--raw", "-c", "hookgate.yaml", "--token", ADMIN_TOKEN]);
@@ -381,8 +381,7 @@ fn none_keeps_nothing_and_takes_away_what_was_kept() {
     gateway.ring(&github("/hooks/hub", SECRET, "d-1", BODY));
     listed(&gateway, 1);
     assert!(gateway.terminate().success());
-    let gateway = gateway.with_variable("HOOKGATE__STORE__RETENTION__REJECTED", "none");
-    let mut gateway = gateway;
+    let mut gateway = gateway.with_variable("HOOKGATE__STORE__RETENTION__REJECTED", "none");
     gateway.boot();
     assert_eq!(gateway.ring(&github("/hooks/hub", SECRET, "d-1", BODY)).status, 401);
     let answer = gateway.look("/api/v1/rejected").expect("an answer");
