@@ -47,6 +47,7 @@ mod proof;
 mod public_key;
 mod sign;
 mod spelling;
+mod unproved;
 mod value;
 
 use std::{sync::Arc, time::Duration};
@@ -54,6 +55,7 @@ use std::{sync::Arc, time::Duration};
 pub use greeting::{Greeted, Reply};
 pub use proof::{Tried, prove, prove_handshakes};
 pub use sign::{Sample, SignedRequest, sign, signable};
+pub use unproved::Unproved;
 
 use crate::{
     clock::UnixMs,
@@ -134,15 +136,6 @@ pub struct Verified {
     claims: Option<Vec<u8>>,
     /// SHA-256 of what was signed, where that is good for one event only.
     signed: Option<[u8; 32]>,
-}
-
-/// A request that was refused.
-#[derive(Debug)]
-pub struct Unproved {
-    /// The request, as received.
-    pub request: RawRequest,
-    /// Why.
-    pub reason: Rejection,
 }
 
 /// What a verified request is, in the provider's words.
@@ -230,17 +223,6 @@ impl Verifier {
         self.verify_or_return(request, now).map_err(|unproved| unproved.reason)
     }
 
-    /// The same, and a request that is refused comes back with the reason.
-    ///
-    /// # Errors
-    /// The reason and the request, of which nothing is proved.
-    pub fn verify_or_return(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Box<Unproved>> {
-        match self.held(&request, now) {
-            Ok(Held { secret, skew_ms, claims, signed }) => Ok(Verified { request, proof: Proof { secret, skew_ms }, claims, signed }),
-            Err(reason) => Err(Box::new(Unproved { request, reason })),
-        }
-    }
-
     /// What all checks together say, each of which must hold.
     fn held(&self, request: &RawRequest, now: UnixMs) -> Result<Held, Rejection> {
         self.single_headers(request)?;
@@ -294,16 +276,6 @@ impl Verifier {
     /// The names of its handshakes.
     pub fn handshakes(&self) -> impl Iterator<Item = &str> {
         self.greetings.iter().map(|greeting| &*greeting.rule.name)
-    }
-
-    /// Whether a header of this name has a part in proving a request.
-    #[must_use]
-    pub fn proves_by_header(&self, name: &str) -> bool {
-        self.checks.iter().flat_map(|check| check.rule.atoms()).any(|atom| match atom {
-            Atom::Header(own) => own.eq_ignore_ascii_case(name),
-            Atom::Headers(start) => name_begins(name, start),
-            _ => false,
-        })
     }
 
     /// The places where the provider sends a secret as it is: they are not forwarded.

@@ -264,7 +264,11 @@ routes:
         }
     }
     assert!(seen[0].contains("HMAC AAAA"), "a signature is no secret, wherever it stands: {}", seen[0]);
-    assert!(seen[3].starts_with("POST /hooks/hub?tenant=7 HTTP/1.1\r\n") && seen[3].to_lowercase().contains("x-hub-signature-256: sha256="), "{}", seen[3]);
+    assert!(
+        seen[3].starts_with("POST /hooks/hub?tenant=7 HTTP/1.1\r\n") && seen[3].to_lowercase().contains("x-hub-signature-256: sha256="),
+        "{}",
+        seen[3]
+    );
     let names = ["cookie: <removed>", "authorization: <removed>", "x-original-url: <removed>", "x-gitlab-token: <removed>"];
     assert!(names.iter().all(|name| seen[3].to_lowercase().contains(name)), "{}", seen[3]);
     let list = gateway.look("/api/v1/rejected").expect("a list").text();

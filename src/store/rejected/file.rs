@@ -172,7 +172,7 @@ impl File {
         let since = filter.since.map_or(i64::MIN, |since| since.0);
         // One more than was asked for tells whether there is a next page.
         let asked = params![before, since, filter.source.as_ref().map(SourceName::as_str), limit as i64 + 1];
-        let rows = select.query_map(asked, |row| summary(row))?;
+        let rows = select.query_map(asked, summary)?;
         let mut items: Vec<RejectedSummary> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let more = items.len() > limit;
         items.truncate(limit);

@@ -77,7 +77,7 @@ impl Keeper {
                 let next = if batch.len() < BATCH_MAX { asked.try_recv() } else { Err(TryRecvError::Empty) };
                 work = next.ok();
             }
-            self.write(batch);
+            self.write(&batch);
             match work {
                 Some(Work::Close(done)) => {
                     self.file = None;
@@ -90,12 +90,12 @@ impl Keeper {
         }
     }
 
-    fn write(&mut self, batch: Vec<NewRejected>) {
+    fn write(&mut self, batch: &[NewRejected]) {
         if batch.is_empty() {
             return;
         }
         let now = self.shared.clock.wall();
-        let written = self.file.as_mut().map(|file| file.write(&batch, now));
+        let written = self.file.as_mut().map(|file| file.write(batch, now));
         let result = if matches!(written, Some(Ok(()))) { RingResult::Kept } else { RingResult::Failed };
         self.shared.metrics.ring(result, batch.len());
         self.shared.waiting.leave(batch.len() as u64, batch.iter().map(NewRejected::bytes).sum());
