@@ -70,8 +70,8 @@ pub enum NotReadmitted {
     },
     /// It is refused, and what would prove it is a secret that is not kept.
     #[error(
-        "it is still rejected: {reason}; this provider sends a secret as it is, and that is never kept, so it cannot be proved again: let \
-         the provider send it once more"
+        "it is still rejected: {reason}; its source is proved by a secret that is sent as it is, and that is never kept: let the provider send \
+         it once more"
     )]
     Unprovable {
         /// The reason, as metrics and logs show it.
@@ -136,7 +136,9 @@ impl Ingest {
         let source = plan.sources.get(&kept.summary.source).filter(|source| !source.disabled).ok_or(NotReadmitted::NoSource)?;
         let rung_at = &*kept.summary.path;
         let path = source.paths.iter().find(|path| &***path == rung_at).or(source.paths.first()).ok_or(NotReadmitted::NoSource)?;
-        let rung = Rung { source, path, shows_token: true };
+        // The URL token that was shown is not kept. A signature stands without it; where it is the only proof, there is none.
+        let shows_token = source.guard.url_tokens.is_empty() || source.verification() != "url_token";
+        let rung = Rung { source, path, shows_token };
         let verified = prove_again(&rung, kept)?;
         let (now, proof) = (self.clock.now(), verified.proof());
         let end = match self.compose(&plan, rung, verified, now) {
@@ -170,9 +172,10 @@ impl NotReadmitted {
 
     fn of(refusal: &Refusal, source: &Source) -> Self {
         let reason = refusal.reason();
+        let by_secret = !source.verifier.credential_places().is_empty() || *refusal == Refusal::Rejected(Rejection::UrlToken);
         match refusal.result() {
-            RequestResult::Rejected if source.verifier.credential_places().is_empty() => Self::Rejected { reason },
-            RequestResult::Rejected => Self::Unprovable { reason },
+            RequestResult::Rejected if by_secret => Self::Unprovable { reason },
+            RequestResult::Rejected => Self::Rejected { reason },
             _ => Self::Unavailable { reason },
         }
     }

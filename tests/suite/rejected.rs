@@ -339,6 +339,36 @@ routes:
 }
 
 #[test]
+fn what_was_rejected_for_its_signature_does_not_come_in_behind_a_url_token() {
+    const PUSH: &[u8] = br#"{"push_data":{"pushed_at":1760000000,"tag":"1.2"},"repository":{"repo_name":"example/app"}}"#;
+    let target = Recorder::start();
+    let mut signed = with_secret(&target, WRONG, "provider: github");
+    signed.boot();
+    signed.ring(&github("/hooks/hub", SECRET, "d-1", PUSH));
+    let item = listed(&signed, 1).remove(0);
+    assert!(signed.terminate().success());
+    let mut unsigned = Gateway::written(&format!(
+        r#"
+sources:
+  hub: {{ provider: docker-hub, url_token: "{URL_TOKEN}" }}
+targets:
+  app: {{ url: "{}" }}
+routes:
+  - {{ to: app }}
+"#,
+        target.url()
+    ));
+    fs::create_dir(unsigned.data_dir()).expect("made");
+    fs::copy(signed.data_dir().join("rejected.db"), unsigned.data_dir().join("rejected.db")).expect("copied");
+    unsigned.boot();
+    assert_eq!(listed(&unsigned, 1)[0], item);
+    let refused = admit(&unsigned, id(&item));
+    assert_eq!((refused.status, json(&refused)["reason"].as_str()), (409, Some("url_token")), "{}", refused.text());
+    let rung = unsigned.ring(&Ring::post(&format!("/hooks/hub/{URL_TOKEN}"), Vec::new(), PUSH));
+    assert_eq!(rung.status, 200, "whoever shows the token is let in");
+}
+
+#[test]
 fn the_command_line_lists_shows_and_admits() {
     let target = Recorder::start();
     let gateway = Gateway::start(&format!(
