@@ -70,8 +70,8 @@ pub enum NotReadmitted {
     },
     /// It is refused, and what would prove it is a secret that is not kept.
     #[error(
-        "it is still rejected: {reason}; its source is proved by a secret that is sent as it is, and that is never kept: let the provider send \
-         it once more"
+        "it is still rejected: {reason}; its source is proved by a secret that is sent as it is, and that is never kept: let the provider \
+         send it once more"
     )]
     Unprovable {
         /// The reason, as metrics and logs show it.
