@@ -74,7 +74,7 @@ impl Bench {
             path: directory.path().join("hookgate.db"),
             data_dir: directory.path().to_owned(),
             durability: None,
-            retention: Retention { delivered: days(3), unrouted: days(30), dead: days(90), payload: None },
+            retention: Retention { delivered: days(3), unrouted: days(30), dead: days(90), payload: None, rejected: None },
             max_bytes: u64::MAX,
             min_free_bytes: 0,
             lock_wait: Duration::ZERO,

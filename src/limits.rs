@@ -103,6 +103,23 @@ pub const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 /// Seconds a refused provider is asked to wait, at least and at most: spread, so that all do not come back at once.
 pub const RETRY_AFTER_S: std::ops::RangeInclusive<u32> = 5..=30;
 
+/// Bytes of rejected.db that hold requests, in pages: what does not fit goes out by who holds most, oldest first.
+pub const RING_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of one rejected request; a larger one is not kept.
+pub const RING_REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Rejected requests that wait to be written.
+pub const RING_WAITING_MAX: u64 = 256;
+/// Bytes of them.
+pub const RING_BYTES_WAITING_MAX: u64 = 16 * 1024 * 1024;
+/// The time over which the shares below are counted.
+pub const RING_WINDOW: Duration = Duration::from_secs(10);
+/// Rejected requests of one source that are kept in that time: a flood is a sample, and costs no more than this.
+pub const RING_SOURCE_REQUESTS_MAX: u32 = 500;
+/// Bytes of them; a larger one is kept when it is the first.
+pub const RING_SOURCE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Those of one client among them.
+pub const RING_CLIENT_REQUESTS_MAX: u32 = 100;
+
 /// How long a lease of a delivery to a target with this attempt timeout lasts.
 #[must_use]
 pub fn lease_for(timeout: Duration) -> Duration {

@@ -83,6 +83,12 @@ impl Rejection {
         }
     }
 
+    /// Whether it is only a matter of time: the same request would have been taken at another moment, or with another tolerance.
+    #[must_use]
+    pub fn is_of_time(self) -> bool {
+        matches!(self, Self::Stale | Self::Future)
+    }
+
     /// The HTTP status of the answer. Everything that would tell a forger how close he came is the same 401.
     #[must_use]
     pub fn status(self) -> u16 {

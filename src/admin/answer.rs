@@ -14,6 +14,9 @@ struct Problem<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    /// A code of one of our closed lists, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 /// An answer in JSON.
@@ -24,8 +27,13 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
 
 /// A refusal. `detail` says what to do; it never repeats what was sent.
 pub(super) fn problem(status: StatusCode, detail: &str) -> HttpResponse {
+    refusal(status, detail, None)
+}
+
+/// A refusal with its reason for programs.
+pub(super) fn refusal(status: StatusCode, detail: &str, reason: Option<&str>) -> HttpResponse {
     let title = status.canonical_reason().unwrap_or("Error");
-    let body = Problem { r#type: "about:blank", title, status: status.as_u16(), detail };
+    let body = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, reason };
     let mut response = closed(status, "application/problem+json", serde_json::to_vec(&body).unwrap_or_default());
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"hookgate\""));
@@ -36,6 +44,11 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> HttpResponse {
 /// Lines of text.
 pub(super) fn text(status: StatusCode, body: String) -> HttpResponse {
     closed(status, "text/plain; charset=utf-8", body.into_bytes())
+}
+
+/// An HTTP message as it is (RFC 9112, 10.1), for a program to read: no browser shows it.
+pub(super) fn message(body: Vec<u8>) -> HttpResponse {
+    closed(StatusCode::OK, "message/http", body)
 }
 
 /// What a scrape gets, in the text format Prometheus names 0.0.4.

@@ -11,6 +11,7 @@
 mod answer;
 mod gauges;
 mod probe;
+mod rejected;
 mod serve;
 mod status;
 mod token;
@@ -29,6 +30,7 @@ pub use token::{FILE_NAME as TOKEN_FILE_NAME, TokenError, Tokens};
 
 use crate::{
     clock::{Clock, Mono},
+    ingest::Ingest,
     metrics::Metrics,
     plan::Plan,
     store::Store,
@@ -40,6 +42,8 @@ pub struct Gateway {
     pub plan: Arc<Plan>,
     /// Where events and deliveries are.
     pub store: Arc<dyn Store>,
+    /// The front half, which admits what had been rejected.
+    pub ingest: Arc<Ingest>,
     /// What was counted.
     pub metrics: Arc<Metrics>,
     /// What time it is.

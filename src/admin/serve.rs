@@ -17,7 +17,7 @@ use actix_web::{
 use futures_util::future;
 
 use super::{
-    Gateway, answer, gauges, probe, status,
+    Gateway, answer, gauges, probe, rejected, status,
     token::{TokenError, Tokens},
     view,
 };
@@ -28,7 +28,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// How long a request's head may take.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// How long the store may take to read an event for us.
-const READ_TIME: Duration = Duration::from_secs(5);
+pub(super) const READ_TIME: Duration = Duration::from_secs(5);
 
 /// A listener of the admin side cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,7 @@ pub struct Admin {
 struct Inner {
     gateway: Arc<Gateway>,
     tokens: Tokens,
+    rejected: rejected::Desk,
 }
 
 /// Opens the listeners and reads (or makes) the token.
@@ -91,7 +92,7 @@ impl Bound {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let servers = {
             let _inside = runtime.enter();
-            let inner = web::Data::new(Inner { gateway, tokens: self.tokens });
+            let inner = web::Data::new(Inner { gateway, tokens: self.tokens, rejected: rejected::Desk::default() });
             let mut servers = vec![server(self.admin, inner.clone(), true)?];
             if let Some(monitor) = self.monitor {
                 servers.push(server(monitor, inner, false)?);
@@ -150,10 +151,13 @@ async fn admin(request: &HttpRequest, inner: &Inner) -> HttpResponse {
     if let Some(page) = open_page(request, &inner.gateway) {
         return page;
     }
-    if bearer(request).and_then(|token| inner.tokens.role(token)).is_none() {
+    let Some(role) = bearer(request).and_then(|token| inner.tokens.role(token)) else {
         return answer::problem(StatusCode::UNAUTHORIZED, "a bearer token is needed: one of `admin.tokens`, or {data_dir}/admin.token");
-    }
+    };
     let path = request.path();
+    if let Some(asked) = rejected::Asked::of(path) {
+        return inner.rejected.answer(asked, role, request, &inner.gateway).await;
+    }
     let page = match path {
         "/api/v1/status" => Page::Status,
         _ if is_planned(path) => Page::Planned,
@@ -184,11 +188,8 @@ enum Page {
 fn is_planned(path: &str) -> bool {
     let Some(rest) = path.strip_prefix("/api/v1/") else { return path == "/api/openapi.json" };
     match *rest.split('/').collect::<Vec<_>>() {
-        [one] => matches!(
-            one,
-            "sources" | "targets" | "events" | "deliveries" | "replay" | "cancel" | "rejected" | "secrets" | "reload" | "tail"
-        ),
-        [of, _, act] => matches!((of, act), ("deliveries", "replay") | ("targets", "pause" | "resume") | ("rejected", "admit")),
+        [one] => matches!(one, "sources" | "targets" | "events" | "deliveries" | "replay" | "cancel" | "secrets" | "reload" | "tail"),
+        [of, _, act] => matches!((of, act), ("deliveries", "replay") | ("targets", "pause" | "resume")),
         _ => false,
     }
 }
@@ -280,12 +281,14 @@ mod tests {
         admin::{Phase, Step, Workers},
         clock::{Clock, UnixMs},
         delivery::State,
+        event::EventIds,
+        ingest::Ingest,
         metrics::Metrics,
         name::TargetName,
         plan,
         route::Routes,
         secret::Secret,
-        store::ModelStore,
+        store::{ModelStore, Store},
     };
 
     const TOKEN: &str = "a-token-of-the-tests";
@@ -306,7 +309,7 @@ mod tests {
             connections: 1,
             answer_within: day,
         };
-        let retention = plan::Retention { delivered: day, unrouted: day, dead: day, payload: None };
+        let retention = plan::Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None };
         Plan {
             generation: 7,
             server: plan::Server {
@@ -362,10 +365,15 @@ mod tests {
         let (admin, monitor) = (address(&bound.admin), address(bound.monitor.as_ref().expect("asked for")));
         let clock = Clock::System;
         let now = clock.mono();
+        let store: Arc<dyn Store> = Arc::new(ModelStore::new(clock.clone(), plan.store.retention.clone()));
+        let (plan, metrics) = (Arc::new(plan), Arc::new(Metrics::new().expect("declared once")));
+        let ids = Arc::new(EventIds::above(0, 0));
+        let ingest = Ingest::new(Arc::clone(&plan), Arc::clone(&store), Arc::default(), ids, clock.clone(), Arc::clone(&metrics));
         let gateway = Arc::new(Gateway {
-            store: Arc::new(ModelStore::new(clock.clone(), plan.store.retention.clone())),
-            plan: Arc::new(plan),
-            metrics: Arc::new(Metrics::new().expect("declared once")),
+            store,
+            plan,
+            ingest: Arc::new(ingest),
+            metrics,
             phase: Arc::new(Phase::starting(now)),
             workers: Box::new(move || Workers { last_turn: Clock::System.mono(), alive: true }),
             log_dropped: Box::new(|| 3),
@@ -459,6 +467,8 @@ mod tests {
             assert!(lower.contains(header), "{header}: {answer}");
         }
         assert_eq!(look_with_token(served.admin, "/api/v1/deliveries", TOKEN).0, 501);
+        let (status, answer) = look_with_token(served.admin, "/api/v1/rejected", TOKEN);
+        assert!(status == 404 && answer.contains("retention.rejected"), "what is switched off says so: {answer}");
         assert_eq!(look_with_token(served.admin, "/api/v1/events/evt_0000000000001", TOKEN).0, 404);
         assert_eq!(look_with_token(served.admin, "/api/v1/events/1", TOKEN).0, 400);
         assert_eq!(look_with_token(served.admin, "/", TOKEN).0, 404);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Gateway, Step, probe};
 use crate::{
     clock::UnixMs,
+    limits::RING_BYTES_MAX,
     metrics::RequestResult,
     plan::{Source, Target, Tls},
     rejection::Rejection,
@@ -22,6 +23,8 @@ pub(super) struct Status {
     listen: String,
     tls: &'static str,
     store: Store,
+    /// The rejected ring; nothing when it is off.
+    rejected: Option<Ring>,
     sources: Vec<SourceStatus>,
     targets: Vec<TargetStatus>,
     /// Deliveries to targets that are not in the plan.
@@ -38,6 +41,14 @@ struct Store {
     bytes: u64,
     max_bytes: u64,
     free_bytes: u64,
+    last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Ring {
+    requests: u64,
+    bytes: u64,
+    max_bytes: u64,
     last_error: Option<String>,
 }
 
@@ -91,6 +102,7 @@ pub(super) fn of(gateway: &Gateway) -> Status {
             Tls::Own { .. } => "own",
         },
         store: store(gateway),
+        rejected: ring(gateway),
         sources: plan.sources.values().map(|one| source(gateway, one)).collect(),
         targets: plan.targets.values().map(|one| target(gateway, one, tallies.get(&one.name).unwrap_or(&nothing))).collect(),
         parked,
@@ -110,6 +122,16 @@ fn store(gateway: &Gateway) -> Store {
         free_bytes: health.free_bytes,
         last_error: health.last_error.as_deref().map(str::to_owned),
     }
+}
+
+fn ring(gateway: &Gateway) -> Option<Ring> {
+    let health = gateway.ingest.rejected().health()?;
+    Some(Ring {
+        requests: health.requests,
+        bytes: health.bytes,
+        max_bytes: RING_BYTES_MAX,
+        last_error: health.last_error.as_deref().map(str::to_owned),
+    })
 }
 
 fn source(gateway: &Gateway, source: &Source) -> SourceStatus {

@@ -26,7 +26,7 @@ use crate::{
     handoff::Gates,
     ingest::Ingest,
     plan::{LogFormat, Plan, Tls},
-    store::{Store, StoreError},
+    store::{Store, StoreError, rejected::RejectedRing},
     telemetry::{self, Dropped, Layout},
     yaml::{Problem, Problems, Severity},
 };
@@ -142,10 +142,16 @@ fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> Result<(Run
     let shards = Shards::start(&plan, Arc::clone(&store), Arc::clone(&gates), clock.clone(), Arc::clone(&metrics));
     let shards = Arc::new(shards.map_err(PrepareError::Targets)?);
     let workers = Arc::clone(&shards);
+    // One gateway owns a SQLite file, so its node is always 0.
+    let ids = Arc::new(EventIds::above(store.highest_event_id(), 0));
+    let ring = Arc::new(RejectedRing::start(&plan.store, clock.clone(), Arc::clone(&metrics)));
+    let ingest = Ingest::new(Arc::clone(&plan), Arc::clone(&store), Arc::clone(&gates), ids, clock.clone(), Arc::clone(&metrics));
+    let ingest = Arc::new(ingest.keeping(Arc::clone(&ring)));
     let gateway = Arc::new(Gateway {
         plan: Arc::clone(&plan),
         store: Arc::clone(&store),
-        metrics: Arc::clone(&metrics),
+        ingest: Arc::clone(&ingest),
+        metrics,
         clock: clock.clone(),
         phase: Arc::clone(&phase),
         workers: Box::new(move || Workers { last_turn: workers.last_turn(), alive: workers.alive() }),
@@ -153,13 +159,10 @@ fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> Result<(Run
         started: clock.mono(),
     });
     let admin = admin.serve(Arc::clone(&gateway)).map_err(|error| PrepareError::Internal(error.to_string()))?;
-    // One gateway owns a SQLite file, so its node is always 0.
-    let ids = Arc::new(EventIds::above(store.highest_event_id(), 0));
-    let ingest = Ingest::new(Arc::clone(&plan), Arc::clone(&store), Arc::clone(&gates), ids, clock.clone(), metrics);
-    let door = door.serve(Arc::new(ingest))?;
+    let door = door.serve(ingest)?;
     phase.set(Step::Running);
     announce(&plan, store.as_ref());
-    Ok((Running { phase, gates, door, shards, store, admin, clock }, gateway))
+    Ok((Running { phase, gates, door, shards, store, ring, admin, clock }, gateway))
 }
 
 fn announce(plan: &Plan, store: &dyn Store) {

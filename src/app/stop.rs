@@ -15,7 +15,7 @@ use crate::{
     door::Door,
     handoff::Gates,
     plan::Shutdown,
-    store::{Store, StoreError},
+    store::{Store, StoreError, rejected::RejectedRing},
 };
 
 use super::Exit;
@@ -35,6 +35,7 @@ pub(super) struct Running {
     pub(super) door: Door,
     pub(super) shards: Arc<Shards>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) ring: Arc<RejectedRing>,
     pub(super) admin: Admin,
     pub(super) clock: Clock,
 }
@@ -53,6 +54,8 @@ impl Running {
         self.door.stop(DOOR_TIME.min(how.deadline)).await;
         let left = self.shards.stop(before(end, STORE_TIME).max(self.clock.mono())).await;
         let closed = self.store.close(end).await;
+        // After the store: what it holds up may cost the ring its last requests, and never the other way round.
+        self.ring.close();
         let took_ms = u64::try_from(self.clock.mono().since(began).as_millis()).unwrap_or(u64::MAX);
         tracing::info!(event = "stop", cut = left.cut, unsettled = left.unsettled, duration_ms = took_ms, "stopped");
         self.admin.stop().await;

@@ -1,4 +1,4 @@
-//! Asking a running gateway's admin side: where it is, who we are to it, and one GET over plain HTTP with a deadline.
+//! Asking a running gateway's admin side: where it is, who we are to it, and one call over plain HTTP with a deadline.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 
@@ -78,9 +78,39 @@ impl CallError {
     }
 }
 
+impl Answer {
+    /// The answer as JSON, when it is the one that was asked for.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok().filter(|_| self.status == StatusCode::OK)
+    }
+
+    /// What the gateway says instead, for people.
+    pub(super) fn problem(&self) -> String {
+        let problem: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        match problem.as_ref().and_then(|problem| problem["detail"].as_str()) {
+            Some(detail) => detail.to_owned(),
+            None => format!("the gateway answers {}", self.status),
+        }
+    }
+}
+
 impl Access {
     /// GETs a path of the API.
     pub(super) fn get(&self, path: &str) -> Result<Answer, CallError> {
+        self.call(Method::GET, path)
+    }
+
+    /// POSTs to a path of the API, without a body.
+    pub(super) fn post(&self, path: &str) -> Result<Answer, CallError> {
+        self.call(Method::POST, path)
+    }
+
+    /// The configuration that was named, if one was.
+    pub(super) fn config(&self) -> &ConfigFile {
+        &self.config
+    }
+
+    fn call(&self, method: Method, path: &str) -> Result<Answer, CallError> {
         // The configuration only says where things are; what is wrong with it is for `check` to say.
         let written = config::load(self.config.named(), &Surroundings::system(), &mut Problems::new());
         let admin = match (&self.admin, &written) {
@@ -97,7 +127,7 @@ impl Access {
                 Secret::new(text.trim_ascii())
             }
         };
-        let answer = get(&admin, path, Some(&token))?;
+        let answer = call(&admin, method, path, Some(&token))?;
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(CallError::Refused(admin)),
             _ => Ok(answer),
@@ -113,10 +143,14 @@ fn url_of(listen: SocketAddr) -> Result<url::Url, CallError> {
 
 /// GETs `path` from the admin side at `admin`, as whoever the token stands for.
 pub(super) fn get(admin: &url::Url, path: &str, token: Option<&Secret>) -> Result<Answer, CallError> {
+    call(admin, Method::GET, path, token)
+}
+
+fn call(admin: &url::Url, method: Method, path: &str, token: Option<&Secret>) -> Result<Answer, CallError> {
     let unreachable = |what: String| CallError::Unreachable(admin.clone(), what);
     let (Some(host), "http") = (admin.host(), admin.scheme()) else { return Err(CallError::Url(admin.clone())) };
     let authority = format!("{host}:{}", admin.port_or_known_default().unwrap_or(80));
-    let mut request = Request::get(path).header(header::HOST, &authority);
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, &authority);
     if let Some(token) = token {
         let shown = [b"Bearer ", token.reveal()].concat();
         let mut shown = HeaderValue::from_bytes(&shown).map_err(|error| unreachable(format!("the token: {error}")))?;

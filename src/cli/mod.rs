@@ -12,9 +12,11 @@ mod echo;
 mod file;
 mod health;
 mod init;
+mod kept;
 mod man;
 mod providers;
 mod raw;
+mod rejected;
 mod run;
 mod schema;
 mod send;
@@ -66,6 +68,8 @@ enum Command {
     Send(send::Args),
     /// Tell whether a captured request is genuine, and if not, why: 0 or 1
     Verify(verify::VerifyArgs),
+    /// List what a running gateway rejected, show one, or verify some again and admit them
+    Rejected(rejected::Args),
     /// Ask a running gateway whether it is ready, or alive: 0, 1, or 69 when it cannot be reached
     Health(health::Args),
     /// Show how a running gateway stands
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Providers(args) => answer(|out, err| Ok(providers::run(&args, out, err))),
         Command::Send(args) => send::run(&args).into(),
         Command::Verify(args) => answer(|out, err| Ok(verify::verify(&args, out, err))),
+        Command::Rejected(args) => rejected::run(&args).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Status(args) => status::run(&args).into(),
         Command::Store(args) => answer(|out, err| store::run(&args, out, err)),

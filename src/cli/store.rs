@@ -103,7 +103,7 @@ mod tests {
             path: directory.join("hookgate.db"),
             data_dir: directory.to_owned(),
             durability: None,
-            retention: Retention { delivered: days(3), unrouted: days(30), dead: days(90), payload: None },
+            retention: Retention { delivered: days(3), unrouted: days(30), dead: days(90), payload: None, rejected: None },
             max_bytes: u64::MAX,
             min_free_bytes: 0,
             lock_wait: Duration::from_secs(30),

@@ -11,7 +11,7 @@ use crate::{
     provider::{Catalogue, Provider},
     rejection::Rejection,
     request::RawRequest,
-    verify::{Case, Greeted, Neighbour, Setting, Verifier, explain},
+    verify::{Case, Explanation, Greeted, Neighbour, Setting, Verifier, explain},
     yaml::Problems,
 };
 
@@ -80,17 +80,38 @@ impl<'a> Known<'a> {
         if let Some((rejection, why)) = self.source.as_ref().and_then(|source| at_the_door(source, &request, at)) {
             return Ok(refused(setting.provider, rejection, why));
         }
-        let explained = |rejection| {
-            explain(&Case {
-                request: &request,
-                line_query: line_query.as_deref(),
-                now: at,
-                rejection,
-                setting: &setting,
-                neighbours: &self.neighbours,
-                catalogue: self.catalogue,
-            })
-        };
+        let mut answer = self.verified(&setting, &request, line_query.as_deref(), at)?;
+        if let Some(aside) = self.source.as_ref().and_then(|source| elsewhere(source, &request)).filter(|_| answer.is_accepted()) {
+            answer.explanation.push_str(&aside);
+        }
+        Ok(answer)
+    }
+
+    /// Says what becomes of a request that the gateway rejected at `at` and kept. The door had let it by: what it asks for, such as a URL
+    /// token, is not asked again and was not kept. `None` when only a body that was never read could say more.
+    ///
+    /// # Errors
+    /// What is wrong with the credentials, so that nothing can be verified with them.
+    pub(super) fn judge_kept(&self, request: &RawRequest, has_body: bool, at: UnixMs) -> Result<Option<Answer<'a>>, String> {
+        let setting = &self.setting;
+        if !has_body {
+            let verifier = setting.compile().map_err(|faults| faults.join("\n"))?;
+            let refused = |rejection| refused(setting.provider, rejection, self.explained(setting, request, None, at, rejection).text);
+            return Ok(verifier.precheck(request).err().map(refused));
+        }
+        let mut answer = self.verified(setting, request, request.query.as_deref(), at)?;
+        let sends_secret = self.source.as_ref().is_some_and(|source| !source.verifier.credential_places().is_empty());
+        if !answer.is_accepted() && sends_secret {
+            answer
+                .explanation
+                .push_str(" The provider sends a secret as it is, and that is never kept: this request cannot be proved again.");
+        }
+        Ok(Some(answer))
+    }
+
+    /// What the verifier of a setting says, explained when it refuses.
+    fn verified(&self, setting: &Setting<'a>, request: &RawRequest, line_query: Option<&str>, at: UnixMs) -> Result<Answer<'a>, String> {
+        let explained = |rejection| self.explained(setting, request, line_query, at, rejection);
         let verifier = match setting.compile() {
             Ok(verifier) => verifier,
             Err(faults) => {
@@ -100,12 +121,19 @@ impl<'a> Known<'a> {
                 return if explanation.found { Ok(refused) } else { Err(faults.join("\n")) };
             }
         };
-        let outcome = outcome(&verifier, setting.provider, &request, at);
-        let mut answer = outcome.unwrap_or_else(|rejection| refused(setting.provider, rejection, explained(rejection).text));
-        if let Some(aside) = self.source.as_ref().and_then(|source| elsewhere(source, &request)).filter(|_| answer.is_accepted()) {
-            answer.explanation.push_str(&aside);
-        }
-        Ok(answer)
+        let outcome = outcome(&verifier, setting.provider, request, at);
+        Ok(outcome.unwrap_or_else(|rejection| refused(setting.provider, rejection, explained(rejection).text)))
+    }
+
+    fn explained(
+        &self,
+        setting: &Setting<'a>,
+        request: &RawRequest,
+        line_query: Option<&str>,
+        now: UnixMs,
+        rejection: Rejection,
+    ) -> Explanation {
+        explain(&Case { request, line_query, now, rejection, setting, neighbours: &self.neighbours, catalogue: self.catalogue })
     }
 }
 

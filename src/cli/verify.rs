@@ -8,10 +8,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{file::ConfigFile, raw, verdict::Known};
+use super::{
+    call::Access,
+    kept, raw,
+    verdict::{Answer, Known},
+};
 use crate::{
     app::Exit,
     clock::{Clock, UnixMs},
+    config::Config,
     provider::{Catalogue, Provider},
     secret::Secret,
     verify::{Credential, Setting},
@@ -23,16 +28,20 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Prove a request: accepted (exit code 0), or rejected (1) and why.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "hookgate verify [OPTIONS] <PROVIDER> <FILE>\n       hookgate verify [OPTIONS] --source <NAME> <FILE>")]
+#[command(override_usage = "hookgate verify [OPTIONS] <PROVIDER> <FILE>\n       hookgate verify [OPTIONS] --source <NAME> <FILE>\n       \
+                                hookgate verify [OPTIONS] --rejected <ID>")]
 pub(super) struct VerifyArgs {
-    /// The provider, as `hookgate providers` lists it; left out with --source
-    #[arg(value_name = "PROVIDER")]
-    pub(super) first: PathBuf,
+    /// The provider, as `hookgate providers` lists it; left out with --source and --rejected
+    #[arg(value_name = "PROVIDER", required_unless_present = "rejected", conflicts_with = "rejected")]
+    pub(super) first: Option<PathBuf>,
     /// A source of the configuration instead: provider, credentials, tolerance and public URL are its own
     #[arg(long, value_name = "NAME", conflicts_with_all = ["secret", "secret_file", "secret_env", "credentials"])]
     pub(super) source: Option<String>,
+    /// A request that a running gateway rejected and kept, as its source in the configuration would verify it when it came
+    #[arg(long, value_name = "ID", conflicts_with_all = ["source", "secret", "secret_file", "secret_env", "credentials", "url"])]
+    pub(super) rejected: Option<String>,
     #[command(flatten)]
-    pub(super) config: ConfigFile,
+    pub(super) access: Access,
     /// The secret; visible to others on this machine, so better one of the next two
     #[arg(long, value_name = "SECRET", conflicts_with_all = ["secret_file", "secret_env"])]
     pub(super) secret: Option<String>,
@@ -55,7 +64,7 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     pub(super) json: bool,
     /// The request as it was sent (HTTP/1.1: request line, headers, blank line, body), or `-` for standard input
-    #[arg(value_name = "FILE", required_unless_present = "source", conflicts_with = "source")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["source", "rejected"], conflicts_with_all = ["source", "rejected"])]
     pub(super) second: Option<PathBuf>,
 }
 
@@ -88,28 +97,51 @@ pub(super) fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn
 
 fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) -> Result<Exit, (Exit, String)> {
     let usage = |why: String| (Exit::Usage, why);
-    let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
-    let (config, catalogue) = match &args.source {
-        Some(_) => args.config.load().map(|(config, catalogue)| (Some(config), catalogue))?,
-        None if args.config.named().is_some() => return Err(usage("`-c` goes with `--source`, which names a source in it".into())),
-        None => (None, Catalogue::embedded()),
+    let (config, catalogue) = match (&args.source, &args.rejected) {
+        (None, None) if args.access.config().named().is_some() => {
+            return Err(usage("`-c` goes with `--source`, which names a source in it, and with `--rejected`".into()));
+        }
+        (None, None) => (None, Catalogue::embedded()),
+        _ => args.access.config().load().map(|(config, catalogue)| (Some(config), catalogue))?,
     };
+    if let (Some(id), Some(config)) = (&args.rejected, &config) {
+        return Ok(print(&of_rejected(args, id, config, &catalogue)?, args.json, out));
+    }
     let known = match (&args.source, &config) {
         (Some(source), Some(config)) => Known::of_source(source, config, &catalogue)?,
         _ => {
-            let provider = provider(&catalogue, &args.first.to_string_lossy()).map_err(usage)?;
+            let named = args.first.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+            let provider = provider(&catalogue, &named).map_err(usage)?;
             let credentials = credentials(args, &outside).map_err(usage)?;
             let setting = Setting { provider, credentials, retired: Vec::new(), endpoint: None, tolerance: None };
             Known::of_provider(setting, &catalogue)
         }
     };
-    let file = args.second.as_ref().unwrap_or(&args.first);
+    let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
+    let file = args.second.as_deref().or(args.first.as_deref()).unwrap_or(Path::new("-"));
     let request = raw::request(&read(file, &mut outside).map_err(usage)?, at).map_err(usage)?;
     let answer = known.judge(request, at, args.url.as_ref()).map_err(usage)?;
-    let text = if args.json { serde_json::to_string(&answer).unwrap_or_default() } else { answer.text() };
+    Ok(print(&answer, args.json, out))
+}
+
+/// The answer to a kept request, by its source in the configuration, at the time it came.
+fn of_rejected<'a>(args: &VerifyArgs, id: &str, config: &Config, catalogue: &'a Catalogue) -> Result<Answer<'a>, (Exit, String)> {
+    let kept = kept::fetch(&args.access, id)?;
+    let known = Known::of_source(&kept.source, config, catalogue).map_err(|(_, why)| (Exit::Config, format!("{id}: {why}")))?;
+    let at = args.at.map_or(kept.at, |seconds| UnixMs(seconds.saturating_mul(1000)));
+    let request = raw::request(&kept.message, at).map_err(|problem| (Exit::Internal, problem))?;
+    let answer = known.judge_kept(&request, kept.has_body, at).map_err(|why| (Exit::Config, why))?;
+    answer.ok_or_else(|| {
+        let what = "its body was never read, and its head alone would be let through now: let the provider send it once more";
+        (Exit::No, format!("{id}: {what}"))
+    })
+}
+
+fn print(answer: &Answer<'_>, json: bool, out: &mut dyn Write) -> Exit {
+    let text = if json { serde_json::to_string(answer).unwrap_or_default() } else { answer.text() };
     // A reader that has gone away does not change the answer, which is the exit code.
     let _ = writeln!(out, "{text}");
-    Ok(if answer.is_accepted() { Exit::Fine } else { Exit::No })
+    if answer.is_accepted() { Exit::Fine } else { Exit::No }
 }
 
 fn provider<'a>(catalogue: &'a Catalogue, slug: &str) -> Result<&'a Provider, String> {

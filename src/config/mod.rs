@@ -37,7 +37,9 @@ pub use route::Route;
 pub use schema::schema;
 pub use server::{Certificate, Limits, Listen, Monitor, Server, Shutdown, Tls, TlsVersion};
 pub use source::{BodyLimit, Dedup, DedupBy, OnRepeat, Source, Tolerance, Unrouted, Window};
-pub use store::{Denied, Durability, Egress, Log, LogAttempts, LogFormat, LogLevel, LogRequests, PayloadAge, Retention, Store, StoreUrl};
+pub use store::{
+    Denied, Durability, Egress, Log, LogAttempts, LogFormat, LogLevel, LogRequests, PayloadAge, RejectedAge, Retention, Store, StoreUrl,
+};
 pub use surroundings::{Asked, Contents, Surroundings};
 pub use target::{Attempts, Auth, GiveUp, HeaderText, Jitter, Kind, Method, Retry, Status, Target, TargetTls};
 
@@ -258,6 +260,7 @@ mod tests {
             "f.yaml:1:32: `payload` (9d) outlives `delivered` (3d), the events it belongs to; raise `delivered`, or leave `payload` out",
         ),
         ("store: { retention: { dead: 0s } }", "f.yaml:1:29: `dead` is longer than nothing"),
+        ("store: { retention: { rejected: 0s } }", "f.yaml:1:33: `rejected` is longer than nothing"),
         (
             "store: { url: \"sqlite:x.db\" }",
             "f.yaml:1:15: `url` needs an absolute path; write `sqlite:/abs/path.db`, or `sqlite` for hookgate.db under the data \
@@ -594,7 +597,7 @@ mod tests {
     fn a_listing_reads_back_as_itself() {
         let text = "server: { listen: 127.0.0.1:1, limits: { answer_within: 1500ms, body: 1000KiB } }\n\
                     targets: { t: { url: \"http://x/a b\", headers: { X-A: \"true: #\" }, retry: { dead_on: [410, 5xx], \
-                     give_up_after: none } } }\n\
+                     give_up_after: none } } }\nstore: { retention: { rejected: none } }\n\
                     sources: { s: { provider: p, tolerance: none, dedup: none } }\nroutes: [{ to: t, types: [\"*\", \"a.*\"] }]\n";
         let listing = good(text, &[]).listing();
         assert_eq!(good(&listing, &[]).listing(), listing);

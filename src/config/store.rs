@@ -80,6 +80,19 @@ pub struct Retention {
     pub dead: Placed<Period>,
     /// The bytes of delivered events: `as delivered`, or less.
     pub payload: Placed<PayloadAge>,
+    /// Requests that were not proved, in a file of their own; `none` keeps none.
+    pub rejected: Placed<RejectedAge>,
+}
+
+/// How long a rejected request is kept, to be looked at and admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejectedAge {
+    /// Not at all.
+    None,
+    /// For so long, or until newer ones need the room.
+    #[serde(untagged)]
+    For(Period),
 }
 
 /// How long the bytes of a delivered event are kept.
@@ -254,6 +267,9 @@ impl Retention {
                 Value::Scalar { text, .. } if text == "as delivered" => Some(PayloadAge::AsDelivered),
                 _ => values::period(node, what, problems).map(PayloadAge::For),
             }),
+            rejected: section.value("rejected", RejectedAge::For(Period::secs(DAY)), |node, what, problems| {
+                if off(node) { Some(RejectedAge::None) } else { values::lasting(node, what, problems).map(RejectedAge::For) }
+            }),
         };
         if let PayloadAge::For(age) = *read.payload
             && age > *read.delivered
@@ -261,7 +277,7 @@ impl Retention {
             let said = format!("`payload` ({age}) outlives `delivered` ({}), the events it belongs to", *read.delivered);
             section.problems.error_hint(&read.payload.at, said, "raise `delivered`, or leave `payload` out");
         }
-        section.planned(&["cancelled", "rejected"]);
+        section.planned(&["cancelled"]);
         section.finish();
         read
     }

@@ -104,18 +104,8 @@ pub(super) struct Facts<'a> {
 pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     let mut head = HeadersBuilder::new();
     // What the builder refuses (a name that is no token, a value with a line end) has no way through HTTP/1.1 either.
-    let places = facts.source.verifier.credential_places();
-    let is_credential = |name: &str| {
-        places.iter().any(|place| match place {
-            Atom::Header(own) => own.eq_ignore_ascii_case(name),
-            Atom::Headers(start) => name_begins(name, start),
-            _ => false,
-        })
-    };
-    // A proxy in front may have noted the whole URL in a field of its own.
-    let token = request.path.get(facts.path.len()..).unwrap_or_default().trim_start_matches('/').as_bytes();
-    let shows_token = |value: &[u8]| !token.is_empty() && memmem::find(value, token).is_some();
-    for (name, value) in forwarded(&request.headers).filter(|(name, value)| !is_credential(name) && !shows_token(value)) {
+    let secrets = Secrets { source: facts.source, token: url_token(request, facts.path) };
+    for (name, value) in forwarded(&request.headers).filter(|(name, value)| !secrets.stand_in(name, value)) {
         head.push(name, value);
     }
     head.push("Via", via_with_ours(&request.headers, facts.via).as_slice());
@@ -136,6 +126,43 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     let verified: &[u8] = if facts.source.verification() == "none" { b"false" } else { b"true" };
     head.push("Hookgate-Verified", verified);
     head.build().block().clone()
+}
+
+/// Where secrets of a source stand in a request as they are.
+pub(super) struct Secrets<'a> {
+    pub(super) source: &'a Source,
+    /// The URL token that was shown; empty without one.
+    pub(super) token: &'a [u8],
+}
+
+impl Secrets<'_> {
+    /// Whether a field is one of those places, or shows the URL token: a proxy in front may have noted the whole URL in a field of its own.
+    pub(super) fn stand_in(&self, name: &str, value: &[u8]) -> bool {
+        let is_credential = self.source.verifier.credential_places().iter().any(|place| match place {
+            Atom::Header(own) => own.eq_ignore_ascii_case(name),
+            Atom::Headers(start) => name_begins(name, start),
+            _ => false,
+        });
+        is_credential || (!self.token.is_empty() && memmem::find(value, self.token).is_some())
+    }
+
+    /// The query less the parameters that are such places; `None` when nothing else was in it.
+    pub(super) fn less_query(&self, query: &str) -> Option<String> {
+        let places = self.source.verifier.credential_places();
+        let is_secret = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            // As encoded or as it reads: a secret is not shown because its name was spelled in another way.
+            let read = url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default();
+            places.iter().any(|place| matches!(place, Atom::Parameter(own) if **own == *read))
+        };
+        let shown: Vec<&str> = query.split('&').filter(|pair| !is_secret(pair)).collect();
+        (places.is_empty() || !shown.is_empty()).then(|| shown.join("&"))
+    }
+}
+
+/// What stands behind the path that was rung: the URL token, if one was asked for.
+pub(super) fn url_token<'a>(request: &'a RawRequest, path: &str) -> &'a [u8] {
+    request.path.get(path.len()..).unwrap_or_default().trim_start_matches('/').as_bytes()
 }
 
 /// Who we are in a `Via`: a name that tells gateways apart and nothing about them.
@@ -180,19 +207,10 @@ fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
         let base = facts.public_url?.as_str().trim_end_matches('/');
         format!("{base}{}", identity::safe(facts.path.as_bytes()))
     };
-    let secrets = source.verifier.credential_places();
-    let is_secret = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        // As encoded or as it reads: a secret is not shown because its name was spelled in another way.
-        let read = url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default();
-        secrets.iter().any(|place| matches!(place, Atom::Parameter(own) if **own == *read))
-    };
-    if let Some(query) = &request.query {
-        let shown: Vec<&str> = query.split('&').filter(|pair| !is_secret(pair)).collect();
-        if secrets.is_empty() || !shown.is_empty() {
-            // Writing to a String cannot fail.
-            let _ = write!(url, "?{}", identity::safe(shown.join("&").as_bytes()));
-        }
+    let secrets = Secrets { source, token: b"" };
+    if let Some(shown) = request.query.as_deref().and_then(|query| secrets.less_query(query)) {
+        // Writing to a String cannot fail.
+        let _ = write!(url, "?{}", identity::safe(shown.as_bytes()));
     }
     Some(url)
 }

@@ -5,6 +5,7 @@
 //!             |                          |  |     |  |                   |
 //!             |                          |  +-----+--+ a handshake: answered, and nothing of it is kept
 //!             +--- Refusal: nothing of it reaches the store -------------+ 503: the provider tries again
+//!                  (what is not proved goes to the rejected ring, a file of its own, if that has room)
 //! ```
 //!
 //! What it promises: no byte of an unverified request gets further than `verify`; a 2xx follows the durable commit; every request is
@@ -21,6 +22,7 @@ mod head;
 mod identity;
 mod keys;
 mod refusal;
+mod rejected;
 mod slots;
 
 use std::{sync::Arc, time::Duration};
@@ -33,6 +35,7 @@ use smallvec::smallvec;
 pub use answer::Answer;
 pub use body::BrokenBody;
 pub use head::Head;
+pub use rejected::{NotReadmitted, Readmitted};
 
 use crate::{
     clock::{Clock, Mono, Now},
@@ -43,7 +46,7 @@ use crate::{
     plan::{Plan, Source, Unrouted},
     rejection::Rejection,
     request::RawRequest,
-    store::{Admission, NewEvent, Store, StoreError},
+    store::{Admission, NewEvent, Store, StoreError, rejected::RejectedRing},
     verify::Verified,
 };
 use account::Account;
@@ -63,6 +66,8 @@ pub struct Ingest {
     clock: Clock,
     metrics: Arc<Metrics>,
     budget: Budget,
+    /// Where requests go that are not proved.
+    ring: Arc<RejectedRing>,
     /// Who we are in a `Via`.
     via: Box<str>,
 }
@@ -97,7 +102,12 @@ impl Ingest {
         checks::check(&rung, client.ip, &head)?;
         let announced = head.content_length();
         let mut request = head.into_request(client.ip, self.clock.wall());
-        source.verifier.precheck(&request)?;
+        let early = source.verifier.precheck(&request);
+        if let Err(reason) = early
+            && !(reason.is_of_time() && self.ring.is_on())
+        {
+            return Err(self.refused(&rung, client, &request, false, reason));
+        }
 
         let mut share = self.budget.enter(source, client, &plan.server.limits)?;
         request.body = body::read(body, announced, source.body_limit, plan.server.limits.body_time, &self.clock, &mut share).await?;
@@ -105,10 +115,12 @@ impl Ingest {
         account.body_read(request.body.len());
         request.received_at = now.wall;
 
-        if let Some(greeted) = source.verifier.greet(&request, now.wall) {
+        if early.is_ok()
+            && let Some(greeted) = source.verifier.greet(&request, now.wall)
+        {
             return greeted.into();
         }
-        let verified = source.verifier.verify(request, now.wall)?;
+        let verified = self.prove(&rung, client, request, early)?;
         share.is_verified();
         if let Some(greeted) = source.verifier.greet_verified(&verified) {
             return greeted.into();
@@ -180,7 +192,20 @@ impl Ingest {
     pub fn new(plan: Arc<Plan>, store: Arc<dyn Store>, gates: Arc<Gates>, ids: Arc<EventIds>, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let budget = Budget::new(metrics.inflight_bytes.clone());
         let via = head::via(rand::random());
-        Self { plan: ArcSwap::new(plan), store, gates, ids, clock, metrics, budget, via }
+        let ring = Arc::new(RejectedRing::off());
+        Self { plan: ArcSwap::new(plan), store, gates, ids, clock, metrics, budget, ring, via }
+    }
+
+    /// The same, which keeps what it rejects in this ring.
+    #[must_use]
+    pub fn keeping(self, ring: Arc<RejectedRing>) -> Self {
+        Self { ring, ..self }
+    }
+
+    /// Where requests are that were not proved.
+    #[must_use]
+    pub fn rejected(&self) -> &Arc<RejectedRing> {
+        &self.ring
     }
 
     /// Runs another plan from the next request on; those under way end with the one they began with.

@@ -72,6 +72,33 @@ impl HttpError {
     }
 }
 
+/// What became of a rejected request that the ring could have kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingResult {
+    /// It is kept.
+    Kept,
+    /// Its source, or its client, has had its share of this moment.
+    Sampled,
+    /// The ring's thread has too much waiting, or the request is larger than the ring takes.
+    NoRoom,
+    /// The file could not be written.
+    Failed,
+}
+
+impl RingResult {
+    /// Every result.
+    pub const ALL: [Self; 4] = [Self::Kept, Self::Sampled, Self::NoRoom, Self::Failed];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Sampled => "sampled",
+            Self::NoRoom => "no_room",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// An operation of the store, timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreOperation {

@@ -19,7 +19,7 @@ use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounte
 
 use declare::Declare;
 pub use handles::{SourceMetrics, TargetMetrics};
-pub use labels::{HttpError, RequestResult, StoreOperation};
+pub use labels::{HttpError, RequestResult, RingResult, StoreOperation};
 
 use crate::{
     clock::UnixMs,
@@ -83,6 +83,7 @@ pub struct Metrics {
     /// TLS handshakes that failed.
     pub tls_handshake_failures: IntCounter,
     http_errors: [IntCounter; HttpError::ALL.len()],
+    ring: [IntCounter; RingResult::ALL.len()],
     /// When certificates expire, by name.
     pub tls_cert_expiry: GaugeVec,
     config_reload_successful: IntGauge,
@@ -127,7 +128,6 @@ impl Metrics {
         let source_last =
             declare.gauges("source_last_event_timestamp_seconds", "When the last event came in, 0 for never.", &["source"])?;
         let operations = declare.histograms("store_operation_seconds", "How long the store takes.", &["operation"], STORE_BUCKETS_S)?;
-        let http_errors = declare.counters("http_errors_total", "Connections that went wrong, by reason.", &["reason"])?;
         let unmatched = SourceMetrics {
             requests: RequestResult::ALL.map(|result| requests.with_label_values(&[UNMATCHED, result.as_str()])),
             rejected: Rejection::ALL.map(|reason| rejected.with_label_values(&[UNMATCHED, reason.code()])),
@@ -167,7 +167,8 @@ impl Metrics {
             inflight_bytes: declare.int_gauge("inflight_bytes", "Bytes received and not yet answered.")?,
             connections: declare.int_gauge("connections", "Open connections at the door.")?,
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed.")?,
-            http_errors: HttpError::ALL.map(|error| http_errors.with_label_values(&[error.as_str()])),
+            http_errors: http_errors(&declare)?,
+            ring: ring(&declare)?,
             tls_cert_expiry: declare.gauges("tls_cert_expiry_timestamp_seconds", "When a certificate expires.", &["name"])?,
             config_reload_successful: declare.int_gauge("config_last_reload_successful", "1 when the last configuration was taken.")?,
             config_reload_success_at: declare
@@ -213,6 +214,11 @@ impl Metrics {
     /// Notes how long an operation of the store took.
     pub fn store_operation(&self, operation: StoreOperation, took: Duration) {
         self.store_operation[operation as usize].observe(took.as_secs_f64());
+    }
+
+    /// Counts what became of so many rejected requests.
+    pub fn ring(&self, result: RingResult, requests: usize) {
+        self.ring[result as usize].inc_by(u64::try_from(requests).unwrap_or(u64::MAX));
     }
 
     /// Counts what went wrong with a connection.
@@ -305,6 +311,16 @@ impl Metrics {
             let _ = self.lag.remove_label_values(&[name.as_str()]);
         }
     }
+}
+
+fn http_errors(declare: &Declare) -> prometheus::Result<[IntCounter; HttpError::ALL.len()]> {
+    let family = declare.counters("http_errors_total", "Connections that went wrong, by reason.", &["reason"])?;
+    Ok(HttpError::ALL.map(|error| family.with_label_values(&[error.as_str()])))
+}
+
+fn ring(declare: &Declare) -> prometheus::Result<[IntCounter; RingResult::ALL.len()]> {
+    let family = declare.counters("rejected_ring_total", "Rejected requests by what the ring made of them.", &["result"])?;
+    Ok(RingResult::ALL.map(|result| family.with_label_values(&[result.as_str()])))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a timestamp in milliseconds fits a double exactly for the next 285,000 years")]

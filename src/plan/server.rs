@@ -150,6 +150,8 @@ pub struct Retention {
     pub dead: Duration,
     /// The bytes of delivered events, when shorter than the event itself.
     pub payload: Option<Duration>,
+    /// Requests that were not proved; `None` keeps none.
+    pub rejected: Option<Duration>,
 }
 
 /// What is logged and how.

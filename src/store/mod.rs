@@ -12,6 +12,7 @@
 mod admission;
 mod model;
 mod queue;
+pub mod rejected;
 mod sqlite;
 mod tally;
 

@@ -49,6 +49,7 @@ mod proof;
 mod public_key;
 mod sign;
 mod spelling;
+mod unproved;
 mod value;
 
 use std::{sync::Arc, time::Duration};
@@ -57,6 +58,7 @@ pub use explain::{Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setti
 pub use greeting::{Greeted, Reply};
 pub use proof::{Tried, prove, prove_handshakes};
 pub use sign::{Sample, SignedRequest, sign, signable};
+pub use unproved::Unproved;
 
 use crate::{
     clock::UnixMs,
@@ -66,7 +68,7 @@ use crate::{
     secret::{Fingerprint, Secret},
 };
 use canonical::Addresses;
-use check::Prepared;
+use check::{Held, Prepared};
 use document::Document;
 use form::Form;
 use greeting::Greeting;
@@ -221,22 +223,26 @@ impl Verifier {
     /// # Errors
     /// The reason, for our logs and metrics only.
     pub fn verify(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Rejection> {
-        self.single_headers(&request)?;
-        let (proof, claims, signed) = {
-            let form = self.form(&request);
-            let document = Document::read(self.document_text(&request, &form), &self.check_pointers);
-            let scope = Scope { document: &document, ..self.scope(&request, &form, now) };
-            let mut proof = Proof { secret: None, skew_ms: None };
-            let (mut claims, mut signed) = (None, None);
-            for check in &self.checks {
-                let held = check.hold(&scope)?;
-                proof = Proof { secret: proof.secret.or(held.secret), skew_ms: proof.skew_ms.or(held.skew_ms) };
-                claims = claims.or(held.claims);
-                signed = signed.or(held.signed);
-            }
-            (proof, claims, signed)
-        };
-        Ok(Verified { request, proof, claims, signed })
+        self.verify_or_return(request, now).map_err(|unproved| unproved.reason)
+    }
+
+    /// What all checks together say, each of which must hold.
+    fn held(&self, request: &RawRequest, now: UnixMs) -> Result<Held, Rejection> {
+        self.single_headers(request)?;
+        let form = self.form(request);
+        let document = Document::read(self.document_text(request, &form), &self.check_pointers);
+        let scope = Scope { document: &document, ..self.scope(request, &form, now) };
+        let mut all = Held::default();
+        for check in &self.checks {
+            let held = check.hold(&scope)?;
+            all = Held {
+                secret: all.secret.or(held.secret),
+                skew_ms: all.skew_ms.or(held.skew_ms),
+                claims: all.claims.or(held.claims),
+                signed: all.signed.or(held.signed),
+            };
+        }
+        Ok(all)
     }
 
     /// What the verified request is.

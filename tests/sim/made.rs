@@ -56,7 +56,7 @@ pub(crate) fn target(text: &str) -> Target {
 /// How long things are kept, as the contract's defaults have it.
 pub(crate) fn retention() -> Retention {
     let days = |days: u64| Duration::from_secs(days * 86_400);
-    Retention { delivered: days(3), unrouted: days(30), dead: days(90), payload: None }
+    Retention { delivered: days(3), unrouted: days(30), dead: days(90), payload: None, rejected: None }
 }
 
 /// A plan with these targets; nothing else of it matters to the queue.

@@ -27,7 +27,9 @@ fn usage_is_2_and_what_is_planned_says_so() {
     }
     let help = gateway.command(&["--help"]);
     assert_eq!(code(&help), Some(0));
-    for command in ["run", "check", "init", "demo", "providers", "send", "verify", "health", "store", "schema", "completions", "man"] {
+    for command in
+        ["run", "check", "init", "demo", "providers", "send", "verify", "rejected", "health", "store", "schema", "completions", "man"]
+    {
         assert!(said(&help).contains(&format!("\n  {command} ")), "{command} is missing in the help:\n{}", said(&help));
     }
     assert!(!said(&help).contains("\n  tail "), "what is planned is not in the help");

@@ -16,6 +16,7 @@ mod guards;
 mod planted_bugs;
 mod providers;
 mod refusals;
+mod rejected;
 mod secrecy;
 mod spine;
 mod stops;

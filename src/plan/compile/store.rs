@@ -1,7 +1,7 @@
 //! The store's settings and the logs.
 
 use crate::{
-    config::{self, Config, Durability, LogAttempts, LogLevel, LogRequests, PayloadAge, StoreUrl},
+    config::{self, Config, Durability, LogAttempts, LogLevel, LogRequests, PayloadAge, RejectedAge, StoreUrl},
     plan::{Level, Log, LogFormat, LogWhat, Retention, StoreSettings},
 };
 
@@ -29,6 +29,10 @@ pub(super) fn store(config: &Config) -> StoreSettings {
             payload: match *written.retention.payload {
                 PayloadAge::AsDelivered => None,
                 PayloadAge::For(age) => Some(age.0),
+            },
+            rejected: match *written.retention.rejected {
+                RejectedAge::None => None,
+                RejectedAge::For(age) => Some(age.0),
             },
         },
         max_bytes: written.max_size.0,

@@ -217,7 +217,7 @@ fn plan(targets: Vec<Target>, egress: Egress) -> Plan {
             path: "unused.db".into(),
             data_dir: ".".into(),
             durability: None,
-            retention: Retention { delivered: day, unrouted: day, dead: day, payload: None },
+            retention: Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None },
             max_bytes: 1 << 30,
             min_free_bytes: 0,
             lock_wait: Duration::ZERO,

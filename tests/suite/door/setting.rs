@@ -232,7 +232,7 @@ fn plan() -> Plan {
 
 fn retention() -> Retention {
     let day = Duration::from_secs(86_400);
-    Retention { delivered: day, unrouted: day, dead: day, payload: None }
+    Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None }
 }
 
 impl Counted {
