@@ -44,6 +44,8 @@ pub(super) struct Desk {
     pub(super) ingest: Arc<Ingest>,
     pub(super) connections: Arc<Connections>,
     pub(super) patience: Patience,
+    /// Whether clients reach us over TLS, ours or a proxy's.
+    pub(super) is_secured: bool,
 }
 
 /// Runs the server to its end, and the watchdog beside it. Sends the handle once the workers are up.

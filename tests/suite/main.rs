@@ -7,6 +7,7 @@ mod barrier;
 mod cli;
 #[cfg(feature = "faults")]
 mod commit_errors;
+mod conformance;
 mod crash;
 mod deliver;
 mod documents;
