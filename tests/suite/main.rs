@@ -13,6 +13,7 @@ mod deliver;
 mod documents;
 mod door;
 mod guards;
+mod hostile;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod refusals;
