@@ -5,6 +5,7 @@ mod chunks;
 mod deviations;
 mod fields;
 mod length;
+mod paths;
 mod persistence;
 mod request_line;
 mod runner;

@@ -46,7 +46,8 @@ sources:
         // As far as a field may hold it.
         let field: String = odd.chars().take(8000).collect();
         let ring = github("/hooks/github", SECRET, &field, body.as_bytes()).with("User-Agent", &field).with("X-Forwarded-For", &field);
-        assert_eq!(gateway.ring(&ring).status, 200, "{odd}");
+        // What is no ASCII is no id.
+        assert_eq!(gateway.ring(&ring).status, if field.is_ascii() { 200 } else { 401 }, "{odd}");
         let mut wrong = github("/hooks/github", "another", &field, body.as_bytes());
         wrong.headers.iter_mut().filter(|(name, _)| name == "X-GitHub-Event").for_each(|(_, value)| value.clone_from(&field));
         assert_eq!(gateway.ring(&wrong).status, 401, "{odd}");

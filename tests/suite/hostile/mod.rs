@@ -11,6 +11,7 @@ mod handshakes;
 mod honest;
 mod logs;
 mod process;
+mod replays;
 mod slow;
 mod strangers;
 
@@ -30,10 +31,10 @@ server:
 {server}
 log: {{ requests: none }}
 sources:
-  github: {{ provider: github, secret: "{SECRET}", unrouted: keep }}
-  second: {{ provider: github, secret: "{SECRET}-2", unrouted: keep }}
-  third: {{ provider: github, secret: "{SECRET}-3", unrouted: keep }}
-  stripe: {{ provider: stripe, secret: "{SECRET}-4", unrouted: keep }}
+  github: {{ provider: github, secret: "{SECRET}", body_limit: 1MiB, unrouted: keep }}
+  second: {{ provider: github, secret: "{SECRET}-2", body_limit: 1MiB, unrouted: keep }}
+  third: {{ provider: github, secret: "{SECRET}-3", body_limit: 1MiB, unrouted: keep }}
+  stripe: {{ provider: stripe, secret: "whsec_{SECRET}-4", body_limit: 1MiB, unrouted: keep }}
 "#
     ))
 }
