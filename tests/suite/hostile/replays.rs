@@ -1,7 +1,7 @@
 //! What was proved once, said again in other words; what nobody proved, said first; and where a request says it comes from. None of it
 //! makes a second event of one, keeps an honest one out, or lets a stranger in.
 
-use super::{started, written};
+use super::started;
 use crate::support::{
     gateway::Gateway,
     sender::{SECRET, github, standard_webhooks},
@@ -69,13 +69,19 @@ sources:
     for (how, bytes) in respelled(&captured) {
         assert_eq!(ring(&gateway, &bytes).as_deref(), Some("duplicate"), "{how}");
     }
-    // GitHub does not sign the id of a delivery: another one, or none, makes no other event of the same bytes.
-    for id in ["d-2", "", "d-1 "] {
-        captured.headers.iter_mut().filter(|(name, _)| name == "X-GitHub-Delivery").for_each(|(_, value)| id.clone_into(value));
-        assert_ne!(gateway.ring(&captured).result(), Some("accepted"), "the id {id:?}");
-    }
+    // GitHub does not sign the id of a delivery, and its own redeliveries are known by nothing else: a captured body with another id is
+    // another event. That is the one exception, and `rows.md` has it.
+    let mut renamed = captured.clone();
+    let id = |ring: &mut Ring, id: &str| {
+        ring.headers.iter_mut().filter(|(name, _)| name == "X-GitHub-Delivery").for_each(|(_, value)| id.clone_into(value));
+    };
+    id(&mut renamed, "d-2");
+    assert_eq!(gateway.ring(&renamed).result(), Some("accepted"));
+    assert_eq!(gateway.ring(&renamed).result(), Some("duplicate"));
+    // Without an id it is known by its body.
     captured.headers.retain(|(name, _)| name != "X-GitHub-Delivery");
-    assert_ne!(gateway.ring(&captured).result(), Some("accepted"), "no id");
+    let (first, second) = (gateway.ring(&captured), gateway.ring(&captured));
+    assert!(first.status == 401 || second.result() == Some("duplicate"), "{first:?}, {second:?}");
 
     let signed = standard_webhooks("/hooks/standard", key, "msg_1", 0, BODY);
     assert_eq!(gateway.ring(&signed).result(), Some("accepted"));
@@ -123,8 +129,12 @@ fn who_proves_nothing_takes_no_id_from_who_does() {
 
 #[test]
 fn nobody_comes_from_where_he_says() {
-    let mut gateway = written("");
-    gateway = Gateway::start(&gateway.configuration().replace("second: {", "second: { allow_ips: 192.0.2.0/24,"));
+    let gateway = Gateway::start(&format!(
+        r#"
+sources:
+  second: {{ provider: github, secret: "{SECRET}-2", unrouted: keep, allow_ips: 192.0.2.0/24 }}
+"#
+    ));
     let ring = || github("/hooks/second", &format!("{SECRET}-2"), "d-1", BODY);
     let inside = "192.0.2.7";
     let claims = [
