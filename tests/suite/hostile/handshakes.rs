@@ -9,7 +9,7 @@ use crate::{
     support::{
         campaign::one_at_a_time,
         dice::Dice,
-        patience::now,
+        patience::{now, wait_until},
         sender::{SECRET, github},
         wire::Connection,
     },
@@ -53,6 +53,7 @@ fn what_is_no_handshake_harms_nobody() {
         assert!(!heard.starts_with(b"HTTP/"), "nothing is said in the clear");
     }
     let took = began.elapsed();
+    wait_until("the honest were heard", || gateway.metrics().count("requests_total", &[("result", "unrouted")]) > 200);
     let new = Connection::tls(door, client).and_then(|mut connection| connection.exchange(&github("/hooks/github", SECRET, "new", b"{}")));
     let figures = honest.stop();
     let failures = gateway.metrics().count("tls_handshake_failures_total", &[]);
