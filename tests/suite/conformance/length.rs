@@ -1,4 +1,5 @@
-//! How long a body is: `Content-Length`, `Transfer-Encoding`, both, and neither. Two readers who disagree here are what smuggling is made of.
+//! How long a body is: `Content-Length`, `Transfer-Encoding`, both, and neither. Two readers who disagree here are what smuggling is
+//! made of.
 
 use super::table::{
     End::{self, Answered, Cut, Refused, Taken, TakenLast},

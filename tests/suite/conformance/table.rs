@@ -1,9 +1,9 @@
 //! A case: raw bytes, the rule they are held against, and how they must end.
 //!
 //! Bytes are written as text with marks in it: `@POST` a good request line, `@HOST` a good Host, `@PROOF` the fields that sign `@BODY`,
-//! `@LEN` and `@HEX` its length, `@CHUNKED` a head for chunks and `@CHUNKS` it as chunks, `@INNER` a whole request, `@REST` a good request from its proof on and `@SIGNED` from its Host on, `@FF` a
-//! byte that is no text, `@[3*x]` a text three times. Every case is signed where it can be: a gateway that took it by mistake would store
-//! it, and the test would see that.
+//! `@LEN` and `@HEX` its length, `@CHUNKED` a head for chunks and `@CHUNKS` it as chunks, `@INNER` a whole request, `@REST` a good request
+//! from its proof on and `@SIGNED` from its Host on, `@FF` a byte that is no text, `@[3*x]` a text three times. Every case is signed where
+//! it can be: a gateway that took it by mistake would store it, and the test would see that.
 
 use crate::support::sender::{SECRET, github_signature};
 

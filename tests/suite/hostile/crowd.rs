@@ -98,8 +98,8 @@ fn a_crowd_of_slow_clients_is_borne() {
     let (peak, longest) = (peak_kib(pid), ages.iter().max().copied().unwrap_or_default());
     drop(crowd);
     println!(
-        "crowd: {opened} slow clients, {most_open} at once, {} cut, the longest after {:.1} s, the oldest {:.1} s, {refused} not let in; {figures}; \
-         resident {} MiB before, {} MiB at most; {most_descriptors} descriptors at most",
+        "crowd: {opened} slow clients, {most_open} at once, {} cut, the longest after {:.1} s, the oldest {:.1} s, {refused} not let in; \
+         {figures}; resident {} MiB before, {} MiB at most; {most_descriptors} descriptors at most",
         ages.len(),
         longest.as_secs_f64(),
         oldest.as_secs_f64(),

@@ -92,8 +92,8 @@ fn a_flood_of_strangers_leaves_no_trace() {
     let took = began.elapsed();
     let (peak, scrape) = (peak_kib(pid), gateway.look("/metrics").expect("metrics").body.len());
     println!(
-        "flood: {requests} requests in {:.1} s, answered {statuses:?}; {} series, a scrape of {scrape} bytes; resident {} MiB before, {} MiB \
-         at most",
+        "flood: {requests} requests in {:.1} s, answered {statuses:?}; {} series, a scrape of {scrape} bytes; resident {} MiB before, \
+         {} MiB at most",
         took.as_secs_f64(),
         series.len(),
         resident / 1024,
