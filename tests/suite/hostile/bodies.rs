@@ -66,8 +66,8 @@ impl Large {
 #[expect(clippy::print_stdout, reason = "the figures are what a campaign is for")]
 fn large_bodies_of_strangers_stay_within_the_budget() {
     let _turn = one_at_a_time();
-    let wanted = setting("BODIES", 300);
-    let budget_mib = setting("BODIES_IN_FLIGHT_MIB", 64) as u64;
+    let wanted = setting("BODIES", 600);
+    let budget_mib = setting("BODIES_IN_FLIGHT_MIB", 256) as u64;
     let gateway = started(&format!("  limits: {{ in_flight: {budget_mib}MiB }}"));
     let (door, pid) = (gateway.door(), gateway.pid());
     assert_eq!(gateway.ring(&github("/hooks/github", SECRET, "d-1", b"{}")).status, 200);
