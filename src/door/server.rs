@@ -109,7 +109,7 @@ fn listen_plain(builder: ServerBuilder, desk: Desk, listener: TcpListener) -> io
 fn listen_tls(builder: ServerBuilder, desk: Desk, listener: TcpListener, config: Arc<rustls::ServerConfig>) -> io::Result<ServerBuilder> {
     let stop = builder.graceful_shutdown_signal();
     let names = Names::default();
-    let mut config = (*config).clone();
+    let mut config = Arc::unwrap_or_clone(config);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     builder.listen("door", listener, move || {
         names.name_this_thread();

@@ -10,6 +10,9 @@ use crate::support::{
 
 const BODY: &[u8] = b"{\"ref\":\"refs/heads/main\"}";
 
+/// Another spelling of a signature.
+type Change<'a> = &'a dyn Fn(&str) -> String;
+
 /// A request as it was captured, and every way to say it that proves the same bytes.
 fn respelled(captured: &Ring) -> Vec<(&'static str, Vec<u8>)> {
     let text = String::from_utf8(captured.bytes()).expect("text");
@@ -93,7 +96,7 @@ sources:
         again.headers.iter_mut().filter(|(name, _)| name == "webhook-signature").for_each(|(_, value)| *value = change(value));
         gateway.ring(&again)
     };
-    let cases: [(&str, &dyn Fn(&str) -> String); 4] = [
+    let cases: [(&str, Change<'_>); 4] = [
         ("without padding", &|value| value.trim_end_matches('=').to_owned()),
         ("url-safe", &|value| value.replace('+', "-").replace('/', "_")),
         ("with padding too much", &|value| format!("{value}=")),
