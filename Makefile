@@ -1,7 +1,7 @@
 # What there is to run. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash barrier sim crosscheck tools image
+.PHONY: help run test check bench crash barrier campaign-door sim crosscheck tools image
 
 CARGO ?= cargo
 # The tests run with planted bugs built in; they do nothing unless HOOKGATE_FAULT names one.
@@ -9,6 +9,11 @@ FEATURES := --features faults
 KILLS ?= 50
 SEEDS ?= 1000000
 EVENTS ?= 10000
+# Hostile clients: slow ones at once, large bodies, requests that nobody proved, handshakes that are none.
+SLOW ?= 5000
+BODIES ?= 10000
+FLOOD ?= 1000000
+HANDSHAKES ?= 10000
 # What the vendors' own libraries are asked about: so many requests each, of these providers (with commas), or of all.
 ROUNDS ?= 25
 ONLY ?=
@@ -16,7 +21,7 @@ HOOKGATE_BIN ?= target/release/hookgate
 CROSSCHECK := target/crosscheck
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, start a gateway with an echo target, ring it with signed events, and show them arrive
 	$(CARGO) run --release --locked -- demo
@@ -39,6 +44,12 @@ crash: tools ## kill -9 under full load on the release build, KILLS=50 times, th
 
 barrier: tools ## strace audit: EVENTS=10000 acknowledgements, each after the fdatasync that holds its event
 	BARRIER_EVENTS=$(EVENTS) $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 barrier::
+
+campaign-door: tools ## hostile clients on the release build: SLOW=5000 slow ones at once, BODIES=10000, FLOOD=1000000, HANDSHAKES=10000
+	$(CARGO) build --release --locked
+	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" SLOW_CONNECTIONS=$(SLOW) SLOW_SECONDS=60 \
+	  BODIES=$(BODIES) BODIES_IN_FLIGHT_MIB=256 FLOOD=$(FLOOD) HANDSHAKES=$(HANDSHAKES) \
+	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 hostile:: conformance::
 
 sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture

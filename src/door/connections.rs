@@ -12,7 +12,7 @@ use std::{
     os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -51,6 +51,8 @@ struct Connection {
     /// When it must have finished a request, in monotonic nanoseconds.
     due: AtomicU64,
     requests: AtomicU32,
+    /// Its last answer is made.
+    ended: AtomicBool,
 }
 
 /// A request being answered on a connection.
@@ -68,7 +70,7 @@ impl Connections {
     pub(super) fn open(self: &Arc<Self>, socket: &impl AsFd) -> Guard {
         let socket = socket.as_fd().try_clone_to_owned().ok().map(TcpStream::from);
         let due = AtomicU64::new(self.idle_until().0);
-        let connection = Arc::new(Connection { socket, due, requests: AtomicU32::new(0) });
+        let connection = Arc::new(Connection { socket, due, requests: AtomicU32::new(0), ended: AtomicBool::new(false) });
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::downgrade(&connection));
         self.metrics.connections.inc();
@@ -122,6 +124,16 @@ impl Guard {
         self.connection.due.store(BEING_ANSWERED, Ordering::Release);
         Answering { guard: self, finished: false }
     }
+
+    /// Whether the last answer of this connection has been made: what came behind its request is not to be looked at.
+    pub(super) fn has_ended(&self) -> bool {
+        self.connection.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection now.
+    pub(super) fn cut(&self) {
+        self.connection.cut();
+    }
 }
 
 impl Drop for Guard {
@@ -146,6 +158,7 @@ impl Answering<'_> {
         let all = &self.guard.all;
         let due = if goes_on { all.idle_until() } else { all.clock.mono() + all.patience.linger };
         connection.due.store(due.0, Ordering::Release);
+        connection.ended.store(!goes_on, Ordering::Release);
         goes_on
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use actix_http::ConnectionType;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header},
@@ -9,20 +10,43 @@ use actix_web::{
 };
 use futures_util::StreamExt as _;
 
-use super::{connections::Guard, server::Desk};
+use super::{connections::Guard, server::Desk, strict};
 use crate::{
     ingest::{Answer, BrokenBody, Head},
+    metrics::HttpError,
     request::HeadersBuilder,
 };
 
 /// Answers one request.
 pub(super) async fn handle(desk: &Desk, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let guard = request.conn_data::<Guard>();
+    if let Some(guard) = guard.filter(|guard| guard.has_ended()) {
+        return never(desk, guard).await;
+    }
     // Without a guard nobody watches the connection: it is not kept.
-    let answering = request.conn_data::<Guard>().map(Guard::answering);
-    let chunks = payload.map(|chunk| chunk.map_err(|_| BrokenBody));
-    let answer = desk.ingest.answer(head_of(&request), chunks).await;
-    let goes_on = answering.is_some_and(|answering| answering.finish(answer.close));
+    let answering = guard.map(Guard::answering);
+    let answer = match strict::fault(request.head(), desk.is_secured) {
+        Some(status) => {
+            desk.ingest.metrics().http_error(HttpError::Parse);
+            Answer { close: true, ..Answer::plain(status) }
+        }
+        None => {
+            let chunks = payload.map(|chunk| chunk.map_err(|_| BrokenBody));
+            desk.ingest.answer(head_of(&request), chunks).await
+        }
+    };
+    // actix takes the wish of the last head it has read, and a client may have sent the next one already.
+    let close = answer.close || request.head().connection_type() != ConnectionType::KeepAlive;
+    let goes_on = answering.is_some_and(|answering| answering.finish(close));
     respond(answer, !goes_on)
+}
+
+/// A request behind the last answer of its connection, which actix had read already. It is not to be processed (RFC 9112, 9.6), so it is
+/// left alone until the client has had its time to read that answer, and what is written then goes nowhere.
+async fn never(desk: &Desk, guard: &Guard) -> HttpResponse {
+    tokio::time::sleep(desk.patience.linger).await;
+    guard.cut();
+    respond(Answer { close: true, ..Answer::plain(400) }, true)
 }
 
 fn head_of(request: &HttpRequest) -> Head {

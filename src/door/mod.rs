@@ -1,12 +1,15 @@
 //! The public door: sockets, TLS, HTTP/1.1, and what a client may cost. What a request is worth is decided in `ingest`.
 //!
-//! Traps of the HTTP stack that are closed here, each with a test in `tests/suite/door.rs`:
+//! Traps of the HTTP stack that are closed here, each with a test in `tests/suite/door` or `tests/suite/conformance`:
 //! - actix times only the first head of a connection and no body at all: [`connections`] watches every connection, and `ingest` times the
 //!   body.
 //! - HTTP/2 is not offered and not compiled in: actix-http builds on h2 0.3, which has an unpatched flood (RUSTSEC-2026-0258).
 //! - Bodies are never inflated: no `compress-*` feature is on, and the payload is read as it came.
 //! - Failed handshakes and broken requests never reach a handler, so the server is put together in [`server`], where they can be counted.
 //! - A request that cannot be parsed is answered 400 or 431 and its connection closed: no byte after it is interpreted.
+//! - actix fills 128 KiB for each connection before it looks at them: sockets are read in [`sips`].
+//! - What actix lets through and HTTP/1.1 does not (a Host that is none, a body without an end) is refused by [`strict`].
+//! - actix goes on with pipelined requests behind an answer that closes the connection; [`handle`] does not.
 //!
 //! [`bind`] does everything that can fail, so that `check` refuses what `run` would; [`Bound::serve`] starts the threads.
 
@@ -15,6 +18,8 @@ mod connections;
 mod descriptors;
 mod handle;
 mod server;
+mod sips;
+mod strict;
 
 use std::{
     io,
@@ -108,6 +113,7 @@ pub struct Bound {
     expiries: Vec<certificates::Expiry>,
     connections_max: usize,
     patience: Patience,
+    is_secured: bool,
 }
 
 /// A door that answers.
@@ -146,7 +152,15 @@ pub fn bind(plan: &Plan) -> Result<Bound, DoorError> {
     };
     let (listener, addr) = listening().map_err(|cause| DoorError::Listen { at, cause })?;
     let connections_max = descriptors::connections_that_fit(server.limits.connections);
-    Ok(Bound { listener, addr, tls, expiries, connections_max, patience: Patience::default() })
+    Ok(Bound {
+        listener,
+        addr,
+        tls,
+        expiries,
+        connections_max,
+        patience: Patience::default(),
+        is_secured: !matches!(server.tls, Tls::None),
+    })
 }
 
 impl Bound {
@@ -172,7 +186,7 @@ impl Bound {
             metrics.tls_cert_expiry.with_label_values(&[&expiry.name]).set(expiry.seconds());
         }
         let connections = Arc::new(Connections::new(ingest.clock().clone(), Arc::clone(&metrics), self.patience));
-        let desk = server::Desk { ingest, connections: Arc::clone(&connections), patience: self.patience };
+        let desk = server::Desk { ingest, connections: Arc::clone(&connections), patience: self.patience, is_secured: self.is_secured };
         let addr = self.addr;
         let (started, starting) = mpsc::sync_channel(1);
         let run = move || server::run(&desk, self.listener, self.tls, self.connections_max, &started);

@@ -4,9 +4,9 @@
 //! those are counted. The rest is as there: an accepting thread, workers with a runtime each, one `App` with one service.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::{Future as _, poll_fn, ready},
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,12 +17,15 @@ use std::{
 };
 
 use actix_http::{
-    HttpService, KeepAlive, Request, TlsAcceptorConfig,
+    HttpService, KeepAlive, Request,
     error::{DispatchError, ParseError},
 };
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder, ServerHandle};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, map_config};
-use actix_tls::accept::{TlsError, rustls_0_23::TlsStream};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_tls::accept::{
+    TlsError,
+    rustls_0_23::{Acceptor, TlsStream},
+};
 use actix_web::{
     App,
     body::MessageBody,
@@ -30,8 +33,9 @@ use actix_web::{
     rt::net::TcpStream,
     web,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Patience, connections::Connections, handle};
+use super::{Patience, connections::Connections, handle, sips::Sips};
 use crate::{
     ingest::Ingest,
     limits,
@@ -44,6 +48,8 @@ pub(super) struct Desk {
     pub(super) ingest: Arc<Ingest>,
     pub(super) connections: Arc<Connections>,
     pub(super) patience: Patience,
+    /// Whether clients reach us over TLS, ours or a proxy's.
+    pub(super) is_secured: bool,
 }
 
 /// Runs the server to its end, and the watchdog beside it. Sends the handle once the workers are up.
@@ -93,48 +99,60 @@ fn listen_plain(builder: ServerBuilder, desk: Desk, listener: TcpListener) -> io
     let names = Names::default();
     builder.listen("door", listener, move || {
         names.name_this_thread();
-        let (app_desk, connections, metrics) = (desk.clone(), Arc::clone(&desk.connections), Arc::clone(desk.ingest.metrics()));
-        let stop = stop.clone();
-        HttpService::build()
-            .graceful_shutdown_signal(move || stopping(stop.clone()))
-            .keep_alive(KeepAlive::Timeout(desk.patience.keep_alive))
-            .client_request_timeout(desk.patience.head)
-            .client_disconnect_timeout(desk.patience.linger)
-            .tcp_nodelay(true)
-            .on_connect_ext(move |socket: &TcpStream, data: &mut Extensions| {
-                data.insert(connections.open(socket));
-            })
-            .finish(app(app_desk))
-            .tcp()
-            .map_err(move |error| count(&metrics, &error))
+        let metrics = Arc::clone(desk.ingest.metrics());
+        let sips = |socket: TcpStream| ready(Ok::<_, DispatchError>(in_sips(socket, |socket| socket)));
+        let http = http(desk.clone(), stop.clone(), |socket: &Sips<TcpStream>| socket.io());
+        fn_service(sips).and_then(http).map_err(move |error| count(&metrics, &error))
     })
 }
 
 fn listen_tls(builder: ServerBuilder, desk: Desk, listener: TcpListener, config: Arc<rustls::ServerConfig>) -> io::Result<ServerBuilder> {
     let stop = builder.graceful_shutdown_signal();
     let names = Names::default();
+    let mut config = Arc::unwrap_or_clone(config);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     builder.listen("door", listener, move || {
         names.name_this_thread();
-        let (app_desk, connections, metrics) = (desk.clone(), Arc::clone(&desk.connections), Arc::clone(desk.ingest.metrics()));
-        let stop = stop.clone();
-        let handshake = TlsAcceptorConfig::default().handshake_timeout(desk.patience.handshake);
-        HttpService::build()
-            .graceful_shutdown_signal(move || stopping(stop.clone()))
-            .keep_alive(KeepAlive::Timeout(desk.patience.keep_alive))
-            .client_request_timeout(desk.patience.head)
-            .client_disconnect_timeout(desk.patience.linger)
-            .tcp_nodelay(true)
-            .on_connect_ext(move |socket: &TlsStream<TcpStream>, data: &mut Extensions| {
-                data.insert(connections.open(socket.get_ref().0));
-            })
-            .finish(app(app_desk))
-            // actix puts http/1.1 into the ALPN offer, and nothing else while its feature `http2` is off.
-            .rustls_0_23_with_config((*config).clone(), handshake)
+        let metrics = Arc::clone(desk.ingest.metrics());
+        let mut acceptor = Acceptor::new(config.clone());
+        acceptor.set_handshake_timeout(desk.patience.handshake);
+        let http = http(desk.clone(), stop.clone(), |socket: &Sips<TlsStream<TcpStream>>| socket.io().get_ref().0);
+        acceptor
+            .map_init_err(|_| ())
+            .map_err(TlsError::into_service_error)
+            .map(|socket| in_sips(socket, |socket: &TlsStream<TcpStream>| socket.get_ref().0))
+            .and_then(http.map_err(TlsError::Service))
             .map_err(move |error| match error {
                 TlsError::Timeout | TlsError::Tls(_) => metrics.tls_handshake_failures.inc(),
                 TlsError::Service(error) => count(&metrics, &error),
             })
     })
+}
+
+/// What is read in pieces, and who is at the other end.
+fn in_sips<T>(socket: T, tcp: impl Fn(&T) -> &TcpStream) -> (Sips<T>, Option<SocketAddr>) {
+    let peer = tcp(&socket).peer_addr().ok();
+    // An answer that waits for an acknowledgement is late, not wrong.
+    let _ = tcp(&socket).set_nodelay(true);
+    (Sips::new(socket), peer)
+}
+
+/// HTTP/1.1 over any socket; `tcp` finds what the watchdog may cut.
+fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+    desk: Desk,
+    stop: GracefulShutdownSignal,
+    tcp: impl Fn(&T) -> &TcpStream + 'static,
+) -> impl ServiceFactory<(T, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let (connections, patience) = (Arc::clone(&desk.connections), desk.patience);
+    HttpService::<T, _, _>::build()
+        .graceful_shutdown_signal(move || stopping(stop.clone()))
+        .keep_alive(KeepAlive::Timeout(patience.keep_alive))
+        .client_request_timeout(patience.head)
+        .client_disconnect_timeout(patience.linger)
+        .on_connect_ext(move |socket: &T, data: &mut Extensions| {
+            data.insert(connections.open(tcp(socket)));
+        })
+        .h1(app(desk))
 }
 
 /// One service for everything: which path is whose is looked up in the plan, as received, and not by actix's router, which decodes.

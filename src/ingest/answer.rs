@@ -31,7 +31,8 @@ pub struct Answer {
 
 impl Answer {
     /// A refusal with this status: its body is the same whatever the reason, so that it tells a forger nothing.
-    pub(super) fn plain(status: u16) -> Self {
+    #[must_use]
+    pub fn plain(status: u16) -> Self {
         let body = match status {
             400 => "bad request\n",
             401 => "unauthorized\n",
@@ -40,7 +41,9 @@ impl Answer {
             405 => "method not allowed\n",
             408 => "request timeout\n",
             413 => "content too large\n",
+            414 => "uri too long\n",
             415 => "unsupported content encoding\n",
+            421 => "misdirected request\n",
             431 => "request header fields too large\n",
             500.. => "try again later\n",
             _ => "refused\n",

@@ -6,7 +6,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 
 use super::{budget::Share, refusal::Refusal};
-use crate::{clock::Clock, limits::BODY_TIME_PER_MIB, rejection::Rejection};
+use crate::{
+    clock::Clock,
+    limits::{BODY_BLOCK_BYTES, BODY_TIME_PER_MIB},
+    rejection::Rejection,
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -46,11 +50,12 @@ pub(super) async fn read(
     }
 }
 
-/// What has come so far. Most bodies come whole, in one chunk, which is then taken as it is.
+/// What has come so far. Most bodies come whole, in one chunk, which is then taken as it is. Others are copied into blocks, so that a body
+/// holds little more than its bytes while it grows, however small its chunks are; they are put together once, at its end.
 enum Gathered {
     Nothing,
     One(Bytes),
-    Many(BytesMut),
+    Many { bytes: usize, full: Vec<BytesMut>, last: BytesMut },
 }
 
 impl Gathered {
@@ -58,40 +63,89 @@ impl Gathered {
         let bytes = match self {
             Self::Nothing => 0,
             Self::One(chunk) => chunk.len(),
-            Self::Many(buffer) => buffer.len(),
+            Self::Many { bytes, .. } => *bytes,
         };
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
-    /// The buffer doubles, but never beyond what was announced, and never on the strength of the announcement alone.
     fn and(self, chunk: Bytes, announced: Option<u64>) -> Self {
-        let mut buffer = match self {
+        let (mut bytes, mut full, mut last) = match self {
             Self::Nothing => return Self::One(chunk),
             Self::One(first) => {
-                let mut buffer = BytesMut::with_capacity(room(first.len() + chunk.len(), announced));
-                buffer.extend_from_slice(&first);
-                buffer
+                let mut last = BytesMut::with_capacity(room(0, first.len() + chunk.len(), announced));
+                last.extend_from_slice(&first);
+                (first.len(), Vec::new(), last)
             }
-            Self::Many(buffer) => buffer,
+            Self::Many { bytes, full, last } => (bytes, full, last),
         };
-        if buffer.capacity() - buffer.len() < chunk.len() {
-            buffer.reserve(room(buffer.len() + chunk.len(), announced) - buffer.len());
+        let (fits, rest) = chunk.split_at(chunk.len().min(last.capacity() - last.len()));
+        last.extend_from_slice(fits);
+        if !rest.is_empty() {
+            let mut next = BytesMut::with_capacity(room(bytes + fits.len(), rest.len(), announced));
+            next.extend_from_slice(rest);
+            full.push(std::mem::replace(&mut last, next));
         }
-        buffer.extend_from_slice(&chunk);
-        Self::Many(buffer)
+        bytes += chunk.len();
+        Self::Many { bytes, full, last }
     }
 
     fn into_bytes(self) -> Bytes {
         match self {
             Self::Nothing => Bytes::new(),
             Self::One(chunk) => chunk,
-            Self::Many(buffer) => buffer.freeze(),
+            Self::Many { full, last, .. } if full.is_empty() => last.freeze(),
+            Self::Many { bytes, full, last } => {
+                let mut whole = BytesMut::with_capacity(bytes);
+                // Each block is given back as soon as it is copied.
+                full.into_iter().chain([last]).for_each(|block| whole.extend_from_slice(&block));
+                whole.freeze()
+            }
         }
     }
 }
 
-/// Room for `needed` bytes and as many again, unless fewer are to come.
-fn room(needed: usize, announced: Option<u64>) -> usize {
-    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
-    needed.max(announced.unwrap_or(usize::MAX).min(needed.saturating_mul(2)))
+/// Room of a block for `needed` bytes behind `before` others: as much as has come so far, up to a whole block, but never beyond what was
+/// announced, and never on the strength of the announcement alone.
+fn room(before: usize, needed: usize, announced: Option<u64>) -> usize {
+    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+    needed.max((before + needed).min(BODY_BLOCK_BYTES).min(announced.saturating_sub(before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(whole: &[u8], chunk_bytes: usize, announced: Option<u64>) -> Gathered {
+        whole.chunks(chunk_bytes).fold(Gathered::Nothing, |so_far, chunk| so_far.and(Bytes::copy_from_slice(chunk), announced))
+    }
+
+    fn room_held(gathered: &Gathered) -> usize {
+        match gathered {
+            Gathered::Nothing => 0,
+            Gathered::One(chunk) => chunk.len(),
+            Gathered::Many { full, last, .. } => full.iter().chain([last]).map(BytesMut::capacity).sum(),
+        }
+    }
+
+    #[test]
+    fn a_body_is_its_chunks_in_order_whatever_their_size() {
+        let whole: Vec<u8> = (0..100_003_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[1]).collect();
+        for chunk_bytes in [1, 7, 1000, BODY_BLOCK_BYTES - 1, BODY_BLOCK_BYTES, BODY_BLOCK_BYTES + 1, 60_000, 200_000] {
+            for announced in [None, Some(100_003), Some(5), Some(u64::MAX)] {
+                let gathered = gathered(&whole, chunk_bytes, announced);
+                assert_eq!(gathered.bytes(), 100_003, "{chunk_bytes}, {announced:?}");
+                assert_eq!(gathered.into_bytes(), whole, "{chunk_bytes}, {announced:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_holds_little_more_than_has_come() {
+        for bytes in [2, 100, 5000, 20_000, 1_000_000] {
+            for chunk_bytes in [1, 1460, 8192] {
+                let held = room_held(&gathered(&vec![0; bytes], chunk_bytes, Some(25 << 20)));
+                assert!(held <= (2 * bytes).min(bytes + BODY_BLOCK_BYTES), "{bytes} in chunks of {chunk_bytes}: {held}");
+            }
+        }
+    }
 }

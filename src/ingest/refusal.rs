@@ -108,6 +108,10 @@ impl Refusal {
             let methods: Vec<&str> = std::iter::once("POST").chain(further.iter().map(|method| &**method)).collect();
             answer.headers.push(("Allow".into(), methods.join(", ")));
         }
+        // RFC 9110, 11.6.1: a 401 names a way to do better. Which signature it is, the vendor knows.
+        if answer.status == 401 && !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("WWW-Authenticate")) {
+            answer.headers.push(("WWW-Authenticate".into(), "Signature".into()));
+        }
         if answer.status == 503 {
             answer.headers.push(("Retry-After".into(), rand::random_range(RETRY_AFTER_S).to_string()));
         }

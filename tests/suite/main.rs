@@ -7,11 +7,13 @@ mod barrier;
 mod cli;
 #[cfg(feature = "faults")]
 mod commit_errors;
+mod conformance;
 mod crash;
 mod deliver;
 mod documents;
 mod door;
 mod guards;
+mod hostile;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod providers;

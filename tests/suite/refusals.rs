@@ -154,8 +154,11 @@ fn what_is_refused_gets_its_answer_and_changes_nothing_that_lasts() {
 }
 
 /// The fields of an answer less those that only say when it was given and whether the body had been read: that much the time tells anyway.
+/// Their order is thrown by actix, for each answer anew.
 fn told_fields(fields: &Fields) -> Fields {
-    fields.iter().filter(|(name, _)| name != "date" && name != "connection").cloned().collect()
+    let mut told: Fields = fields.iter().filter(|(name, _)| name != "date" && name != "connection").cloned().collect();
+    told.sort();
+    told
 }
 
 /// Requests that never become whole.

@@ -114,9 +114,10 @@ impl Reply {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Everything but what changes with the time.
+    /// Everything but what changes with the time, and the order of the fields, which actix throws dice for.
     pub(crate) fn timeless(&self) -> Self {
-        let headers = self.headers.iter().filter(|(name, _)| name != "date").cloned().collect();
+        let mut headers: Vec<(String, String)> = self.headers.iter().filter(|(name, _)| name != "date").cloned().collect();
+        headers.sort();
         Self { headers, ..self.clone() }
     }
 }

@@ -165,6 +165,14 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Reads the status of an interim answer, which has no fields and no body.
+    pub fn interim(&mut self) -> io::Result<u16> {
+        let first = line(&mut self.0)?;
+        let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
+        line(&mut self.0)?;
+        status.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("no status line but {first:?}")))
+    }
+
     /// Whether the server has hung up: the end of the stream, or a reset.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
