@@ -1,28 +1,31 @@
-//! A socket that is read one piece at a time.
+//! A socket that is read a piece at a time.
 //!
 //! actix reads on as long as something comes, up to 128 KiB, before it looks at what it has: ten thousand clients with large bodies would
-//! fill a gigabyte that no budget of ours knows of. Behind this, each look at a connection reads one piece, and what is in it is handed on,
+//! fill a gigabyte that no budget of ours knows of. Behind this, each look at a connection reads little, and what is in it is handed on,
 //! counted, or refused before the next.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes after which what was read is looked at first: two of actix's own pieces, so that a request of usual size never pauses.
+const SIP_BYTES: usize = 16 * 1024;
 
 /// The socket, with its pauses.
 #[derive(Debug)]
 pub(super) struct Sips<T> {
     io: T,
-    /// Something was read, and has not been looked at yet.
-    pauses: bool,
+    /// Bytes that were read, and have not been looked at yet.
+    unseen: usize,
 }
 
 impl<T> Sips<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, pauses: false }
+        Self { io, unseen: 0 }
     }
 
     /// The socket itself.
@@ -33,14 +36,15 @@ impl<T> Sips<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for Sips<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if std::mem::take(&mut self.pauses) {
+        if self.unseen >= SIP_BYTES {
+            self.unseen = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = into.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, into))?;
-        self.pauses = into.filled().len() > before;
-        Poll::Ready(Ok(()))
+        let read = Pin::new(&mut self.io).poll_read(context, into);
+        self.unseen = if read.is_ready() { self.unseen + (into.filled().len() - before) } else { 0 };
+        read
     }
 }
 
@@ -81,21 +85,21 @@ mod tests {
     }
 
     #[test]
-    fn each_look_reads_one_piece() {
-        let mut sips = Sips::new(&b"0123456789"[..]);
+    fn after_two_pieces_it_pauses_and_then_goes_on() {
+        let bytes = vec![7; 3 * SIP_BYTES];
+        let mut sips = Sips::new(&bytes[..]);
         let mut context = Context::from_waker(std::task::Waker::noop());
-        let mut room = [0; 4];
-        let mut look = |sips: &mut Sips<&[u8]>| {
+        let mut room = vec![0; SIP_BYTES / 2];
+        let mut look = || {
             let mut into = ReadBuf::new(&mut room);
-            Pin::new(sips).poll_read(&mut context, &mut into).map_ok(|()| into.filled().len())
+            Pin::new(&mut sips).poll_read(&mut context, &mut into).map_ok(|()| into.filled().len())
         };
-        assert!(matches!(look(&mut sips), Poll::Ready(Ok(4))));
-        assert!(look(&mut sips).is_pending());
-        assert!(matches!(look(&mut sips), Poll::Ready(Ok(4))));
-        assert!(look(&mut sips).is_pending());
-        assert!(matches!(look(&mut sips), Poll::Ready(Ok(2))));
-        assert!(look(&mut sips).is_pending());
-        assert!(matches!(look(&mut sips), Poll::Ready(Ok(0))), "the end is no piece");
-        assert!(matches!(look(&mut sips), Poll::Ready(Ok(0))));
+        for _ in 0..3 {
+            assert!(matches!(look(), Poll::Ready(Ok(n)) if n == SIP_BYTES / 2));
+            assert!(matches!(look(), Poll::Ready(Ok(n)) if n == SIP_BYTES / 2));
+            assert!(look().is_pending());
+        }
+        assert!(matches!(look(), Poll::Ready(Ok(0))), "the end is no piece");
+        assert!(matches!(look(), Poll::Ready(Ok(0))));
     }
 }

@@ -55,7 +55,14 @@ pub(super) async fn read(
 enum Gathered {
     Nothing,
     One(Bytes),
-    Many { bytes: usize, full: Vec<BytesMut>, last: BytesMut },
+    Many(Blocks),
+}
+
+#[derive(Default)]
+struct Blocks {
+    bytes: usize,
+    full: Vec<BytesMut>,
+    last: BytesMut,
 }
 
 impl Gathered {
@@ -63,38 +70,31 @@ impl Gathered {
         let bytes = match self {
             Self::Nothing => 0,
             Self::One(chunk) => chunk.len(),
-            Self::Many { bytes, .. } => *bytes,
+            Self::Many(blocks) => blocks.bytes,
         };
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
     fn and(self, chunk: Bytes, announced: Option<u64>) -> Self {
-        let (mut bytes, mut full, mut last) = match self {
+        let mut blocks = match self {
             Self::Nothing => return Self::One(chunk),
             Self::One(first) => {
-                let mut last = BytesMut::with_capacity(room(0, first.len() + chunk.len(), announced));
-                last.extend_from_slice(&first);
-                (first.len(), Vec::new(), last)
+                let mut blocks = Blocks::default();
+                blocks.take(&first, announced);
+                blocks
             }
-            Self::Many { bytes, full, last } => (bytes, full, last),
+            Self::Many(blocks) => blocks,
         };
-        let (fits, rest) = chunk.split_at(chunk.len().min(last.capacity() - last.len()));
-        last.extend_from_slice(fits);
-        if !rest.is_empty() {
-            let mut next = BytesMut::with_capacity(room(bytes + fits.len(), rest.len(), announced));
-            next.extend_from_slice(rest);
-            full.push(std::mem::replace(&mut last, next));
-        }
-        bytes += chunk.len();
-        Self::Many { bytes, full, last }
+        blocks.take(&chunk, announced);
+        Self::Many(blocks)
     }
 
     fn into_bytes(self) -> Bytes {
         match self {
             Self::Nothing => Bytes::new(),
             Self::One(chunk) => chunk,
-            Self::Many { full, last, .. } if full.is_empty() => last.freeze(),
-            Self::Many { bytes, full, last } => {
+            Self::Many(Blocks { full, last, .. }) if full.is_empty() => last.freeze(),
+            Self::Many(Blocks { bytes, full, last }) => {
                 let mut whole = BytesMut::with_capacity(bytes);
                 // Each block is given back as soon as it is copied.
                 full.into_iter().chain([last]).for_each(|block| whole.extend_from_slice(&block));
@@ -104,11 +104,29 @@ impl Gathered {
     }
 }
 
-/// Room of a block for `needed` bytes behind `before` others: as much as has come so far, up to a whole block, but never beyond what was
-/// announced, and never on the strength of the announcement alone.
-fn room(before: usize, needed: usize, announced: Option<u64>) -> usize {
+impl Blocks {
+    fn take(&mut self, mut chunk: &[u8], announced: Option<u64>) {
+        while !chunk.is_empty() {
+            if self.last.len() == self.last.capacity() {
+                let next = BytesMut::with_capacity(room(self.bytes, chunk.len(), announced));
+                let last = std::mem::replace(&mut self.last, next);
+                self.full.extend(Some(last).filter(|last| !last.is_empty()));
+            }
+            let (fits, rest) = chunk.split_at(chunk.len().min(self.last.capacity() - self.last.len()));
+            self.last.extend_from_slice(fits);
+            self.bytes += fits.len();
+            chunk = rest;
+        }
+    }
+}
+
+/// Room of a block for `waiting` bytes behind `before` others: as much as has come so far, up to a whole block, but never beyond what was
+/// announced, and never on the strength of the announcement alone. Blocks of one size take the places of others that were given back;
+/// blocks as large as what came at once leave holes, which were twice the budget.
+fn room(before: usize, waiting: usize, announced: Option<u64>) -> usize {
     let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
-    needed.max((before + needed).min(BODY_BLOCK_BYTES).min(announced.saturating_sub(before)))
+    let wanted = (before + waiting).min(announced.saturating_sub(before)).max(waiting);
+    wanted.min(BODY_BLOCK_BYTES)
 }
 
 #[cfg(test)]
@@ -123,7 +141,7 @@ mod tests {
         match gathered {
             Gathered::Nothing => 0,
             Gathered::One(chunk) => chunk.len(),
-            Gathered::Many { full, last, .. } => full.iter().chain([last]).map(BytesMut::capacity).sum(),
+            Gathered::Many(Blocks { full, last, .. }) => full.iter().chain([last]).map(BytesMut::capacity).sum(),
         }
     }
 

@@ -25,8 +25,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How long a wave may take: a body's time, a second for its mebibyte, and as long again.
 const WAVE_WITHIN: Duration = Duration::from_secs(24);
 /// What each connection may cost besides the bytes that are counted: its task, the piece it has read, the fields it keeps, the block its
-/// body grows by. With 4,000 of them at once, 90 KiB each were measured; the budget is for bytes, `server.limits.connections` for these.
-const PER_CONNECTION_KIB: u64 = 96;
+/// body grows by. The budget is for bytes, `server.limits.connections` for these.
+const PER_CONNECTION_KIB: u64 = 48;
 
 /// A body on its way.
 struct Large {
