@@ -12,6 +12,7 @@ mod deliver;
 mod documents;
 mod door;
 mod guards;
+mod mutation;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod providers;
