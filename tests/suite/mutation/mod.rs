@@ -9,7 +9,7 @@
 mod change;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hookgate::{
     provider::{Atom, Catalogue, Check, Family, Provider, Vector},
@@ -25,7 +25,10 @@ const EQUIVALENCES: [(Same, &str); 6] = [
     (Same::FormType, "of the unsigned Content-Type only is read that the body is a form, in any case and with any parameter"),
     (Same::OtherCandidate, "a list of signatures is good when one is; what else stands in it is not read"),
     (Same::SchemeWord, "RFC 9110: the word `Basic` may be in any case"),
-    (Same::KeySpelling, "a credential is pasted: the case of hex, the spare bits of base64 and the lines of PEM are not part of the key"),
+    (
+        Same::KeySpelling,
+        "a credential is pasted: the case of hex, the spare bits of base64 and what stands around a public key are not the key",
+    ),
     (Same::OtherKey, "while secrets are exchanged, either is good"),
 ];
 
@@ -45,8 +48,9 @@ enum Same {
 struct Tally {
     tried: usize,
     refused: usize,
-    /// Of what the vendor does not cover, or does not even send signed.
+    /// Accepted, of what the scheme does not cover.
     not_covered: usize,
+    /// Accepted, of what it covers, and why.
     same: BTreeMap<Same, usize>,
     wrong: Vec<String>,
 }
@@ -267,13 +271,13 @@ fn of_provider(provider: &Provider) -> Tally {
 
 /// Changes that must be refused of each vector that is proved at all: a token of 24 bytes, and its credential, bit by bit.
 const REFUSED_MIN: usize = 300;
-/// Changes that must be tried of all vectors together, and refused.
-const TRIED_MIN: usize = 100_000;
+/// Changes that must be tried of all vectors together; two in three must be refused.
+const TRIED_MIN: usize = 150_000;
 
 #[test]
 fn no_change_of_what_a_scheme_covers_is_accepted() {
     let catalogue = Catalogue::embedded();
-    let (mut tried, mut refused, mut wrong, mut seen) = (0, 0, Vec::new(), BTreeSet::new());
+    let (mut tried, mut refused, mut wrong, mut seen) = (0, 0, Vec::new(), BTreeMap::<Same, usize>::new());
     for slug in catalogue.names() {
         let provider = catalogue.find(slug).expect("reads");
         let tally = of_provider(provider);
@@ -285,10 +289,13 @@ fn no_change_of_what_a_scheme_covers_is_accepted() {
         tried += tally.tried;
         refused += tally.refused;
         wrong.extend(tally.wrong);
-        seen.extend(tally.same.into_keys());
+        tally.same.into_iter().for_each(|(same, count)| *seen.entry(same).or_default() += count);
     }
     println!("all: {tried} changes, {refused} refused, {} of what is covered accepted", wrong.len());
+    for (same, why) in EQUIVALENCES {
+        println!("the same, {same:?}: {} changes; {why}", seen.get(&same).copied().unwrap_or_default());
+    }
     assert!(wrong.is_empty(), "{} accepted: {:#?}", wrong.len(), wrong);
-    assert!(tried >= TRIED_MIN && refused >= TRIED_MIN / 2, "only {tried} changes were tried, and {refused} refused");
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), EQUIVALENCES.map(|(same, _)| same), "each equivalence occurs");
+    assert!(tried >= TRIED_MIN && refused >= TRIED_MIN / 3 * 2, "only {tried} changes were tried, and {refused} refused");
+    assert_eq!(seen.into_keys().collect::<Vec<_>>(), EQUIVALENCES.map(|(same, _)| same), "each equivalence occurs");
 }

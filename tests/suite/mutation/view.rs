@@ -128,7 +128,7 @@ fn public_key(der: &[u8]) -> Option<Vec<u8>> {
 /// What is in the first element of some DER, and what stands behind it.
 fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (size, rest) = match der.get(1..)? {
-        [short @ 0..0x80, rest @ ..] => (usize::from(*short), rest),
+        [short @ 0..=0x7f, rest @ ..] => (usize::from(*short), rest),
         [0x81, size, rest @ ..] => (usize::from(*size), rest),
         [0x82, high, low, rest @ ..] => (usize::from(*high) << 8 | usize::from(*low), rest),
         _ => return None,
