@@ -34,7 +34,7 @@ check: ## the quick ones: format, lints, house rules
 	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
 	$(CARGO) test --locked $(FEATURES) --test tidy
 
-bench: ## accept and end-to-end paths beside a bare handler, in one run (benches/README.md)
+bench: ## accept and end-to-end paths beside a bare handler, the store, and each signature scheme, in one run (benches/README.md)
 	$(CARGO) bench --locked
 
 crash: tools ## kill -9 under full load on the release build, KILLS=50 times, then a start with a million deliveries waiting

@@ -92,6 +92,13 @@ impl Check {
         let conditions = self.require.atoms().chain(self.signature.fitting.atoms());
         of_scheme.chain(&self.signature.at).chain(self.message.values().map(|value| &value.atom)).chain(time).chain(conditions)
     }
+
+    /// The values that the proof covers: whoever changes one of them breaks it. Derived; a part of a value in it (a JSON value, where the
+    /// body is in it) is covered and not named again, and one value may be named twice.
+    #[must_use]
+    pub fn covered(&self) -> Vec<Atom> {
+        covers::all(self)
+    }
 }
 
 /// Reads `verify`: one check, or a list of them.

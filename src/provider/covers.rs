@@ -11,13 +11,18 @@ use super::{
 /// Whether the proof of `check` covers the value at `atom`: whoever changes it breaks the signature, or something that it covers is
 /// demanded to be a hash of it.
 pub(super) fn by_check(check: &Check, atom: &Atom) -> bool {
+    all(check).iter().any(|whole| part_of(atom, whole))
+}
+
+/// Every value that the proof of `check` covers; what is a part of one is not named again.
+pub(super) fn all(check: &Check) -> Vec<Atom> {
     let mut covered = signed(check);
     // A demand that ties one value to another covers both as soon as it covers one; few files have two of them.
     for _ in 0..=check.require.demands.len() {
         let tied = check.require.demands.iter().filter_map(|demand| binding(demand, &covered)).collect::<Vec<_>>();
         covered.extend(tied);
     }
-    covered.iter().any(|whole| part_of(atom, whole))
+    covered
 }
 
 /// The values that the signature itself covers.
@@ -84,10 +89,13 @@ fn part_of(atom: &Atom, whole: &Atom) -> bool {
 }
 
 /// Whether all of these alternatives are made of nothing but what some check covers; no alternatives are not. A claim is covered by the
-/// signature that brings it.
+/// signature that brings it. That a body is a form is said by its type, which no signature covers: whoever changes the type takes the
+/// fields away, and is refused only where the form itself is what was signed.
 pub(super) fn by_any(checks: &[Check], templates: &[Template]) -> bool {
     let brings_claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
-    let covered = |atom: &Atom| matches!(atom, Atom::Claim(_)) && brings_claims || checks.iter().any(|check| by_check(check, atom));
+    let by_form = |check: &Check| all(check).iter().any(Atom::of_form);
+    let by_one = |atom: &Atom| checks.iter().any(|check| by_check(check, atom) && (!atom.of_form() || by_form(check)));
+    let covered = |atom: &Atom| matches!(atom, Atom::Claim(_)) && brings_claims || by_one(atom);
     !templates.is_empty() && templates.iter().flat_map(Template::values).all(|value| covered(&value.atom))
 }
 

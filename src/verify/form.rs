@@ -148,7 +148,7 @@ pub(super) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
 fn boundary(parameters: &str) -> Option<String> {
     let mut found = parameters.split(';').filter_map(|parameter| {
         let (name, value) = parameter.trim().split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
+        name.trim().eq_ignore_ascii_case("boundary").then(|| unquoted(value.trim()).unwrap_or_default().to_owned())
     });
     let one = found.next().filter(|boundary| (1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()))?;
     found.next().is_none().then_some(one)
@@ -186,9 +186,18 @@ fn name(head: &str) -> Option<String> {
     let disposition = dispositions.next()?;
     let mut parameters = disposition.split(';').map(str::trim);
     let form = parameters.next()?.eq_ignore_ascii_case("form-data") && dispositions.next().is_none();
-    let mut names = parameters.filter_map(|parameter| parameter.strip_prefix("name=")).map(|name| name.trim_matches('"').to_owned());
-    let one = names.next()?;
-    (form && names.next().is_none()).then_some(one)
+    let mut names = parameters.filter_map(|parameter| parameter.strip_prefix("name="));
+    let one = unquoted(names.next()?)?;
+    (form && names.next().is_none()).then(|| one.to_owned())
+}
+
+/// A parameter's value without its quotes. One whose quotes do not match is read by every reader in its own way.
+fn unquoted(value: &str) -> Option<&str> {
+    let inner = match value.strip_prefix('"') {
+        Some(opened) => opened.strip_suffix('"')?,
+        None => value,
+    };
+    (!inner.contains('"')).then_some(inner)
 }
 
 #[cfg(test)]
@@ -236,8 +245,10 @@ mod tests {
             ["json", "f"].map(|name| form.field(name).map(<[u8]>::to_vec))
         };
         assert_eq!(read(whole), [Ok(b"{\"a\":1}".to_vec()), Ok(b"\r\n--y".to_vec())]);
-        for broken in [whole.replace("--xX--", "--xX"), whole.replace("name=\"json\"", "nome=\"json\""), format!("x{whole}"), String::new()]
-        {
+        let named = |name: &str| whole.replace("name=\"json\"", name);
+        let quotes = ["name=\"json ", "name=json\"", "name=\"\"json\"\"", "name=\""].map(named);
+        let others = [whole.replace("--xX--", "--xX"), named("nome=\"json\""), format!("x{whole}"), String::new()];
+        for broken in quotes.into_iter().chain(others) {
             assert_eq!(read(&broken), [Err(Lack::Unusable), Err(Lack::Unusable)], "{broken}");
         }
     }

@@ -14,6 +14,7 @@ mod documents;
 mod door;
 mod guards;
 mod hostile;
+mod mutation;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod providers;
