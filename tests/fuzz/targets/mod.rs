@@ -20,7 +20,7 @@ pub(crate) struct Target {
 }
 
 /// All targets.
-pub(crate) const TARGETS: [Target; 19] = [
+pub(crate) static TARGETS: [Target; 19] = [
     Target { name: "template", run: grammar::template },
     Target { name: "atom", run: grammar::atom },
     Target { name: "condition", run: grammar::condition },
