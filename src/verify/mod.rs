@@ -45,7 +45,6 @@ mod keys;
 mod known_answers;
 mod mac;
 mod moment;
-#[doc(hidden)]
 pub mod parsers;
 mod proof;
 mod public_key;
