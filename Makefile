@@ -1,7 +1,7 @@
 # What there is to run. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash barrier campaign-door sim crosscheck tools image
+.PHONY: help run test check bench crash barrier campaign-door sim fuzz crosscheck tools image
 
 CARGO ?= cargo
 # The tests run with planted bugs built in; they do nothing unless HOOKGATE_FAULT names one.
@@ -14,6 +14,9 @@ SLOW ?= 5000
 BODIES ?= 10000
 FLOOD ?= 1000000
 HANDSHAKES ?= 10000
+# How long each parser is fuzzed, and which (with blanks); all when none is named.
+SECONDS ?= 60
+TARGET ?=
 # What the vendors' own libraries are asked about: so many requests each, of these providers (with commas), or of all.
 ROUNDS ?= 25
 ONLY ?=
@@ -53,6 +56,9 @@ campaign-door: tools ## hostile clients on the release build: SLOW=5000 slow one
 
 sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
+
+fuzz: ## every parser of outside bytes, SECONDS=60 each, guided by coverage (TARGET=request for one of fuzz/seeds)
+	FUZZ_SECONDS="$(SECONDS)" FUZZ_TARGETS="$(TARGET)" fuzz/run
 
 crosscheck: ## the vendors' own libraries sign ROUNDS=25 requests each and HOOKGATE_BIN verifies (node, npm, python3; ONLY=stripe,slack)
 	@test -x "$(HOOKGATE_BIN)" || \

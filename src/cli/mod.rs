@@ -15,7 +15,8 @@ mod init;
 mod kept;
 mod man;
 mod providers;
-mod raw;
+#[doc(hidden)]
+pub mod raw;
 mod rejected;
 mod run;
 mod schema;

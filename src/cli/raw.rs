@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// What is wrong with the file, in a sentence.
-pub(super) fn request(file: &[u8], at: UnixMs) -> Result<RawRequest, String> {
+pub fn request(file: &[u8], at: UnixMs) -> Result<RawRequest, String> {
     let mut fields = [httparse::EMPTY_HEADER; HEADER_FIELDS_MAX];
     let mut parsed = httparse::Request::new(&mut fields);
     let head_bytes = match parsed.parse(file) {

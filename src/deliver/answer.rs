@@ -89,7 +89,8 @@ pub(super) async fn read_answer(mut body: Incoming, kept: &mut Vec<u8>) {
 }
 
 /// `Retry-After` as seconds or as a date (RFC 9110, 10.2.3); anything else asks for nothing.
-fn delay_asked_for(value: &str, now: UnixMs) -> Option<Duration> {
+#[must_use]
+pub fn delay_asked_for(value: &str, now: UnixMs) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More seconds than a number holds are still a wish to be left alone for as long as the policy lets it.

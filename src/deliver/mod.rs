@@ -54,6 +54,8 @@ use crate::{
     store::Store,
 };
 
+#[doc(hidden)]
+pub use self::answer::delay_asked_for;
 pub use self::{
     client::{Client, ConnectError, Connector, client},
     tls::TlsByTarget,

@@ -42,7 +42,8 @@ impl Client {
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.
-fn address(hop: &[u8]) -> Option<IpAddr> {
+#[must_use]
+pub fn address(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?.trim();
     let bare = hop.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(ip, _)| ip);
     let ip = bare.unwrap_or(hop).parse::<IpAddr>();

@@ -32,6 +32,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use smallvec::smallvec;
 
+#[doc(hidden)]
+pub use address::address;
 pub use answer::Answer;
 pub use body::BrokenBody;
 pub use head::Head;

@@ -26,10 +26,12 @@ pub type Others<'a> = &'a dyn Fn(&str) -> Option<(Arc<str>, String)>;
 /// Reads a provider file. `None` when anything in it is wrong; `problems` then says all of it. `file` is the name shown in messages, and
 /// its last part must be the provider's own.
 pub fn read(file: &Arc<str>, text: &str, others: Others<'_>, problems: &mut Problems) -> Option<Provider> {
-    let mut root = parse(file, text, problems)?;
+    // What the parser finds counts as well: a key that stands twice leaves a tree behind.
     let mut found = Problems::new();
-    like::fill(&mut root, others, &mut found);
-    let provider = provider(file, &root, &mut found);
+    let provider = parse(file, text, &mut found).and_then(|mut root| {
+        like::fill(&mut root, others, &mut found);
+        provider(file, &root, &mut found)
+    });
     let broken = found.has_errors();
     problems.extend(found);
     provider.filter(|_| !broken)

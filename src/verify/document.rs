@@ -113,10 +113,12 @@ impl<'a> Visitor<'a> for Walk<'_, 'a, '_> {
         let mut seen: SmallVec<[usize; 4]> = SmallVec::new();
         while let Some(wanted) = map.next_key_seed(Member(&self.wanted))? {
             for (index, _) in &wanted {
+                // Each pointer once: a body of nothing but repeated members must not make a list of them to be searched.
                 if seen.contains(index) {
                     self.slots[*index].unusable = true;
+                } else {
+                    seen.push(*index);
                 }
-                seen.push(*index);
             }
             if wanted.is_empty() {
                 map.next_value::<IgnoredAny>()?;

@@ -45,6 +45,7 @@ mod keys;
 mod known_answers;
 mod mac;
 mod moment;
+pub mod parsers;
 mod proof;
 mod public_key;
 mod sign;
