@@ -96,6 +96,9 @@ pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 pub const REQUESTS_PER_CONNECTION_MAX: u32 = 1000;
 /// What a body may take longer for each started MiB that has arrived.
 pub const BODY_TIME_PER_MIB: Duration = Duration::from_secs(1);
+/// Bytes read behind the last answer of a connection: the rest of the largest body that any source may take, so that its sender gets to the
+/// answer.
+pub const DRAINED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes a body's buffer grows by: what it may hold beyond what has come, and been counted.
 pub const BODY_BLOCK_BYTES: usize = 16 * 1024;
 /// The share of the bytes in flight that unverified requests may hold, in percent.

@@ -52,7 +52,7 @@ struct Connection {
     due: AtomicU64,
     requests: AtomicU32,
     /// Its last answer is made.
-    ended: AtomicBool,
+    ended: Arc<AtomicBool>,
 }
 
 /// A request being answered on a connection.
@@ -66,11 +66,11 @@ impl Connections {
         Self { open: Mutex::default(), next: AtomicU64::new(0), gone: Notify::new(), clock, metrics, patience }
     }
 
-    /// Watches a new connection.
-    pub(super) fn open(self: &Arc<Self>, socket: &impl AsFd) -> Guard {
+    /// Watches a new connection; `ended` is set when its last answer is made.
+    pub(super) fn open(self: &Arc<Self>, socket: &impl AsFd, ended: Arc<AtomicBool>) -> Guard {
         let socket = socket.as_fd().try_clone_to_owned().ok().map(TcpStream::from);
         let due = AtomicU64::new(self.idle_until().0);
-        let connection = Arc::new(Connection { socket, due, requests: AtomicU32::new(0), ended: AtomicBool::new(false) });
+        let connection = Arc::new(Connection { socket, due, requests: AtomicU32::new(0), ended });
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::downgrade(&connection));
         self.metrics.connections.inc();

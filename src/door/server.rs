@@ -101,7 +101,7 @@ fn listen_plain(builder: ServerBuilder, desk: Desk, listener: TcpListener) -> io
         names.name_this_thread();
         let metrics = Arc::clone(desk.ingest.metrics());
         let sips = |socket: TcpStream| ready(Ok::<_, DispatchError>(in_sips(socket, |socket| socket)));
-        let http = http(desk.clone(), stop.clone(), |socket: &Sips<TcpStream>| socket.io());
+        let http = http(desk.clone(), stop.clone(), |socket: &TcpStream| socket);
         fn_service(sips).and_then(http).map_err(move |error| count(&metrics, &error))
     })
 }
@@ -116,7 +116,7 @@ fn listen_tls(builder: ServerBuilder, desk: Desk, listener: TcpListener, config:
         let metrics = Arc::clone(desk.ingest.metrics());
         let mut acceptor = Acceptor::new(config.clone());
         acceptor.set_handshake_timeout(desk.patience.handshake);
-        let http = http(desk.clone(), stop.clone(), |socket: &Sips<TlsStream<TcpStream>>| socket.io().get_ref().0);
+        let http = http(desk.clone(), stop.clone(), |socket: &TlsStream<TcpStream>| socket.get_ref().0);
         acceptor
             .map_init_err(|_| ())
             .map_err(TlsError::into_service_error)
@@ -142,15 +142,15 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     desk: Desk,
     stop: GracefulShutdownSignal,
     tcp: impl Fn(&T) -> &TcpStream + 'static,
-) -> impl ServiceFactory<(T, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()> {
+) -> impl ServiceFactory<(Sips<T>, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let (connections, patience) = (Arc::clone(&desk.connections), desk.patience);
-    HttpService::<T, _, _>::build()
+    HttpService::<Sips<T>, _, _>::build()
         .graceful_shutdown_signal(move || stopping(stop.clone()))
         .keep_alive(KeepAlive::Timeout(patience.keep_alive))
         .client_request_timeout(patience.head)
         .client_disconnect_timeout(patience.linger)
-        .on_connect_ext(move |socket: &T, data: &mut Extensions| {
-            data.insert(connections.open(tcp(socket)));
+        .on_connect_ext(move |socket: &Sips<T>, data: &mut Extensions| {
+            data.insert(connections.open(tcp(socket.io()), socket.ended()));
         })
         .h1(app(desk))
 }

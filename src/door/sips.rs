@@ -7,10 +7,16 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::limits::DRAINED_BYTES_MAX;
 
 /// Bytes after which what was read is looked at first: two of actix's own pieces, so that a request of usual size never pauses.
 const SIP_BYTES: usize = 16 * 1024;
@@ -21,11 +27,20 @@ pub(super) struct Sips<T> {
     io: T,
     /// Bytes that were read, and have not been looked at yet.
     unseen: usize,
+    /// The last answer of the connection is made: what comes now is read so that the client gets to it, and no further than that takes.
+    ended: Arc<AtomicBool>,
+    /// Bytes read since.
+    drained: usize,
 }
 
 impl<T> Sips<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, unseen: 0 }
+        Self { io, unseen: 0, ended: Arc::default(), drained: 0 }
+    }
+
+    /// To be set when the last answer of the connection is made.
+    pub(super) fn ended(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.ended)
     }
 
     /// The socket itself.
@@ -41,9 +56,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sips<T> {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        if self.drained >= DRAINED_BYTES_MAX {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let before = into.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, into);
-        self.unseen = if read.is_ready() { self.unseen + (into.filled().len() - before) } else { 0 };
+        let bytes = into.filled().len() - before;
+        self.unseen = if read.is_ready() { self.unseen + bytes } else { 0 };
+        if self.ended.load(Ordering::Acquire) {
+            self.drained = self.drained.saturating_add(bytes);
+        }
         read
     }
 }
@@ -101,5 +123,18 @@ mod tests {
         }
         assert!(matches!(look(), Poll::Ready(Ok(0))), "the end is no piece");
         assert!(matches!(look(), Poll::Ready(Ok(0))));
+    }
+
+    #[tokio::test]
+    async fn behind_the_last_answer_it_reads_only_so_much() {
+        let mut endless = Sips::new(tokio::io::repeat(7));
+        endless.ended().store(true, Ordering::Release);
+        let mut drained = 0;
+        let mut room = vec![0; 1 << 20];
+        while let Ok(bytes) = endless.read(&mut room).await {
+            drained += bytes;
+            assert!(drained <= DRAINED_BYTES_MAX + room.len());
+        }
+        assert!(drained >= DRAINED_BYTES_MAX);
     }
 }
