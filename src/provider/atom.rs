@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::yaml::nearest;
+use crate::{request::is_token, yaml::nearest};
 
 /// A place in a request, in a signature candidate, or in the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -321,11 +321,6 @@ fn header(name: &str) -> Result<Atom, String> {
         None if is_token(name) => Ok(Atom::Header(name.into())),
         None => Err(format!("`{name}` cannot be a header's name")),
     }
-}
-
-/// Whether the text can be a header's name (RFC 9110, token).
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 fn unknown(kind: &str, word: &str, known: &[&str]) -> String {

@@ -6,11 +6,13 @@ use bytes::Bytes;
 
 use super::{
     Accepted, Rejected,
-    atom::is_token,
     template::Template,
     words::{literal, status, template},
 };
-use crate::yaml::{Fields, Node, Problems, Value, as_text};
+use crate::{
+    request::is_token,
+    yaml::{Fields, Node, Problems, Value, as_text},
+};
 
 /// What a file's text is sent as, unless it says so itself.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
