@@ -14,6 +14,10 @@ pub const OUR_HEAD_BYTES_MAX: usize = 4 * 1024;
 pub const SHOWN_TYPES_BYTES_MAX: usize = 1024;
 /// Bytes of the public URL as a header shows it; a longer one is left out, because half of it would mislead.
 pub const SHOWN_URL_BYTES_MAX: usize = 1536;
+/// How long before dead letters are purged that is said, or half of their retention when that is shorter.
+pub const PURGE_ANNOUNCED_AHEAD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often it is said while nothing changes.
+pub const PURGE_ANNOUNCED_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Deliveries one event may fan out to.
 pub const FAN_OUT_MAX: usize = 64;
 /// Types one event may carry: providers send batches.

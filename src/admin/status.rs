@@ -184,6 +184,8 @@ fn warnings(gateway: &Gateway, parked: u64) -> Vec<String> {
     if parked > 0 {
         warnings.push(format!("{parked} deliveries wait for targets that are not in the configuration"));
     }
+    let leaving = gateway.store.tallies().leaving(&gateway.plan.store.retention, gateway.clock.wall());
+    warnings.extend(leaving.iter().map(ToString::to_string));
     if gateway.store.health().level == crate::plan::Level::Ephemeral {
         warnings.push("the store is on a file system that is thrown away: a restart of the machine loses everything".into());
     }

@@ -25,6 +25,7 @@ use crate::{
     event::EventIds,
     handoff::Gates,
     ingest::Ingest,
+    limits::PURGE_ANNOUNCED_EVERY,
     plan::{LogFormat, Plan, Tls},
     store::{Store, StoreError, rejected::RejectedRing},
     telemetry::{self, Dropped, Layout},
@@ -197,7 +198,7 @@ enum End {
 async fn watch_over(gateway: &Gateway, signals: &mut Signals) -> End {
     let mut turn = tokio::time::interval(TURN_EVERY);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let sweeping = sweep(gateway.store.as_ref());
+    let sweeping = sweep(gateway);
     tokio::pin!(sweeping);
     loop {
         tokio::select! {
@@ -212,12 +213,17 @@ async fn watch_over(gateway: &Gateway, signals: &mut Signals) -> End {
     }
 }
 
-/// Purges what is past its retention, for as long as the store can.
-async fn sweep(store: &dyn Store) -> StoreError {
+/// Purges what is past its retention, for as long as the store can; what would be missed is announced first.
+async fn sweep(gateway: &Gateway) -> StoreError {
     let mut pause = SWEEP_EVERY;
+    let mut said = None;
     loop {
+        let now = gateway.clock.mono();
+        if said.is_none_or(|said| now.since(said) >= PURGE_ANNOUNCED_EVERY) && announce_purge(gateway) {
+            said = Some(now);
+        }
         tokio::time::sleep(pause).await;
-        pause = match store.sweep(SWEEP_BUDGET).await {
+        pause = match gateway.store.sweep(SWEEP_BUDGET).await {
             Ok(swept) if swept.more => SWEEP_PAUSE,
             Ok(_) => SWEEP_EVERY,
             Err(error @ StoreError::Broken(_)) => return error,
@@ -227,6 +233,15 @@ async fn sweep(store: &dyn Store) -> StoreError {
             }
         };
     }
+}
+
+/// Whether there was anything to say.
+fn announce_purge(gateway: &Gateway) -> bool {
+    let leaving = gateway.store.tallies().leaving(&gateway.plan.store.retention, gateway.clock.wall());
+    for one in &leaving {
+        tracing::warn!(event = "store", target = %one.target, "{one}");
+    }
+    !leaving.is_empty()
 }
 
 fn say_status(gateway: &Gateway) {

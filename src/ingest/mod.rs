@@ -145,15 +145,11 @@ impl Ingest {
         if result == RequestResult::Unrouted && source.unrouted == Unrouted::Drop {
             return Ok(acknowledged(id, result));
         }
-        let targets: Vec<_> = event.owed.iter().map(|owed| owed.target.clone()).collect();
         let reply = self.store.admit(event, last_byte + before(source.answer_within, limits::ADMIT_MARGIN));
         let due = last_byte + before(source.answer_within, limits::ANSWER_MARGIN);
         let admission = tokio::time::timeout(due.since(self.clock.mono()), reply).await.map_err(|_| Refusal::Late)??;
         match admission {
-            Admission::Accepted => {
-                targets.iter().filter_map(|target| self.metrics.target(target)).for_each(|target| target.created.inc());
-                Ok(acknowledged(id, result))
-            }
+            Admission::Accepted => Ok(acknowledged(id, result)),
             Admission::Duplicate { first, .. } => Ok(acknowledged(first, RequestResult::Duplicate)),
         }
     }

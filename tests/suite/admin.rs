@@ -87,6 +87,23 @@ fn status_names_what_runs_and_an_event_shows_what_became_of_it() {
 }
 
 #[test]
+fn dead_letters_that_are_soon_purged_are_in_the_status_and_in_the_log() {
+    let target = Recorder::reacting(|_, _| Reaction::Status(410));
+    let kept = "store: { retention: { delivered: 2s, dead: 2s } }\n";
+    let mut gateway = Gateway::start(&(one_target(&target, ", retry: { dead_on: [410] }") + kept));
+    gateway.ring(&github("/hooks/github", SECRET, "d-1", b"{}"));
+    wait_until("the delivery was dead", || gateway.metrics().count("queue_deliveries", &[("target", "app"), ("state", "dead")]) == 1);
+    let said = |gateway: &Gateway| {
+        let status: serde_json::Value = serde_json::from_slice(&gateway.look("/api/v1/status").expect("status").body).expect("JSON");
+        status["warnings"].to_string().contains("dead letters of `app` (1 now) are purged from")
+    };
+    wait_until("the status said so", || said(&gateway));
+    assert_eq!(gateway.terminate().code(), Some(0));
+    gateway.boot();
+    wait_until("the log said so", || gateway.log().lines().any(|line| line.contains("dead letters of `app`") && line.contains("\"warn\"")));
+}
+
+#[test]
 fn the_log_is_lines_of_json_with_the_stable_keys() {
     let target = Recorder::start();
     let gateway = Gateway::start(&(one_target(&target, "") + "log: { requests: all, attempts: all }\n"));

@@ -10,6 +10,7 @@ mod commit_errors;
 mod conformance;
 mod crash;
 mod deliver;
+mod disk_full;
 mod documents;
 mod door;
 mod guards;

@@ -251,5 +251,6 @@ fn a_dead_letter_is_announced_and_a_repeat_revives_it() {
         assert_eq!(gateway.ring(&sent).result(), Some("duplicate"));
         gateway.wait_until_drained();
         assert_eq!(target.count(), tries + 1, "what arrived is not revived again");
+        assert_eq!(gateway.metrics().count("deliveries_created_total", &[("target", "app")]), 2, "the revived one is one more");
     }
 }

@@ -316,10 +316,13 @@ impl TargetTally {
             State::Dead => self.dead += 1,
             State::Delivered => {}
         }
-        if state.is_open() {
-            let minute = UnixMs(first_at.0.div_euclid(MINUTE_MS) * MINUTE_MS);
-            self.oldest_open = Some(self.oldest_open.map_or(minute, |oldest| oldest.min(minute)));
-        }
+        let minute = UnixMs(first_at.0.div_euclid(MINUTE_MS) * MINUTE_MS);
+        let oldest = match state {
+            State::Pending | State::InFlight => &mut self.oldest_open,
+            State::Dead => &mut self.oldest_dead,
+            State::Delivered => return,
+        };
+        *oldest = Some(oldest.map_or(minute, |oldest| oldest.min(minute)));
     }
 }
 

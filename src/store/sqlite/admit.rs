@@ -10,6 +10,7 @@ use crate::{
     event::{EventId, EventTypes, Payload},
     lease::{Lease, PayloadRef, Token},
     limits::LEASE_LOCAL_MARGIN,
+    metrics::Metrics,
     store::{Admission, NewEvent, Owed, Start},
 };
 
@@ -200,18 +201,24 @@ fn revive(turn: &mut Turn<'_, '_>, first: EventId, owed: &[Owed]) -> Result<Smal
 }
 
 impl Admitted {
-    /// After the commit: fills the slots of what was born leased and announces what waits.
-    pub(super) fn hand_over(self, event: NewEvent) {
+    /// After the commit: counts what was born, fills the slots of what was born leased and announces what waits.
+    pub(super) fn hand_over(self, event: NewEvent, metrics: &Metrics) {
         let NewEvent { id, owed, payloads, .. } = event;
         match self.effects {
             Effects::Born(tokens) => {
                 for (slot, (owed, token)) in owed.into_iter().zip(tokens).enumerate() {
                     let Ok(slot) = slot_of(slot) else { continue };
                     let id = DeliveryId { event: id, slot };
+                    count(&owed, metrics);
                     hand_over_one(id, owed, token, &payloads, self.now);
                 }
             }
-            Effects::Revived(places) => places.into_iter().filter_map(|place| owed.get(place)).for_each(announce),
+            Effects::Revived(places) => {
+                for owed in places.into_iter().filter_map(|place| owed.get(place)) {
+                    count(owed, metrics);
+                    announce(owed);
+                }
+            }
             Effects::Again => owed.iter().for_each(announce),
         }
     }
@@ -242,6 +249,11 @@ fn hand_over_one(id: DeliveryId, owed: Owed, token: Option<Token>, payloads: &[P
         (Start::Dead(_), ..) => {}
         (Start::Leased(..) | Start::Waiting, ..) => owed.gate.iter().for_each(|gate| gate.announce()),
     }
+}
+
+/// Counted here and not where the answer is waited for: a provider that was answered late has its deliveries all the same.
+fn count(owed: &Owed, metrics: &Metrics) {
+    metrics.target(&owed.target).iter().for_each(|target| target.created.inc());
 }
 
 fn announce(owed: &Owed) {

@@ -86,7 +86,7 @@ impl Admit {
     pub(super) fn accept(mut self, admitted: Admitted, now: Mono, metrics: &Metrics) {
         metrics.store_operation(StoreOperation::Admit, now.since(self.since));
         let admission = admitted.admission;
-        admitted.hand_over(self.event);
+        admitted.hand_over(self.event, metrics);
         if let Some(asker) = self.asker.take() {
             let _ = asker.send(Ok(admission));
         }
