@@ -107,6 +107,8 @@ pub const DRAINED_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const BODY_BLOCK_BYTES: usize = 16 * 1024;
 /// The share of the bytes in flight that unverified requests may hold, in percent.
 pub const UNVERIFIED_SHARE_PERCENT: u64 = 50;
+/// The share of the bytes in flight that each source has for itself whatever strangers hold elsewhere, in percent: 2.5 MiB by default.
+pub const SOURCE_RESERVE_PERCENT: u64 = 1;
 /// How long before the answer is due the store must have begun: later it is told not to.
 pub const ADMIT_MARGIN: Duration = Duration::from_millis(250);
 /// How long before the answer is due the door stops waiting for the store.

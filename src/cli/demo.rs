@@ -144,7 +144,7 @@ impl Stage {
 
     fn announce(&self) {
         super::say(format_args!("gateway    http://127.0.0.1:{}/hooks/{{github,stripe}}", self.listen));
-        super::say(format_args!("dashboard  http://127.0.0.1:{}/", self.admin));
+        super::say(format_args!("admin      http://127.0.0.1:{}/api/v1/status", self.admin));
         super::say(format_args!("           token in {}", self.dir.join("data/admin.token").display()));
         super::say(format_args!("metrics    http://127.0.0.1:{}/metrics", self.admin));
         super::say(format_args!(""));

@@ -1,7 +1,8 @@
 //! What requests under way may hold: bytes in all, bytes of one source, bytes of the unverified, requests of one address.
 //!
 //! Bytes count from their arrival, not from their announcement, so a client that announces much and sends nothing holds nothing. The
-//! unverified may hold half of the whole: however many strangers ring, the other half is left to those who proved who they are.
+//! unverified may hold half of the whole: however many strangers ring, the other half is left to those who proved who they are. Nobody has
+//! proved anything before the last byte is there, so each source has a reserve besides, which strangers at other sources cannot take.
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,7 @@ use prometheus::IntGauge;
 
 use super::{address::Client, refusal::Refusal};
 use crate::{
-    limits::UNVERIFIED_SHARE_PERCENT,
+    limits::{SOURCE_RESERVE_PERCENT, UNVERIFIED_SHARE_PERCENT},
     name::SourceName,
     plan::{Limits, Source},
 };
@@ -39,6 +40,8 @@ pub(super) struct Share<'a> {
     budget: &'a Budget,
     source: Arc<AtomicU64>,
     bytes: u64,
+    /// Those of them that the unverified hold together: beyond the source's reserve, until the request is verified.
+    unverified_bytes: u64,
     bytes_max: u64,
     source_bytes_max: u64,
     /// Set until the request is verified, unless it has no address of its own.
@@ -73,7 +76,16 @@ impl Budget {
             }
         };
         let source_bytes_max = limits.in_flight / 100 * u64::from(limits.in_flight_per_source);
-        Ok(Share { budget: self, source, bytes: 0, bytes_max: limits.in_flight, source_bytes_max, address, verified: false })
+        Ok(Share {
+            budget: self,
+            source,
+            bytes: 0,
+            unverified_bytes: 0,
+            bytes_max: limits.in_flight,
+            source_bytes_max,
+            address,
+            verified: false,
+        })
     }
 }
 
@@ -84,7 +96,7 @@ impl Share<'_> {
     /// There are no more to be had: of all, of the source's, or of the unverified's.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let unverified_max = self.bytes_max / 100 * UNVERIFIED_SHARE_PERCENT;
+        let (unverified_max, reserve) = (self.bytes_max / 100 * UNVERIFIED_SHARE_PERCENT, self.bytes_max / 100 * SOURCE_RESERVE_PERCENT);
         if !add(&self.budget.all, bytes, self.bytes_max) {
             return Err(Refusal::BytesBusy);
         }
@@ -92,10 +104,13 @@ impl Share<'_> {
             self.budget.all.fetch_sub(bytes, Ordering::AcqRel);
             return Err(Refusal::SourceBytesBusy);
         }
-        if !self.verified && !add(&self.budget.unverified, bytes, unverified_max) {
-            self.budget.all.fetch_sub(bytes, Ordering::AcqRel);
-            self.source.fetch_sub(bytes, Ordering::AcqRel);
-            return Err(Refusal::BytesBusy);
+        if !self.verified && self.source.load(Ordering::Acquire) > reserve {
+            if !add(&self.budget.unverified, bytes, unverified_max) {
+                self.budget.all.fetch_sub(bytes, Ordering::AcqRel);
+                self.source.fetch_sub(bytes, Ordering::AcqRel);
+                return Err(Refusal::BytesBusy);
+            }
+            self.unverified_bytes += bytes;
         }
         self.bytes += bytes;
         self.budget.gauge.add(signed(bytes));
@@ -104,9 +119,8 @@ impl Share<'_> {
 
     /// The request is verified: it no longer counts against strangers.
     pub(super) fn is_verified(&mut self) {
-        if !std::mem::replace(&mut self.verified, true) {
-            self.budget.unverified.fetch_sub(self.bytes, Ordering::AcqRel);
-        }
+        self.verified = true;
+        self.budget.unverified.fetch_sub(std::mem::take(&mut self.unverified_bytes), Ordering::AcqRel);
         self.leave_address();
     }
 

@@ -209,3 +209,42 @@ fn a_full_store_refuses_and_goes_on_delivering() {
     assert!((5..=30).contains(&after), "{after}");
     assert!(!Path::new("hookgate-data").exists(), "nothing is written outside the data directory");
 }
+
+/// Nobody has proved anything before the last byte is there: what strangers half send to one source once made every other answer 503.
+#[test]
+fn strangers_at_one_source_take_nothing_from_another() {
+    const STRANGERS: usize = 3;
+    const HALF_SENT: usize = 705_000;
+    let target = Recorder::start();
+    let gateway = Gateway::start(&format!(
+        r#"
+server:
+  listen: "127.0.0.1:@DOOR@"
+  limits: {{ body: 1MiB, body_max: 1MiB, in_flight: 4MiB, in_flight_per_source: 100% }}
+sources:
+  github: {{ provider: github, secret: "{SECRET}", body_limit: 1MiB }}
+  stripe: {{ provider: stripe, secret: "{SECRET}", body_limit: 1MiB }}
+targets:
+  app: {{ url: "{}" }}
+routes:
+  - {{ to: app }}
+"#,
+        target.url()
+    ));
+    let forged = github("/hooks/github", "a-wrong-secret-0123456789", "d-1", &vec![b'x'; HALF_SENT + 1]).bytes();
+    let strangers: Vec<Connection> = (0..STRANGERS)
+        .map(|_| {
+            let mut stranger = Connection::plain(gateway.door()).expect("connected");
+            stranger.send(&forged[..forged.len() - 1]).expect("sent");
+            stranger
+        })
+        .collect();
+    let held = || gateway.metrics().count("inflight_bytes", &[]);
+    wait_until("strangers held their half, less what would not fit", || held() == (STRANGERS * HALF_SENT) as u64);
+    let body = format!("{{\"id\":\"evt_1\",\"type\":\"invoice.paid\",\"pad\":\"{}\"}}", "x".repeat(30_000));
+    let honest = gateway.ring(&stripe("/hooks/stripe", SECRET, 0, body.as_bytes()));
+    assert_eq!(honest.status, 200, "{}", honest.text());
+    assert_eq!(gateway.ring(&github("/hooks/github", SECRET, "d-2", &vec![b'x'; 60_000])).status, 503, "what they hold is at their source");
+    drop(strangers);
+    wait_until("all was given back", || held() == 0);
+}

@@ -84,12 +84,17 @@ pub(super) struct File {
 impl File {
     /// Opens the file, or makes it, readable by its owner only.
     pub(super) fn open(path: &Path, bytes_max: u64) -> Result<Self, Trouble> {
-        if !matches!(kind(path)?, Kind::None | Kind::Ours) {
+        let kind = kind(path)?;
+        if kind == Kind::Foreign {
             return Err(Trouble::Foreign);
         }
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.execute_batch(&format!("PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size={PAGE_BYTES};"))?;
+        if kind == Kind::None {
+            // Before there is a log: whoever is killed before the first checkpoint leaves a file that says whose it is all the same.
+            conn.execute_batch(&format!("PRAGMA application_id={APPLICATION_ID};"))?;
+        }
         conn.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
         conn.execute_batch(
             "PRAGMA synchronous=OFF; PRAGMA cache_size=-2048; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
@@ -97,9 +102,7 @@ impl File {
         conn.query_row("PRAGMA journal_size_limit=8388608", [], |_| Ok(()))?;
         let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
-            0 => conn.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION}; COMMIT;"
-            ))?,
+            0 => conn.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;"))?,
             VERSION => {}
             _ => return Err(Trouble::Foreign),
         }

@@ -24,7 +24,7 @@ use crate::{
 
 use super::{
     memory::Memory,
-    room::beside,
+    room::{beside, make_room_to_start},
     schema::{self, Kind},
 };
 
@@ -103,6 +103,8 @@ pub(super) struct Opened {
     pub(super) boots: i64,
     pub(super) memory: Memory,
     pub(super) highest_event_id: i64,
+    /// The disk was full, and the ballast is given up.
+    pub(super) disk_full: bool,
 }
 
 /// Opens the file, creating it when it is not there, and takes it over from whatever process had it before.
@@ -119,6 +121,7 @@ pub(super) fn open(settings: &StoreSettings, lease_max: Duration, clock: &Clock,
         return Err(OpenError::unusable(path, why));
     }
     let lock = lock(path, settings.lock_wait)?;
+    let disk_full = make_room_to_start(path, directory).map_err(|error| OpenError::io("give up the ballast beside", path, &error))?;
     let conn = connect(path)?;
     let take_over = || -> rusqlite::Result<(i64, Memory, i64)> {
         schema::migrate(&conn)?;
@@ -130,7 +133,7 @@ pub(super) fn open(settings: &StoreSettings, lease_max: Duration, clock: &Clock,
         Ok((boots, memory, highest))
     };
     let (boots, memory, highest_event_id) = take_over().map_err(|error| of_sqlite("start from", path, &error))?;
-    Ok(Opened { conn, lock, level, boots, memory, highest_event_id })
+    Ok(Opened { conn, lock, level, boots, memory, highest_event_id, disk_full })
 }
 
 /// Takes the lock beside the file, waiting for another process to let go of it for so long at most.

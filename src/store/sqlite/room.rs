@@ -4,8 +4,9 @@
 //! full, and made again when there is space.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -113,11 +114,25 @@ impl Room {
     }
 
     fn make_ballast(&self) -> io::Result<()> {
-        let file = File::create(&self.ballast)?;
+        // What lies there instead goes first, and is never written through: it could be a link.
+        self.drop_ballast();
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.ballast)?;
         // The space is taken without writing it.
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST_BYTES)?;
         Ok(())
     }
+}
+
+/// Gives the ballast up before the file is opened, when there is hardly anything else left: making the log part of the file needs room
+/// too. `true` when that was so; new events then have to wait until the ballast stands again.
+pub(super) fn make_room_to_start(path: &Path, directory: &Path) -> io::Result<bool> {
+    let ballast = beside(path, "-ballast");
+    let free = rustix::fs::statvfs(directory).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    if free >= BALLAST_BYTES || !ballast.exists() {
+        return Ok(false);
+    }
+    fs::remove_file(ballast)?;
+    Ok(true)
 }
 
 /// The path with something added to its file name.

@@ -35,6 +35,7 @@ struct Owned {
     conn: Connection,
     memory: Memory,
     boots: i64,
+    disk_full: bool,
     readers: [Reader; 2],
     lock: Lock,
 }
@@ -43,7 +44,7 @@ struct Owned {
 pub(super) fn start(shared: &Arc<Shared>, opened: Opened) -> Result<Started, OpenError> {
     let path = shared.settings.path.clone();
     let failed = |why: String| OpenError::Io { action: "start the threads on", path: path.clone(), why };
-    let Opened { mut conn, lock, boots, memory, .. } = opened;
+    let Opened { mut conn, lock, boots, memory, disk_full, .. } = opened;
     let log_pages = Arc::new(AtomicU32::new(0));
     let seen_pages = Arc::clone(&log_pages);
     let hook = move |_: &mut rusqlite::hooks::Wal, pages: i32| {
@@ -56,7 +57,7 @@ pub(super) fn start(shared: &Arc<Shared>, opened: Opened) -> Result<Started, Ope
     let reader = |name| Reader::start(name, &path, &shared.clock, &shared.gate).map_err(|error| failed(error.to_string()));
     let readers = [reader("store-read-a")?, reader("store-read-b")?];
     let [payloads, views] = [0, 1].map(|index: usize| readers[index].questions.clone());
-    let owned = Owned { shared: Arc::clone(shared), conn, memory, boots, readers, lock };
+    let owned = Owned { shared: Arc::clone(shared), conn, memory, boots, disk_full, readers, lock };
     let (ready, is_ready) = mpsc::channel();
     let writer = thread::Builder::new().name("store-writer".into()).spawn(move || owned.live(log_pages, &ready));
     let writer = writer.map_err(|error| failed(error.to_string()))?;
@@ -68,9 +69,9 @@ pub(super) fn start(shared: &Arc<Shared>, opened: Opened) -> Result<Started, Ope
 impl Owned {
     fn live(self, log_pages: Arc<AtomicU32>, ready: &mpsc::Sender<Result<(), String>>) {
         let _guard = AbortOnPanic;
-        let Self { shared, conn, memory, boots, readers, lock } = self;
+        let Self { shared, conn, memory, boots, disk_full, readers, lock } = self;
         // Whoever opens the store waits for this; nobody else can be gone yet.
-        let end = match Writer::new(&conn, &shared, memory, boots, log_pages) {
+        let end = match Writer::new(&conn, &shared, memory, (boots, disk_full), log_pages) {
             Ok(writer) => {
                 let _ = ready.send(Ok(()));
                 writer.run()

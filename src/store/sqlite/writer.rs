@@ -82,7 +82,7 @@ impl<'c> Writer<'c> {
         conn: &'c Connection,
         shared: &'c Shared,
         memory: Memory,
-        boots: i64,
+        (boots, disk_full): (i64, bool),
         log_pages: Arc<AtomicU32>,
     ) -> rusqlite::Result<Self> {
         memory.publish(&shared.tallies);
@@ -98,7 +98,7 @@ impl<'c> Writer<'c> {
             checkpoints: Checkpoints::new(log_pages),
             room: Room::new(&shared.settings),
             verdict: Verdict::Room,
-            disk_full: false,
+            disk_full,
             measured: shared.clock.mono(),
             cursors: Cursors::default(),
             closing: None,

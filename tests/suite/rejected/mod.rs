@@ -244,6 +244,19 @@ routes:
     assert_eq!(rung.status, 200, "whoever shows the token is let in");
 }
 
+/// What kind of file it is stood in the log only, until a first clean stop: after a kill before that, nothing was kept any more.
+#[test]
+fn a_kill_in_the_first_run_leaves_a_ring_that_goes_on() {
+    let target = Recorder::start();
+    let mut gateway = with_secret(&target, WRONG, "provider: github");
+    for kills in 0..3 {
+        gateway.boot();
+        gateway.ring(&github("/hooks/hub", SECRET, &format!("d-{kills}"), BODY));
+        listed(&gateway, kills + 1);
+        gateway.kill();
+    }
+}
+
 #[test]
 fn none_keeps_nothing_and_takes_away_what_was_kept() {
     let target = Recorder::start();
