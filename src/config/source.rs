@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::UnixMs,
+    subject::SubjectName,
     yaml::{At, Node, Problems, Value, off},
 };
 
@@ -51,7 +52,12 @@ pub struct Source {
     /// Networks the provider rings from, or addresses: others are refused before their body is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_ips: Option<Placed<OneOrMany<Placed<Text<IpNet>>>>>,
-    /// Takes what nothing proves: for a provider that signs nothing, when neither `url_token` nor `allow_ips` guards the source.
+    /// The certificate that the provider shows as a client: connections without it are refused before a body is read. It is asked for by
+    /// `server.tls.client_ca`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<Placed<ClientCert>>,
+    /// Takes what nothing proves: for a provider that signs nothing, when none of `url_token`, `allow_ips` and `client_cert` guards the
+    /// source.
     pub allow_unsigned: Placed<bool>,
     /// How far a signed timestamp may lie from now: `provider` for what its file says, a duration, or `none`.
     pub tolerance: Placed<Tolerance>,
@@ -68,6 +74,15 @@ pub struct Source {
     pub on_reject: Placed<OnReject>,
     /// Switched off: its paths answer 404.
     pub disabled: Placed<bool>,
+}
+
+/// What a client certificate must say.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(extend("x-required" = ["san"]))]
+pub struct ClientCert {
+    /// A subject alternative name: a host name, a URI, an e-mail address or an IP address, compared exactly; or a list, of which any may
+    /// stand in the certificate.
+    pub san: Placed<OneOrMany<Placed<Text<SubjectName>>>>,
 }
 
 fn nothing_named<T>(named: &Named<T>) -> bool {
@@ -179,6 +194,7 @@ impl Source {
             secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
             credentials: named_credentials(&section.part("credentials"), section.problems),
             allow_ips: section.several_unless_off("allow_ips", values::network),
+            client_cert: section.unless_off("client_cert", ClientCert::read),
             allow_unsigned: section.value("allow_unsigned", false, values::flag),
             tolerance: section.value("tolerance", Tolerance::Provider, |node, what, problems| match plain(node) {
                 Some("provider") => Some(Tolerance::Provider),
@@ -197,7 +213,7 @@ impl Source {
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["verify", "client_cert", "allow_methods", "observe_until"]);
+        section.planned(&["verify", "allow_methods", "observe_until"]);
         section.planned(&["redact", "reply_from", "expect_every", "formerly"]);
         section.finish();
         read
@@ -264,6 +280,18 @@ fn named_credentials(node: &Node, problems: &mut Problems) -> Named<OneOrMany<Cr
             problems.error(&node.at, format!("`credentials` is a mapping of names to values, and this is {}", node.kind()));
             Named::default()
         }
+    }
+}
+
+impl ClientCert {
+    fn read(node: &Node, what: &str, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::of(node, what, problems);
+        let san = section.several("san", values::subject_name);
+        if san.is_none() && !section.problems.blames(&section.at) {
+            section.problems.error_hint(&section.at, format!("{what} needs `san`"), "write the name in the client's certificate");
+        }
+        section.finish();
+        Some(Self { san: san? })
     }
 }
 

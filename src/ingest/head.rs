@@ -1,7 +1,7 @@
 //! The head of a request as the door hands it over, and the head of an event as it is stored: what of the provider's may be forwarded, and
 //! ours.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -14,6 +14,7 @@ use crate::{
     plan::Source,
     provider::Atom,
     request::{Headers, HeadersBuilder, RawRequest, Single, name_begins},
+    subject::SubjectName,
     verify::Identity,
 };
 
@@ -52,6 +53,8 @@ pub struct Head {
     pub headers: Headers,
     /// The other end of the connection.
     pub peer: IpAddr,
+    /// The names in the certificate that the client has proved to hold; `None` without one.
+    pub names: Option<Arc<[SubjectName]>>,
 }
 
 impl Head {

@@ -101,7 +101,8 @@ impl Ingest {
         let rung = checks::rung(plan, &head, self.clock.wall())?;
         let source = rung.source;
         account.belongs_to(source);
-        checks::check(&rung, client.ip, &head)?;
+        checks::guard(&rung, client.ip)?;
+        checks::check(source, &head)?;
         let announced = head.content_length();
         let mut request = head.into_request(client.ip, self.clock.wall());
         let early = source.verifier.precheck(&request);

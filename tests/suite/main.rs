@@ -5,6 +5,7 @@ mod support;
 mod admin;
 mod barrier;
 mod cli;
+mod client_certs;
 #[cfg(feature = "faults")]
 mod commit_errors;
 mod conformance;

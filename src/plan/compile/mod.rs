@@ -58,6 +58,7 @@ mod tests {
         event::EventTypes,
         name::{SourceName, TargetName},
         plan::{DedupBy, Tls, Unrouted},
+        subject::SubjectName,
     };
 
     const SECRET: &str = "0123456789abcdef-canary";
@@ -160,8 +161,8 @@ mod tests {
             (
                 hub(""),
                 &format!(
-                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token` or `allow_ips`, or write \
-                     `allow_unsigned: true`"
+                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token`, `allow_ips` or `client_cert`, \
+                     or write `allow_unsigned: true`"
                 ),
             ),
             (hub(", allow_unsigned: true"), &format!("f.yaml:2:46: warning: {anyone} can ring at `a`: {proves}")),
@@ -193,6 +194,15 @@ mod tests {
             (
                 provider("github", ", allow_ips: 10.0.0.1") + "server: { tls: upstream }\n",
                 "f.yaml:2:70: warning: `allow_ips` sees the proxy's address only: `tls` is `upstream`, and no `trusted_proxies` are named",
+            ),
+            (
+                hub(", client_cert: { san: a.example }"),
+                "f.yaml:2:43: `a` asks for a client certificate, and `server.tls` names nobody who signs them; add `client_ca: ca.pem` to \
+                 `server.tls`, beside certificates of our own",
+            ),
+            (
+                provider("github", "") + "server: { tls: { cert: a.pem, key: a.key, client_ca: ca.pem } }\n",
+                "f.yaml:6:54: warning: `client_ca` asks clients for a certificate and demands none, and no source has a `client_cert`",
             ),
             (
                 provider("yotpo", ", respond: { status: 202 }"),
@@ -228,9 +238,16 @@ mod tests {
         assert_eq!((source.rejected.status, source.accepted.status, &*source.accepted.body), (503, 200, &b"[1]"[..]));
         assert_eq!((&*source.accepted.content_type, source.verification()), ("application/json", "signed"));
         assert!(!format!("{plan:?}").contains("canary"));
-        let (plan, _) = compiled(&file(", allow_ips: none, respond: none", "", ROUTE), &[]);
+        let (plan, _) = compiled(&file(", allow_ips: none, client_cert: none, respond: none", "", ROUTE), &[]);
         let plan = plan.expect("compiled");
-        assert!(plan.paths["/hooks/a"].guard.lets_in([10, 0, 0, 2].into()));
+        assert!(plan.paths["/hooks/a"].guard.lets_in([10, 0, 0, 2].into()) && plan.paths["/hooks/a"].guard.recognises(&[]));
+        let tls = "server: { tls: { cert: a.pem, key: a.key, client_ca: ca.pem } }";
+        let (plan, problems) = compiled(&file(", client_cert: { san: [B.example, 192.0.2.7] }", "", &format!("{ROUTE}\n{tls}")), &[]);
+        assert_eq!(problems, Vec::<String>::new());
+        let plan = plan.expect("compiled");
+        let recognises = |name: &str| plan.paths["/hooks/a"].guard.recognises(&[SubjectName::parse(name).expect("a name")]);
+        assert!(recognises("b.example") && recognises("192.0.2.7") && !recognises("c.example"));
+        assert!(matches!(&plan.server.tls, Tls::Own { client_ca: Some(authorities), .. } if authorities.ends_with("ca.pem")));
     }
 
     #[test]

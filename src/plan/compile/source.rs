@@ -60,6 +60,7 @@ pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Pro
         claim(&mut taken, path, name, at, problems);
     }
     guard::shadowed(config, &taken, problems);
+    guard::asked_in_vain(config, problems);
     repeated_secrets(config, problems);
     let compiled = config.sources.0.iter().filter_map(|(key, written)| {
         let source = Written { config, name: &key.text, source: written }.compile(catalogue, problems)?;
