@@ -30,6 +30,8 @@ pub const ALLOWED_NETWORKS_MAX: usize = 1024;
 pub const CLIENT_NAMES_MAX: usize = 64;
 /// Names of a client's certificate that are looked at.
 pub const CERTIFICATE_NAMES_MAX: usize = 256;
+/// How far ahead a source's `observe_until` may lie: who needs longer should say so again.
+pub const OBSERVED_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Signature candidates tried in one request.
 pub const CANDIDATES_MAX: usize = 16;
 /// Bytes of one text in the answer to a handshake: what is echoed is the asker's.

@@ -324,6 +324,11 @@ mod tests {
             "f.yaml:1:62: `san` is one name in a certificate, without wildcards, such as `hooks.example.com`, `spiffe://example/a` or \
              `192.0.2.7`, and this is `*.example`",
         ),
+        (
+            "sources: { a: { provider: p, observe_until: tomorrow } }",
+            "f.yaml:1:45: `observe_until` is a date such as `2026-12-01`, or a time such as `2026-12-01T08:00:00Z`, and this is `tomorrow`",
+        ),
+        ("sources: { a: { provider: p, observe_until: } }", "f.yaml:1:43: `observe_until` is one value, and this is nothing"),
         ("sources: { a: { provider: p, verify: {} } }", "f.yaml:1:30: `verify` is planned and not built yet"),
         (
             "sources: { a: { provider: p, url_token: canary/0123456789 } }",

@@ -65,6 +65,10 @@ pub struct Source {
     pub body_limit: Placed<BodyLimit>,
     /// How repeats are known.
     pub dedup: Dedup,
+    /// Until this moment, at most 30 days ahead, what nothing proves and what a guard refuses is accepted, delivered as not verified, and
+    /// counted as what it would be rejected for. Then the source enforces by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe_until: Option<Placed<Text<UnixMs>>>,
     /// What becomes of events no route wants. Written out, no route need name this source.
     pub unrouted: Placed<Unrouted>,
     /// The answer to accepted events, instead of the provider file's.
@@ -206,6 +210,7 @@ impl Source {
                 _ => values::size(node, what, problems).map(BodyLimit::Bytes),
             }),
             dedup: Dedup::read(&section.part("dedup"), section.problems),
+            observe_until: section.unless_off("observe_until", values::moment),
             unrouted: section.value("unrouted", Unrouted::Keep, |node, what, problems| {
                 values::choice(&[Unrouted::Keep, Unrouted::Drop], node, what, problems)
             }),
@@ -213,8 +218,7 @@ impl Source {
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["verify", "allow_methods", "observe_until"]);
-        section.planned(&["redact", "reply_from", "expect_every", "formerly"]);
+        section.planned(&["verify", "allow_methods", "redact", "reply_from", "expect_every", "formerly"]);
         section.finish();
         read
     }

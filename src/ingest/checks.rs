@@ -22,14 +22,21 @@ pub(super) struct Rung<'a> {
     pub(super) shows_token: bool,
     /// Whether the client has the certificate that is asked for, if one is.
     pub(super) shows_certificate: bool,
+    /// The guard that would have refused it, did its source not only observe.
+    pub(super) let_by: Option<Rejection>,
 }
 
 /// The source whose path this is, or whose path and URL token. Paths are compared as received, byte for byte: what would have to be decoded
 /// or tidied up first is not ours.
 pub(super) fn rung<'a>(plan: &'a Plan, head: &Head, now: UnixMs) -> Result<Rung<'a>, Refusal> {
     let names = head.names.as_deref().unwrap_or_default();
-    let rung =
-        |source: &'a Arc<Source>, path, shows_token| Rung { source, path, shows_token, shows_certificate: source.guard.recognises(names) };
+    let rung = |source: &'a Arc<Source>, path, shows_token| Rung {
+        source,
+        path,
+        shows_token,
+        shows_certificate: source.guard.recognises(names),
+        let_by: None,
+    };
     if let Some((path, source)) = plan.paths.get_key_value(&*head.path) {
         return Ok(rung(source, path, source.guard.url_tokens.is_empty()));
     }
@@ -57,6 +64,18 @@ pub(super) fn guard(rung: &Rung<'_>, client: IpAddr) -> Result<(), Rejection> {
         return Err(Rejection::Ip);
     }
     if rung.shows_certificate { Ok(()) } else { Err(Rejection::ClientCert) }
+}
+
+/// The same, and a source that only observes lets by what its guards refuse. Without its URL token a request is its own at its very path
+/// only: whatever stands behind that may be a mistake about another's.
+pub(super) fn pass<'a>(rung: Rung<'a>, client: IpAddr, head: &Head, now: UnixMs) -> Result<Rung<'a>, Refusal> {
+    match guard(&rung, client) {
+        Ok(()) => Ok(rung),
+        Err(reason) => {
+            let is_its_own = reason != Rejection::UrlToken || *head.path == *rung.path;
+            if is_its_own && rung.source.verifier.observes(now) { Ok(Rung { let_by: Some(reason), ..rung }) } else { Err(reason.into()) }
+        }
+    }
 }
 
 /// Method (one of a handshake's is looked at further), loop, encoding, repeated fields, size.

@@ -32,11 +32,19 @@ use crate::{
     rejection::Rejection,
     request::{Headers, HeadersBuilder, RawRequest},
     store::rejected::{NewRejected, REMOVED, RejectedRequest},
-    verify::Verified,
+    verify::{Identified, Unproved, Verified},
 };
 
 /// Parts of names of header fields that hold secrets.
 const SECRET_NAMES: [&str; 8] = ["authorization", "cookie", "token", "secret", "password", "credential", "api-key", "apikey"];
+
+/// What a request came to that may become an event.
+pub(super) enum Proven {
+    /// It is proved.
+    Verified(Verified),
+    /// It is not, and its source only observes.
+    Observed(Identified),
+}
 
 /// Fields that said where the body ends.
 const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
@@ -86,21 +94,26 @@ pub enum NotReadmitted {
 }
 
 impl Ingest {
-    /// Proves a whole request that the head alone spoke for (`early` is `Ok`), or that it shows to be out of its time. A refused one is
-    /// kept.
+    /// Proves a whole request that the guards let in and the head alone spoke for (`early` is `Ok`), or that it shows to be out of its
+    /// time. One that is refused is taken unproved where its source only observes, and else kept.
     pub(super) fn prove(
         &self,
         rung: &Rung<'_>,
         client: Client,
         request: RawRequest,
         early: Result<(), Rejection>,
-    ) -> Result<Verified, Refusal> {
-        let now = request.received_at;
-        match (rung.source.verifier.verify_or_return(request, now), early) {
-            (Ok(verified), Ok(())) => Ok(verified),
-            (Ok(verified), Err(reason)) => Err(self.refused(rung, client, verified.request(), true, reason)),
-            (Err(unproved), _) => Err(self.refused(rung, client, &unproved.request, true, unproved.reason)),
-        }
+    ) -> Result<Proven, Refusal> {
+        let (verifier, now) = (&rung.source.verifier, request.received_at);
+        let (request, reason) = match (verifier.verify_or_return(request, now), rung.let_by.or(early.err())) {
+            (Ok(verified), None) => return Ok(Proven::Verified(verified)),
+            (Ok(verified), Some(reason)) => (verified.into_request(), reason),
+            (Err(unproved), _) => (unproved.request, rung.let_by.unwrap_or(unproved.reason)),
+        };
+        verifier.observe(Box::new(Unproved { request, reason }), now).map(Proven::Observed).map_err(|refused| match rung.let_by {
+            // A guard's word is the last: what it refuses is not kept.
+            Some(reason) => reason.into(),
+            None => self.refused(rung, client, &refused.request, true, refused.reason),
+        })
     }
 
     /// The refusal of a request that is not proved, which is kept if the ring takes it.
@@ -141,10 +154,10 @@ impl Ingest {
         let proves = source.verifier.verification() != "none";
         let shows_token = proves || source.guard.url_tokens.is_empty();
         let shows_certificate = proves || source.guard.client_names.is_none();
-        let rung = Rung { source, path, shows_token, shows_certificate };
-        let verified = prove_again(&rung, kept)?;
-        let (now, proof) = (self.clock.now(), verified.proof());
-        let end = match self.compose(&plan, rung, verified, now) {
+        let rung = Rung { source, path, shows_token, shows_certificate, let_by: None };
+        let identified = source.verifier.identified(prove_again(&rung, kept)?);
+        let (now, proof) = (self.clock.now(), identified.proof());
+        let end = match self.compose(&plan, rung, identified, now) {
             Ok(event) => self.admit(source, event, now.mono).await,
             Err(refusal) => Err(refusal),
         };

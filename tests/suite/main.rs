@@ -16,6 +16,7 @@ mod door;
 mod guards;
 mod hostile;
 mod mutation;
+mod observe;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod providers;

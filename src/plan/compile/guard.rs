@@ -4,8 +4,9 @@ use std::{collections::HashMap, path::PathBuf};
 
 use super::source::paths_of;
 use crate::{
+    clock::UnixMs,
     config::{Config, Credential, Placed, Source, Tls},
-    limits::{ACTIVE_SECRETS_MAX, ALLOWED_NETWORKS_MAX, CLIENT_NAMES_MAX},
+    limits::{ACTIVE_SECRETS_MAX, ALLOWED_NETWORKS_MAX, CLIENT_NAMES_MAX, OBSERVED_MAX},
     plan::{Guard, UrlToken, with_token},
     provider::{Atom, Provider},
     yaml::{At, Problems},
@@ -62,6 +63,22 @@ pub(super) fn guard(config: &Config, name: &str, source: &Source, provider: &Pro
         allow_ips: source.allow_ips.as_ref().map(|networks| networks.iter().map(|network| network.value.0).collect()),
         client_names: source.client_cert.as_ref().map(|asked| asked.san.iter().map(|name| name.value.0.clone()).collect()),
     }
+}
+
+/// Until when the source takes what nothing proves. Whoever runs it is told each time, because it should not be forgotten.
+pub(super) fn observe_until(config: &Config, name: &str, source: &Source, problems: &mut Problems) -> Option<UnixMs> {
+    let written = source.observe_until.as_ref()?;
+    let until = written.0;
+    if until > config.read_at.after(OBSERVED_MAX) {
+        let days = OBSERVED_MAX.as_secs() / (24 * 60 * 60);
+        problems.error(&written.at, format!("`observe_until` is at most {days} days ahead, and this is {until}"));
+    } else if until <= config.read_at {
+        problems.warning(&written.at, format!("`observe_until` of `{name}` is past, and it enforces: leave it out"));
+    } else {
+        let said = format!("`{name}` ONLY OBSERVES until {until}: it accepts and delivers what nothing proves, and only counts it");
+        problems.warning(&written.at, said);
+    }
+    Some(until)
 }
 
 /// Who signs the certificates that clients are asked for.
