@@ -30,6 +30,12 @@ pub const PROVIDER_EVENT_ID_BYTES_MAX: usize = 200;
 pub const ACTIVE_SECRETS_MAX: usize = 4;
 /// Networks one source's `allow_ips` may name: each request is held against them in turn.
 pub const ALLOWED_NETWORKS_MAX: usize = 1024;
+/// Names one source's `client_cert` may ask for: each request is held against them in turn.
+pub const CLIENT_NAMES_MAX: usize = 64;
+/// Names of a client's certificate that are looked at.
+pub const CERTIFICATE_NAMES_MAX: usize = 256;
+/// How far ahead a source's `observe_until` may lie: who needs longer should say so again.
+pub const OBSERVED_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Signature candidates tried in one request.
 pub const CANDIDATES_MAX: usize = 16;
 /// Bytes of one text in the answer to a handshake: what is echoed is the asker's.

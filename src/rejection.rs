@@ -89,6 +89,27 @@ impl Rejection {
         matches!(self, Self::Stale | Self::Future)
     }
 
+    /// Whether it says that nothing proves who rang, or that a guard of the source does not let him in: what a source lets by that only
+    /// observes. All else would be
+    /// refused of anybody.
+    #[must_use]
+    pub fn is_of_proof(self) -> bool {
+        match self {
+            Self::MissingSignature
+            | Self::BadSignature
+            | Self::Stale
+            | Self::Future
+            | Self::Malformed
+            | Self::Requirement
+            | Self::Ip
+            | Self::UrlToken
+            | Self::ClientCert => true,
+            Self::UnknownPath | Self::Method | Self::TooLarge | Self::Encoding | Self::SlowBody | Self::DuplicateHeader | Self::Loop => {
+                false
+            }
+        }
+    }
+
     /// The HTTP status of the answer. Everything that would tell a forger how close he came is the same 401.
     #[must_use]
     pub fn status(self) -> u16 {

@@ -1,4 +1,5 @@
-//! Gauges that are read off something else, set anew before each scrape: the queue, the store, the workers. From memory, never a scan.
+//! Gauges that are read off something else, set anew before each scrape: the queue, the store, the workers, what sources rest on. From
+//! memory, never a scan.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +19,12 @@ type Counts = [u64; STATES.len()];
 
 /// Sets every gauge that follows something else.
 pub(super) fn refresh(gateway: &Gateway) {
-    let metrics = &gateway.metrics;
-    queue(metrics, &gateway.plan, &gateway.store.tallies().read(), gateway.clock.wall());
+    let (metrics, now) = (&gateway.metrics, gateway.clock.wall());
+    queue(metrics, &gateway.plan, &gateway.store.tallies().read(), now);
+    // A source stops to only observe by itself.
+    for source in gateway.plan.sources.values().filter(|source| source.verifier.observe_until().is_some()) {
+        metrics.source_is(&source.name, &source.provider, source.verification(now));
+    }
     let health = gateway.store.health();
     metrics.store_bytes.set(signed(health.bytes));
     metrics.store_free_bytes.set(signed(health.free_bytes));

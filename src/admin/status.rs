@@ -140,7 +140,7 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
     SourceStatus {
         name: source.name.to_string(),
         provider: source.provider.to_string(),
-        verification: source.verification(),
+        verification: source.verification(gateway.clock.wall()),
         paths: source.paths.iter().map(ToString::to_string).collect(),
         endpoint: source.endpoint.as_ref().map(|url| without_query(url.clone())),
         disabled: source.disabled,
@@ -180,6 +180,11 @@ fn warnings(gateway: &Gateway, parked: u64) -> Vec<String> {
     }
     if !gateway.store.health().accepting {
         warnings.push("the store takes no new events: `store.max_size` or `store.min_free` is reached, or the disk is full".into());
+    }
+    let now = gateway.clock.wall();
+    for source in gateway.plan.sources.values().filter(|source| source.verifier.observes(now)) {
+        warnings
+            .push(format!("`{}` only observes: it accepts what nothing proves, and counts it in `hookgate_rejected_total`", source.name));
     }
     if parked > 0 {
         warnings.push(format!("{parked} deliveries wait for targets that are not in the configuration"));

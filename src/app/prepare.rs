@@ -145,7 +145,7 @@ fn configure(metrics: &Metrics, plan: &Plan, clock: &Clock) {
         .map(|source| SourceFacts {
             name: &source.name,
             provider: &source.provider,
-            verification: source.verification(),
+            verification: source.verification(clock.wall()),
             secrets: source.verifier.fingerprints(),
             handshakes: source.verifier.handshakes().collect(),
         })

@@ -11,7 +11,7 @@ use crate::{
     provider::{Catalogue, Provider},
     rejection::Rejection,
     request::RawRequest,
-    verify::{Case, Explanation, Greeted, Neighbour, Setting, Verifier, explain},
+    verify::{Case, Explanation, Greeted, Neighbour, Setting, Unproved, Verifier, explain},
     yaml::Problems,
 };
 
@@ -82,6 +82,9 @@ impl<'a> Known<'a> {
         }
         let mut answer = self.verified(&setting, &request, line_query.as_deref(), at)?;
         if let Some(aside) = self.source.as_ref().and_then(|source| elsewhere(source, &request)).filter(|_| answer.is_accepted()) {
+            answer.explanation.push_str(&aside);
+        }
+        if let Some(aside) = self.source.as_ref().and_then(|source| let_by(source, &request, answer.reason, at)) {
             answer.explanation.push_str(&aside);
         }
         Ok(answer)
@@ -191,6 +194,14 @@ fn elsewhere(source: &Source, request: &RawRequest) -> Option<String> {
     let known = source.paths.iter().any(|path| **path == *bare || path.strip_suffix('/') == Some(bare));
     let paths = || source.paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(" and ");
     (!known).then(|| format!(" Its path is none of the source's, which is rung at {}.", paths()))
+}
+
+/// That the gateway takes it nevertheless: its source only observes.
+fn let_by(source: &Source, request: &RawRequest, reason: &str, at: UnixMs) -> Option<String> {
+    let reason = Rejection::ALL.into_iter().find(|one| one.code() == reason)?;
+    source.verifier.observe(Box::new(Unproved { request: request.clone(), reason }), at).ok()?;
+    let until = source.verifier.observe_until()?;
+    Some(format!(" The source only observes until {until}: the gateway accepts this as not verified, and counts it."))
 }
 
 fn refused(provider: &Provider, rejection: Rejection, explanation: String) -> Answer<'_> {

@@ -36,7 +36,7 @@ pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, T
 pub use route::Route;
 pub use schema::schema;
 pub use server::{Certificate, Limits, Listen, Monitor, Server, Shutdown, Tls, TlsVersion};
-pub use source::{BodyLimit, Dedup, DedupBy, OnRepeat, Source, Tolerance, Unrouted, Window};
+pub use source::{BodyLimit, ClientCert, Dedup, DedupBy, OnRepeat, Source, Tolerance, Unrouted, Window};
 pub use store::{
     Denied, Durability, Egress, Log, LogAttempts, LogFormat, LogLevel, LogRequests, PayloadAge, RejectedAge, Retention, Store, StoreUrl,
 };
@@ -314,7 +314,22 @@ mod tests {
         ),
         ("sources: { a: { provider: p, path: hooks } }", "f.yaml:1:36: `path` begins with `/`, and this is `hooks`"),
         ("sources: { a: { provider: p, path: [] } }", "f.yaml:1:36: `path` is an empty list; name one, or leave it out"),
-        ("sources: { a: { provider: p, client_cert: {} } }", "f.yaml:1:30: `client_cert` is planned and not built yet"),
+        (
+            "sources: { a: { provider: p, client_cert: {} } }",
+            "f.yaml:1:43: `client_cert` needs `san`; write the name in the client's certificate",
+        ),
+        ("sources: { a: { provider: p, client_cert: { san: [] } } }", "f.yaml:1:50: `san` is an empty list; name one, or leave it out"),
+        (
+            "sources: { a: { provider: p, client_cert: { san: [a.example, \"*.example\"] } } }",
+            "f.yaml:1:62: `san` is one name in a certificate, without wildcards, such as `hooks.example.com`, `spiffe://example/a` or \
+             `192.0.2.7`, and this is `*.example`",
+        ),
+        (
+            "sources: { a: { provider: p, observe_until: tomorrow } }",
+            "f.yaml:1:45: `observe_until` is a date such as `2026-12-01`, or a time such as `2026-12-01T08:00:00Z`, and this is `tomorrow`",
+        ),
+        ("sources: { a: { provider: p, observe_until: } }", "f.yaml:1:43: `observe_until` is one value, and this is nothing"),
+        ("sources: { a: { provider: p, verify: {} } }", "f.yaml:1:30: `verify` is planned and not built yet"),
         (
             "sources: { a: { provider: p, url_token: canary/0123456789 } }",
             "f.yaml:1:41: `url_token` is a segment of a path: letters, digits, `-`, `_`, `~` and `.` only; make one with `openssl rand \

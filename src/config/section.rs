@@ -59,6 +59,15 @@ impl<'a, 'p> Section<'a, 'p> {
         Some(Placed { at: node.at.clone(), written: true, value: read(node, &named(key), self.problems)? })
     }
 
+    /// The same, of what can be switched off: then it is as if it were left out. A key with nothing behind it is not meant that way.
+    pub(super) fn unless_off<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&'a Node, &str, &mut Problems) -> Option<T>,
+    ) -> Option<Placed<T>> {
+        self.optional(key, |node, what, problems| if is_off(node) { None } else { read(node, what, problems) })
+    }
+
     /// A value that must be there.
     pub(super) fn needed<T>(
         &mut self,
@@ -99,13 +108,13 @@ impl<'a, 'p> Section<'a, 'p> {
         Some(found)
     }
 
-    /// The same, of what can be switched off: then it is as if it were left out. A key with nothing behind it is not meant that way.
+    /// The same, of what can be switched off.
     pub(super) fn several_unless_off<T>(
         &mut self,
         key: &'static str,
         read: impl Fn(&'a Node, &str, &mut Problems) -> Option<T>,
     ) -> Option<Placed<OneOrMany<Placed<T>>>> {
-        if self.fields.peek(key).is_some_and(|node| off(node) && node.value != Value::Null) {
+        if self.fields.peek(key).is_some_and(is_off) {
             self.fields.take(key);
             return None;
         }
@@ -137,6 +146,11 @@ impl<'a, 'p> Section<'a, 'p> {
     pub(super) fn finish(self) {
         self.fields.finish(self.problems);
     }
+}
+
+/// Whether a value is switched off in so many words.
+fn is_off(node: &Node) -> bool {
+    off(node) && node.value != Value::Null
 }
 
 fn named(key: &str) -> String {

@@ -45,6 +45,9 @@ pub enum Tls {
     Own {
         /// Certificates, chosen by server name; the first is the default.
         certs: Vec<Certificate>,
+        /// Who signs the certificates that clients are asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_ca: Option<Placed<PathBuf>>,
         /// The least version spoken.
         min_version: Placed<TlsVersion>,
     },
@@ -63,6 +66,9 @@ enum TlsForm {
         key: PathBuf,
         /// Certificates, chosen by server name; the first is the default.
         certs: Vec<Certificate>,
+        /// A PEM file with the authorities that sign client certificates. A client is asked for one and need not have any: what a source
+        /// demands stands in its `client_cert`.
+        client_ca: PathBuf,
         /// The least version spoken.
         min_version: TlsVersion,
     },
@@ -191,7 +197,8 @@ fn tls(node: &Node, what: &str, problems: &mut Problems) -> Option<Tls> {
     let min_version = section.value("min_version", TlsVersion::V12, |node, what, problems| {
         values::choice(&[TlsVersion::V12, TlsVersion::V13], node, what, problems)
     });
-    section.planned(&["acme", "client_ca"]);
+    let client_ca = section.unless_off("client_ca", values::path);
+    section.planned(&["acme"]);
     let problems = &mut *section.problems;
     let mut certs = Vec::new();
     match (cert, key) {
@@ -206,7 +213,7 @@ fn tls(node: &Node, what: &str, problems: &mut Problems) -> Option<Tls> {
         problems.error_hint(&node.at, format!("{what} names no certificate"), "write `{ cert: chain.pem, key: key.pem }`, or `upstream`");
     }
     section.finish();
-    Some(Tls::Own { certs, min_version })
+    Some(Tls::Own { certs, client_ca, min_version })
 }
 
 fn certificate(node: &Node, problems: &mut Problems) -> Option<Certificate> {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::UnixMs,
+    subject::SubjectName,
     yaml::{At, Node, Problems, Value, off},
 };
 
@@ -51,7 +52,12 @@ pub struct Source {
     /// Networks the provider rings from, or addresses: others are refused before their body is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_ips: Option<Placed<OneOrMany<Placed<Text<IpNet>>>>>,
-    /// Takes what nothing proves: for a provider that signs nothing, when neither `url_token` nor `allow_ips` guards the source.
+    /// The certificate that the provider shows as a client: connections without it are refused before a body is read. It is asked for by
+    /// `server.tls.client_ca`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<Placed<ClientCert>>,
+    /// Takes what nothing proves: for a provider that signs nothing, when none of `url_token`, `allow_ips` and `client_cert` guards the
+    /// source.
     pub allow_unsigned: Placed<bool>,
     /// How far a signed timestamp may lie from now: `provider` for what its file says, a duration, or `none`.
     pub tolerance: Placed<Tolerance>,
@@ -59,6 +65,10 @@ pub struct Source {
     pub body_limit: Placed<BodyLimit>,
     /// How repeats are known.
     pub dedup: Dedup,
+    /// Until this moment, at most 30 days ahead, what nothing proves and what a guard refuses is accepted, delivered as not verified, and
+    /// counted as what it would be rejected for. Then the source enforces by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe_until: Option<Placed<Text<UnixMs>>>,
     /// What becomes of events no route wants. Written out, no route need name this source.
     pub unrouted: Placed<Unrouted>,
     /// The answer to accepted events, instead of the provider file's.
@@ -68,6 +78,15 @@ pub struct Source {
     pub on_reject: Placed<OnReject>,
     /// Switched off: its paths answer 404.
     pub disabled: Placed<bool>,
+}
+
+/// What a client certificate must say.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(extend("x-required" = ["san"]))]
+pub struct ClientCert {
+    /// A subject alternative name: a host name, a URI, an e-mail address or an IP address, compared exactly; or a list, of which any may
+    /// stand in the certificate.
+    pub san: Placed<OneOrMany<Placed<Text<SubjectName>>>>,
 }
 
 fn nothing_named<T>(named: &Named<T>) -> bool {
@@ -179,6 +198,7 @@ impl Source {
             secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
             credentials: named_credentials(&section.part("credentials"), section.problems),
             allow_ips: section.several_unless_off("allow_ips", values::network),
+            client_cert: section.unless_off("client_cert", ClientCert::read),
             allow_unsigned: section.value("allow_unsigned", false, values::flag),
             tolerance: section.value("tolerance", Tolerance::Provider, |node, what, problems| match plain(node) {
                 Some("provider") => Some(Tolerance::Provider),
@@ -190,6 +210,7 @@ impl Source {
                 _ => values::size(node, what, problems).map(BodyLimit::Bytes),
             }),
             dedup: Dedup::read(&section.part("dedup"), section.problems),
+            observe_until: section.unless_off("observe_until", values::moment),
             unrouted: section.value("unrouted", Unrouted::Keep, |node, what, problems| {
                 values::choice(&[Unrouted::Keep, Unrouted::Drop], node, what, problems)
             }),
@@ -197,8 +218,7 @@ impl Source {
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["verify", "client_cert", "allow_methods", "observe_until"]);
-        section.planned(&["redact", "reply_from", "expect_every", "formerly"]);
+        section.planned(&["verify", "allow_methods", "redact", "reply_from", "expect_every", "formerly"]);
         section.finish();
         read
     }
@@ -264,6 +284,18 @@ fn named_credentials(node: &Node, problems: &mut Problems) -> Named<OneOrMany<Cr
             problems.error(&node.at, format!("`credentials` is a mapping of names to values, and this is {}", node.kind()));
             Named::default()
         }
+    }
+}
+
+impl ClientCert {
+    fn read(node: &Node, what: &str, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::of(node, what, problems);
+        let san = section.several("san", values::subject_name);
+        if san.is_none() && !section.problems.blames(&section.at) {
+            section.problems.error_hint(&section.at, format!("{what} needs `san`"), "write the name in the client's certificate");
+        }
+        section.finish();
+        Some(Self { san: san? })
     }
 }
 

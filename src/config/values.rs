@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::placed::{Link, Period, Share, Size, Text};
 use crate::{
     clock::UnixMs,
+    subject::SubjectName,
     yaml::{Node, Problems, as_text, nearest, off},
 };
 
@@ -194,6 +195,17 @@ pub(super) fn network(node: &Node, what: &str, problems: &mut Problems) -> Optio
     }
     refuse(node, text, what, "a network such as `10.0.0.0/8`, or one address", problems);
     None
+}
+
+/// A name in a certificate.
+pub(super) fn subject_name(node: &Node, what: &str, problems: &mut Problems) -> Option<Text<SubjectName>> {
+    let text = text(node, what, problems)?;
+    let name = SubjectName::parse(text);
+    if name.is_none() {
+        let wanted = "one name in a certificate, without wildcards, such as `hooks.example.com`, `spiffe://example/a` or `192.0.2.7`";
+        refuse(node, text, what, wanted, problems);
+    }
+    name.map(Text)
 }
 
 /// A path, seen from the current directory.

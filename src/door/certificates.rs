@@ -1,18 +1,18 @@
 //! Certificates and keys, and which of them a client is shown: by the name it asks for, exactly or by a wildcard, else the first.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
-use super::DoorError;
+use super::{DoorError, clients};
 use crate::{
     clock::UnixMs,
     plan::{Certificate, TlsVersion},
@@ -37,18 +37,22 @@ struct ByName {
     first: Arc<CertifiedKey>,
 }
 
-/// Loads every pair.
+/// Loads every pair, and the authorities whose client certificates are asked for.
 ///
 /// # Errors
 /// A file that cannot be read, or a key that is not the certificate's.
-pub(super) fn load(certificates: &[Certificate], min_version: TlsVersion) -> Result<(ServerConfig, Vec<Expiry>), DoorError> {
+pub(super) fn load(
+    certificates: &[Certificate],
+    client_ca: Option<&Path>,
+    min_version: TlsVersion,
+) -> Result<(ServerConfig, Vec<Expiry>), DoorError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut exact = HashMap::new();
     let mut wildcard = HashMap::new();
     let mut first = None;
     let mut expiries = Vec::new();
     for pair in certificates {
-        let chain = read_chain(pair)?;
+        let chain = read(&pair.cert)?;
         let key = PrivateKeyDer::from_pem_file(&pair.key)
             .map_err(|cause| DoorError::Unreadable { path: pair.key.clone(), cause: said(&cause) })?;
         let (names, expiry) = facts(pair, &chain)?;
@@ -73,22 +77,36 @@ pub(super) fn load(certificates: &[Certificate], min_version: TlsVersion) -> Res
         TlsVersion::V12 => &[&TLS13, &TLS12],
         TlsVersion::V13 => &[&TLS13],
     };
+    let clients = match client_ca {
+        Some(authorities) => clients::asking(authorities)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let broken = |cause: rustls::Error| DoorError::Tls(cause.to_string());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .map_err(broken)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(ByName { exact, wildcard, first }));
-    // Tickets cost no memory here, so every provider that rings again soon saves the handshake's asymmetric part. Early data stays off: it
-    // can be replayed.
-    config.ticketer = aws_lc_rs::Ticketer::new().map_err(broken)?;
-    config.send_tls13_tickets = 1;
+    if client_ca.is_some() {
+        // A session that is resumed brings a client's certificate with it unexamined, and it may have run out meanwhile.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    } else {
+        // Tickets cost no memory here, so every provider that rings again soon saves the handshake's asymmetric part. Early data stays off:
+        // it can be replayed.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(broken)?;
+        config.send_tls13_tickets = 1;
+    }
     Ok((config, expiries))
 }
 
-fn read_chain(pair: &Certificate) -> Result<Vec<CertificateDer<'static>>, DoorError> {
-    let unreadable = |cause: String| DoorError::Unreadable { path: pair.cert.clone(), cause };
-    let certificates = CertificateDer::pem_file_iter(&pair.cert).map_err(|cause| unreadable(said(&cause)))?;
+/// The certificates in a PEM file, at least one, in its order.
+///
+/// # Errors
+/// It cannot be read, or there is none in it.
+pub(super) fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, DoorError> {
+    let unreadable = |cause: String| DoorError::Unreadable { path: file.into(), cause };
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|cause| unreadable(said(&cause)))?;
     let chain: Result<Vec<_>, _> = certificates.collect();
     match chain {
         Ok(chain) if chain.is_empty() => Err(unreadable("there is no certificate in it (PEM, \"-----BEGIN CERTIFICATE-----\")".into())),

@@ -1,6 +1,9 @@
 //! From actix's request to `ingest`'s, and from its answer to actix's. No extractor has a say: what came is handed on as it came.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use actix_http::ConnectionType;
 use actix_web::{
@@ -10,7 +13,7 @@ use actix_web::{
 };
 use futures_util::StreamExt as _;
 
-use super::{connections::Guard, server::Desk, strict};
+use super::{clients::Shown, connections::Guard, server::Desk, strict};
 use crate::{
     ingest::{Answer, BrokenBody, Head},
     metrics::HttpError,
@@ -63,6 +66,7 @@ fn head_of(request: &HttpRequest) -> Head {
         headers: headers.build(),
         // A socket without a peer is one whose client is gone already.
         peer: head.peer_addr.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()),
+        names: request.conn_data::<Shown>().map(|shown| Arc::clone(&shown.0)),
     }
 }
 

@@ -14,6 +14,7 @@
 //! [`bind`] does everything that can fail, so that `check` refuses what `run` would; [`Bound::serve`] starts the threads.
 
 mod certificates;
+mod clients;
 mod connections;
 mod descriptors;
 mod handle;
@@ -232,8 +233,8 @@ impl Door {
 fn load(tls: &Tls) -> Result<(Option<Arc<rustls::ServerConfig>>, Vec<certificates::Expiry>), DoorError> {
     match tls {
         Tls::None | Tls::Upstream => Ok((None, Vec::new())),
-        Tls::Own { certificates, min_version } => {
-            let (config, expiries) = certificates::load(certificates, *min_version)?;
+        Tls::Own { certificates, client_ca, min_version } => {
+            let (config, expiries) = certificates::load(certificates, client_ca.as_deref(), *min_version)?;
             Ok((Some(Arc::new(config)), expiries))
         }
     }

@@ -35,7 +35,7 @@ use actix_web::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Patience, connections::Connections, handle, sips::Sips};
+use super::{Patience, clients, connections::Connections, handle, sips::Sips};
 use crate::{
     ingest::Ingest,
     limits,
@@ -101,7 +101,7 @@ fn listen_plain(builder: ServerBuilder, desk: Desk, listener: TcpListener) -> io
         names.name_this_thread();
         let metrics = Arc::clone(desk.ingest.metrics());
         let sips = |socket: TcpStream| ready(Ok::<_, DispatchError>(in_sips(socket, |socket| socket)));
-        let http = http(desk.clone(), stop.clone(), |socket: &TcpStream| socket);
+        let http = http(desk.clone(), stop.clone(), |socket: &TcpStream| socket, |_, _| ());
         fn_service(sips).and_then(http).map_err(move |error| count(&metrics, &error))
     })
 }
@@ -116,7 +116,10 @@ fn listen_tls(builder: ServerBuilder, desk: Desk, listener: TcpListener, config:
         let metrics = Arc::clone(desk.ingest.metrics());
         let mut acceptor = Acceptor::new(config.clone());
         acceptor.set_handshake_timeout(desk.patience.handshake);
-        let http = http(desk.clone(), stop.clone(), |socket: &TlsStream<TcpStream>| socket.get_ref().0);
+        let note = |socket: &TlsStream<TcpStream>, connection: &mut Extensions| {
+            clients::note(socket.get_ref().1.peer_certificates(), connection);
+        };
+        let http = http(desk.clone(), stop.clone(), |socket: &TlsStream<TcpStream>| socket.get_ref().0, note);
         acceptor
             .map_init_err(|_| ())
             .map_err(TlsError::into_service_error)
@@ -137,11 +140,12 @@ fn in_sips<T>(socket: T, tcp: impl Fn(&T) -> &TcpStream) -> (Sips<T>, Option<Soc
     (Sips::new(socket), peer)
 }
 
-/// HTTP/1.1 over any socket; `tcp` finds what the watchdog may cut.
+/// HTTP/1.1 over any socket; `tcp` finds what the watchdog may cut, `note` keeps what is to be known of the client.
 fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     desk: Desk,
     stop: GracefulShutdownSignal,
     tcp: impl Fn(&T) -> &TcpStream + 'static,
+    note: impl Fn(&T, &mut Extensions) + 'static,
 ) -> impl ServiceFactory<(Sips<T>, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let (connections, patience) = (Arc::clone(&desk.connections), desk.patience);
     HttpService::<Sips<T>, _, _>::build()
@@ -151,6 +155,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .client_disconnect_timeout(patience.linger)
         .on_connect_ext(move |socket: &Sips<T>, data: &mut Extensions| {
             data.insert(connections.open(tcp(socket.io()), socket.ended()));
+            note(socket.io(), data);
         })
         .h1(app(desk))
 }

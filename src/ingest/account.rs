@@ -1,7 +1,6 @@
 //! The account of one request: what is noted on its way, and at its end counted once and logged once.
 //!
-//! Never a body, a query, a header's value or a secret; and of a request that was not verified nothing but its address, its size and the
-//! reason.
+//! Never a body, a query, a header's value or a secret; and of a request that was refused nothing but its address, its size and the reason.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,6 +10,7 @@ use crate::{
     event::EventTypes,
     metrics::{Metrics, RequestResult, UNMATCHED},
     plan::{LogWhat, Source},
+    rejection::Rejection,
     store::NewEvent,
     verify::Proof,
 };
@@ -57,6 +57,11 @@ impl Account {
         self.types = Some(event.types.clone());
     }
 
+    /// Why it would have been refused, had its source not only observed.
+    fn observed(&self) -> Option<Rejection> {
+        self.proof.and_then(|proof| proof.observed())
+    }
+
     /// Counts and logs the request.
     pub(super) fn close(self, metrics: &Metrics, log: LogWhat, now: Now, end: &Result<Taken, Refusal>, status: u16) {
         let of_source = self.source.as_ref().map_or_else(|| Arc::clone(&metrics.unmatched), |source| metrics.source(&source.name));
@@ -70,6 +75,9 @@ impl Account {
         match end {
             Ok(taken) => {
                 of_source.request(taken.result());
+                if let Some(reason) = self.observed() {
+                    of_source.observe(reason);
+                }
                 if let Taken::Handshake(name, _) = taken {
                     of_source.handshake(name, true);
                 }
@@ -77,7 +85,7 @@ impl Account {
             }
             Err(refusal) => refusal.count(&of_source),
         }
-        if log == LogWhat::All || (log == LogWhat::Failed && end.is_err()) {
+        if log == LogWhat::All || (log == LogWhat::Failed && (end.is_err() || self.observed().is_some())) {
             self.log(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), end, status);
         }
     }
@@ -85,7 +93,7 @@ impl Account {
     fn log(&self, duration_ms: u64, end: &Result<Taken, Refusal>, status: u16) {
         let source = self.source.as_ref().map_or(UNMATCHED, |source| source.name.as_str());
         let (result, reason, event_id): (RequestResult, _, _) = match end {
-            Ok(Taken::Event(acknowledged)) => (acknowledged.result, None, Some(acknowledged.event)),
+            Ok(Taken::Event(acknowledged)) => (acknowledged.result, self.observed().map(Rejection::code), Some(acknowledged.event)),
             Ok(handshake) => (handshake.result(), None, None),
             Err(refusal) => (refusal.result(), Some(refusal.reason()), None),
         };

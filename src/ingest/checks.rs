@@ -20,13 +20,25 @@ pub(super) struct Rung<'a> {
     pub(super) path: &'a str,
     /// Whether the path goes on with a URL token, if one is asked for.
     pub(super) shows_token: bool,
+    /// Whether the client has the certificate that is asked for, if one is.
+    pub(super) shows_certificate: bool,
+    /// The guard that would have refused it, did its source not only observe.
+    pub(super) let_by: Option<Rejection>,
 }
 
 /// The source whose path this is, or whose path and URL token. Paths are compared as received, byte for byte: what would have to be decoded
 /// or tidied up first is not ours.
 pub(super) fn rung<'a>(plan: &'a Plan, head: &Head, now: UnixMs) -> Result<Rung<'a>, Refusal> {
+    let names = head.names.as_deref().unwrap_or_default();
+    let rung = |source: &'a Arc<Source>, path, shows_token| Rung {
+        source,
+        path,
+        shows_token,
+        shows_certificate: source.guard.recognises(names),
+        let_by: None,
+    };
     if let Some((path, source)) = plan.paths.get_key_value(&*head.path) {
-        return Ok(Rung { source, path, shows_token: source.guard.url_tokens.is_empty() });
+        return Ok(rung(source, path, source.guard.url_tokens.is_empty()));
     }
     let (before, segment) = head.path.rsplit_once('/').ok_or(Rejection::UnknownPath)?;
     let with_slash = head.path.get(..=before.len()).unwrap_or_default();
@@ -34,7 +46,7 @@ pub(super) fn rung<'a>(plan: &'a Plan, head: &Head, now: UnixMs) -> Result<Rung<
     for path in [before, with_slash] {
         let found = plan.paths.get_key_value(path).filter(|(_, source)| !source.guard.url_tokens.is_empty());
         let Some((path, source)) = found else { continue };
-        let rung = Rung { source, path, shows_token: source.guard.knows(segment, now) };
+        let rung = rung(source, path, source.guard.knows(segment, now));
         if rung.shows_token {
             return Ok(rung);
         }
@@ -43,16 +55,31 @@ pub(super) fn rung<'a>(plan: &'a Plan, head: &Head, now: UnixMs) -> Result<Rung<
     stood_before.ok_or_else(|| Rejection::UnknownPath.into())
 }
 
-/// URL token (a wrong one is answered like a path that is nobody's), address, method (one of a handshake's is looked at further), loop,
-/// encoding, size, repeated fields.
-pub(super) fn check(rung: &Rung<'_>, client: IpAddr, head: &Head) -> Result<(), Refusal> {
-    let source = rung.source;
+/// What guards the source: URL token (a wrong one is answered like a path that is nobody's), address, client certificate.
+pub(super) fn guard(rung: &Rung<'_>, client: IpAddr) -> Result<(), Rejection> {
     if !rung.shows_token {
-        return Err(Rejection::UrlToken.into());
+        return Err(Rejection::UrlToken);
     }
-    if !source.guard.lets_in(client) {
-        return Err(Rejection::Ip.into());
+    if !rung.source.guard.lets_in(client) {
+        return Err(Rejection::Ip);
     }
+    if rung.shows_certificate { Ok(()) } else { Err(Rejection::ClientCert) }
+}
+
+/// The same, and a source that only observes lets by what its guards refuse. Without its URL token a request is its own at its very path
+/// only: whatever stands behind that may be a mistake about another's.
+pub(super) fn pass<'a>(rung: Rung<'a>, client: IpAddr, head: &Head, now: UnixMs) -> Result<Rung<'a>, Refusal> {
+    match guard(&rung, client) {
+        Ok(()) => Ok(rung),
+        Err(reason) => {
+            let is_its_own = reason != Rejection::UrlToken || *head.path == *rung.path;
+            if is_its_own && rung.source.verifier.observes(now) { Ok(Rung { let_by: Some(reason), ..rung }) } else { Err(reason.into()) }
+        }
+    }
+}
+
+/// Method (one of a handshake's is looked at further), loop, encoding, repeated fields, size.
+pub(super) fn check(source: &Source, head: &Head) -> Result<(), Refusal> {
     if &*head.method != "POST" && !source.verifier.methods().contains(&head.method) {
         return Err(Rejection::Method.into());
     }
@@ -92,7 +119,7 @@ mod tests {
         for (name, value) in fields {
             assert!(headers.push(name, value));
         }
-        Head { method: "POST".into(), path: "/".into(), query: None, headers: headers.build(), peer: [127, 0, 0, 1].into() }
+        Head { method: "POST".into(), path: "/".into(), query: None, headers: headers.build(), peer: [127, 0, 0, 1].into(), names: None }
     }
 
     #[test]

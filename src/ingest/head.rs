@@ -1,7 +1,7 @@
 //! The head of a request as the door hands it over, and the head of an event as it is stored: what of the provider's may be forwarded, and
 //! ours.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -13,8 +13,10 @@ use crate::{
     limits::{OUR_HEAD_BYTES_MAX, SHOWN_URL_BYTES_MAX, STORED_HEAD_BYTES_MAX},
     plan::Source,
     provider::Atom,
+    rejection::Rejection,
     request::{Headers, HeadersBuilder, RawRequest, Single, name_begins},
-    verify::Identity,
+    subject::SubjectName,
+    verify::{Identity, Proof},
 };
 
 /// Fields that are not forwarded: between two hops (RFC 9110, 7.6.1), about this connection only, or claims about the way here that a
@@ -52,6 +54,8 @@ pub struct Head {
     pub headers: Headers,
     /// The other end of the connection.
     pub peer: IpAddr,
+    /// The names in the certificate that the client has proved to hold; `None` without one.
+    pub names: Option<Arc<[SubjectName]>>,
 }
 
 impl Head {
@@ -95,6 +99,7 @@ pub(super) struct Facts<'a> {
     /// The path that was rung, less the URL token.
     pub(super) path: &'a str,
     pub(super) identity: &'a Identity,
+    pub(super) proof: Proof,
     pub(super) public_url: Option<&'a url::Url>,
     pub(super) via: &'a str,
 }
@@ -123,8 +128,8 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     if let Some(url) = original_url(request, facts).filter(|url| url.len() <= SHOWN_URL_BYTES_MAX) {
         head.push("Hookgate-Original-Url", url.as_bytes());
     }
-    let verified: &[u8] = if facts.source.verification() == "none" { b"false" } else { b"true" };
-    head.push("Hookgate-Verified", verified);
+    let is_proved = facts.proof.observed().is_none() && facts.source.proves();
+    head.push("Hookgate-Verified", if is_proved { b"true" } else { b"false" });
     head.build().block().clone()
 }
 
@@ -208,7 +213,9 @@ fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
         format!("{base}{}", identity::safe(facts.path.as_bytes()))
     };
     let secrets = Secrets { source, token: b"" };
-    if let Some(shown) = request.query.as_deref().and_then(|query| secrets.less_query(query)) {
+    // Without its token where it belongs, a request may have it here.
+    let query = request.query.as_deref().filter(|_| facts.proof.observed() != Some(Rejection::UrlToken));
+    if let Some(shown) = query.and_then(|query| secrets.less_query(query)) {
         // Writing to a String cannot fail.
         let _ = write!(url, "?{}", identity::safe(shown.as_bytes()));
     }

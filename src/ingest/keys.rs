@@ -20,6 +20,7 @@ enum Namespace {
     BodyHash = 2,
     EventId = 3,
     SignedText = 4,
+    Observed = 5,
 }
 
 /// The key of an event. A provider that gives no id (or an empty one) is known by its body; `DedupBy::None` makes every event its own.
@@ -31,6 +32,13 @@ pub(super) fn key(source: &SourceName, by: DedupBy, known_by: KnownBy<'_>, body:
         (DedupBy::Provider, KnownBy::Body) | (DedupBy::Body, _) => hash(source, Namespace::BodyHash, &Sha256::digest(body)),
         (DedupBy::None, _) => hash(source, Namespace::EventId, &event.to_i64().to_be_bytes()),
     }
+}
+
+/// The key of what nothing proves, and says that it is the event of this key. It is another, so that a stranger who names an event's id
+/// takes nothing from the event.
+#[must_use]
+pub(super) fn observed(source: &SourceName, claimed: DedupKey) -> DedupKey {
+    hash(source, Namespace::Observed, &claimed.0)
 }
 
 fn hash(source: &SourceName, namespace: Namespace, identity: &[u8]) -> DedupKey {
@@ -98,9 +106,21 @@ mod tests {
     }
 
     #[test]
+    fn what_nothing_proves_has_a_key_of_its_own() {
+        let event = EventId::first_at(UnixMs(1));
+        let proved = |id: &[u8]| key(&name("a"), DedupBy::Provider, KnownBy::Id(id), b"", event);
+        let unproved = |id: &[u8]| observed(&name("a"), proved(id));
+        assert_eq!(unproved(b"id"), unproved(b"id"));
+        // Whatever an id says, even the key itself.
+        let keys = [proved(b"id"), proved(b"id2"), unproved(b"id"), unproved(b"id2"), proved(&proved(b"id").0), unproved(&proved(b"id").0)];
+        assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
+    }
+
+    #[test]
     fn a_stored_key_stays_what_it_was() {
         // A change here makes every repeat of what is stored a new event: it needs a migration.
         let stored = key(&name("stripe"), DedupBy::Provider, KnownBy::Id(b"evt_1"), b"", EventId::first_at(UnixMs(0)));
         assert_eq!(format!("{stored:?}"), "b7c0a1f8097c467f7053c18775aea226");
+        assert_eq!(format!("{:?}", observed(&name("stripe"), stored)), "25749869008e957775e2f0c193c272e0");
     }
 }

@@ -8,9 +8,9 @@
 //!                  (what is not proved goes to the rejected ring, a file of its own, if that has room)
 //! ```
 //!
-//! What it promises: no byte of an unverified request gets further than `verify`; a 2xx follows the durable commit; every request is
-//! answered within its deadline, counted once and logged once; a request sees one plan from its head to its answer. It knows no HTTP
-//! server: `door` gives it a head and a stream of bytes, and writes the answer out.
+//! What it promises: no byte of an unverified request gets further than `verify`, unless its source only observes, and then the event says
+//! so; a 2xx follows the durable commit; every request is answered within its deadline, counted once and logged once; a request sees one
+//! plan from its head to its answer. It knows no HTTP server: `door` gives it a head and a stream of bytes, and writes the answer out.
 
 mod account;
 mod address;
@@ -47,9 +47,8 @@ use crate::{
     metrics::{Metrics, RequestResult},
     plan::{Plan, Source, Unrouted},
     rejection::Rejection,
-    request::RawRequest,
     store::{Admission, NewEvent, Store, StoreError, rejected::RejectedRing},
-    verify::Verified,
+    verify::Identified,
 };
 use account::Account;
 use address::Client;
@@ -57,6 +56,7 @@ use answer::{Acknowledged, Taken};
 use budget::Budget;
 use checks::Rung;
 use refusal::Refusal;
+use rejected::Proven;
 
 /// The front half, shared by all who answer at the door.
 #[derive(Debug)]
@@ -98,15 +98,18 @@ impl Ingest {
         body: impl Stream<Item = Result<Bytes, BrokenBody>> + Unpin,
         account: &mut Account,
     ) -> Result<Taken, Refusal> {
-        let rung = checks::rung(plan, &head, self.clock.wall())?;
+        let came_at = self.clock.wall();
+        let rung = checks::rung(plan, &head, came_at)?;
         let source = rung.source;
         account.belongs_to(source);
-        checks::check(&rung, client.ip, &head)?;
+        let rung = checks::pass(rung, client.ip, &head, came_at)?;
+        checks::check(source, &head)?;
         let announced = head.content_length();
-        let mut request = head.into_request(client.ip, self.clock.wall());
+        let mut request = head.into_request(client.ip, came_at);
         let early = source.verifier.precheck(&request);
         if let Err(reason) = early
             && !(reason.is_of_time() && self.ring.is_on())
+            && !(reason.is_of_proof() && source.verifier.observes(came_at))
         {
             return Err(self.refused(&rung, client, &request, false, reason));
         }
@@ -118,21 +121,27 @@ impl Ingest {
         request.received_at = now.wall;
 
         if early.is_ok()
+            && rung.let_by.is_none()
             && let Some(greeted) = source.verifier.greet(&request, now.wall)
         {
             return greeted.into();
         }
-        let verified = self.prove(&rung, client, request, early)?;
-        share.is_verified();
-        if let Some(greeted) = source.verifier.greet_verified(&verified) {
-            return greeted.into();
-        }
+        let identified = match self.prove(&rung, client, request, early)? {
+            Proven::Verified(verified) => {
+                share.is_verified();
+                if let Some(greeted) = source.verifier.greet_verified(&verified) {
+                    return greeted.into();
+                }
+                source.verifier.identified(verified)
+            }
+            Proven::Observed(identified) => identified,
+        };
         // Other methods reach a source through handshakes only, and this was none.
-        if &*verified.request().method != "POST" {
+        if &*identified.request().method != "POST" {
             return Err(Rejection::Method.into());
         }
-        account.proved(verified.proof());
-        let event = self.compose(plan, rung, verified, now)?;
+        account.proved(identified.proof());
+        let event = self.compose(plan, rung, identified, now)?;
         account.identified(&event);
         self.admit(source, event, now.mono).await.map(Taken::Event)
     }
@@ -155,16 +164,15 @@ impl Ingest {
     }
 
     /// Everything that is decided before the store sees the event: who it is, what makes a repeat of it, its bytes, to whom it is owed.
-    fn compose(&self, plan: &Plan, rung: Rung<'_>, verified: Verified, now: Now) -> Result<NewEvent, Refusal> {
+    fn compose(&self, plan: &Plan, rung: Rung<'_>, identified: Identified, now: Now) -> Result<NewEvent, Refusal> {
         let source = rung.source;
         let id: EventId = self.ids.next(now.wall);
-        let proof = verified.proof();
-        let identity = source.verifier.identify(&verified);
+        let (request, identity, proof) = identified.into_parts();
         let provider_event_id = identity.id.as_deref().map(identity::stored_id);
-        let request: RawRequest = verified.into_request();
-        let key = keys::key(&source.name, source.dedup.by, identity.known_by(), &request.body, id);
-        let facts =
-            head::Facts { id, source, path: rung.path, identity: &identity, public_url: plan.server.public_url.as_ref(), via: &self.via };
+        let claimed = keys::key(&source.name, source.dedup.by, identity.known_by(), &request.body, id);
+        let key = if proof.observed().is_some() { keys::observed(&source.name, claimed) } else { claimed };
+        let public_url = plan.server.public_url.as_ref();
+        let facts = head::Facts { id, source, path: rung.path, identity: &identity, proof, public_url, via: &self.via };
         let head = head::compose(&request, &facts);
         let owed = slots::owed(plan.routes.fan_out(&source.name, &identity.types), &plan.targets, &self.gates);
         Ok(NewEvent {

@@ -2,7 +2,7 @@
 //!
 //! In: what `verify` refuses is kept whole, and what the head alone shows to be wrong is kept without a body, because it was never read.
 //! Only where it is a matter of time is the body read all the same: whoever writes a good time has it read anyway. What is refused before
-//! it comes to a proof (path, method, size, address, URL token) is not kept, and neither are handshakes.
+//! it comes to a proof (path, method, size, address, URL token, client certificate) is not kept, and neither are handshakes.
 //!
 //! No secret goes in. A place that is proved by the secret itself is struck out, as it is for the store, and so is every field whose name
 //! says that it holds one and that the provider does not look at. So a request that only such a place proves cannot be proved again.
@@ -32,11 +32,19 @@ use crate::{
     rejection::Rejection,
     request::{Headers, HeadersBuilder, RawRequest},
     store::rejected::{NewRejected, REMOVED, RejectedRequest},
-    verify::Verified,
+    verify::{Identified, Unproved, Verified},
 };
 
 /// Parts of names of header fields that hold secrets.
 const SECRET_NAMES: [&str; 8] = ["authorization", "cookie", "token", "secret", "password", "credential", "api-key", "apikey"];
+
+/// What a request came to that may become an event.
+pub(super) enum Proven {
+    /// It is proved.
+    Verified(Verified),
+    /// It is not, and its source only observes.
+    Observed(Identified),
+}
 
 /// Fields that said where the body ends.
 const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
@@ -86,21 +94,26 @@ pub enum NotReadmitted {
 }
 
 impl Ingest {
-    /// Proves a whole request that the head alone spoke for (`early` is `Ok`), or that it shows to be out of its time. A refused one is
-    /// kept.
+    /// Proves a whole request that the guards let in and the head alone spoke for (`early` is `Ok`), or that it shows to be out of its
+    /// time. One that is refused is taken unproved where its source only observes, and else kept.
     pub(super) fn prove(
         &self,
         rung: &Rung<'_>,
         client: Client,
         request: RawRequest,
         early: Result<(), Rejection>,
-    ) -> Result<Verified, Refusal> {
-        let now = request.received_at;
-        match (rung.source.verifier.verify_or_return(request, now), early) {
-            (Ok(verified), Ok(())) => Ok(verified),
-            (Ok(verified), Err(reason)) => Err(self.refused(rung, client, verified.request(), true, reason)),
-            (Err(unproved), _) => Err(self.refused(rung, client, &unproved.request, true, unproved.reason)),
-        }
+    ) -> Result<Proven, Refusal> {
+        let (verifier, now) = (&rung.source.verifier, request.received_at);
+        let (request, reason) = match (verifier.verify_or_return(request, now), rung.let_by.or(early.err())) {
+            (Ok(verified), None) => return Ok(Proven::Verified(verified)),
+            (Ok(verified), Some(reason)) => (verified.into_request(), reason),
+            (Err(unproved), _) => (unproved.request, rung.let_by.unwrap_or(unproved.reason)),
+        };
+        verifier.observe(Box::new(Unproved { request, reason }), now).map(Proven::Observed).map_err(|refused| match rung.let_by {
+            // A guard's word is the last: what it refuses is not kept.
+            Some(reason) => reason.into(),
+            None => self.refused(rung, client, &refused.request, true, refused.reason),
+        })
     }
 
     /// The refusal of a request that is not proved, which is kept if the ring takes it.
@@ -136,12 +149,15 @@ impl Ingest {
         let source = plan.sources.get(&kept.summary.source).filter(|source| !source.disabled).ok_or(NotReadmitted::NoSource)?;
         let rung_at = &*kept.summary.path;
         let path = source.paths.iter().find(|path| &***path == rung_at).or(source.paths.first()).ok_or(NotReadmitted::NoSource)?;
-        // The URL token that was shown is not kept. A signature stands without it; where it is the only proof, there is none.
-        let shows_token = source.guard.url_tokens.is_empty() || source.verification() != "url_token";
-        let rung = Rung { source, path, shows_token };
-        let verified = prove_again(&rung, kept)?;
-        let (now, proof) = (self.clock.now(), verified.proof());
-        let end = match self.compose(&plan, rung, verified, now) {
+        // The URL token and the certificate that were shown are not kept. A signature stands without them; where there is none, nothing is
+        // left to stand on.
+        let proves = source.verifier.verification() != "none";
+        let shows_token = proves || source.guard.url_tokens.is_empty();
+        let shows_certificate = proves || source.guard.client_names.is_none();
+        let rung = Rung { source, path, shows_token, shows_certificate, let_by: None };
+        let identified = source.verifier.identified(prove_again(&rung, kept)?);
+        let (now, proof) = (self.clock.now(), identified.proof());
+        let end = match self.compose(&plan, rung, identified, now) {
             Ok(event) => self.admit(source, event, now.mono).await,
             Err(refusal) => Err(refusal),
         };
@@ -187,9 +203,11 @@ fn prove_again(rung: &Rung<'_>, kept: RejectedRequest) -> Result<Verified, NotRe
     let body = kept.body.ok_or(NotReadmitted::NoBody)?;
     let at: UnixMs = kept.summary.at;
     let ip = kept.summary.client_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let head = Head { method: kept.summary.method, path: rung.path.into(), query: kept.query, headers: kept.headers, peer: ip };
+    let head =
+        Head { method: kept.summary.method, path: rung.path.into(), query: kept.query, headers: kept.headers, peer: ip, names: None };
     let refused = |refusal: Refusal| NotReadmitted::of(&refusal, rung.source);
-    checks::check(rung, ip, &head).map_err(refused)?;
+    checks::guard(rung, ip).map_err(|reason| refused(reason.into()))?;
+    checks::check(rung.source, &head).map_err(refused)?;
     let mut request = head.into_request(ip, at);
     verifier.precheck(&request).map_err(|reason| refused(reason.into()))?;
     if u64::try_from(body.len()).unwrap_or(u64::MAX) > rung.source.body_limit {

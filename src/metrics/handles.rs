@@ -34,6 +34,11 @@ impl SourceMetrics {
         self.request(RequestResult::Rejected);
     }
 
+    /// Counts a request that was accepted, and would have been refused for this reason had its source not only observed.
+    pub fn observe(&self, reason: Rejection) {
+        self.rejected[reason as usize].inc();
+    }
+
     /// Counts a handshake that was answered, or refused.
     pub fn handshake(&self, name: &str, answered: bool) {
         if let Some((_, [of_answered, of_refused])) = self.handshakes.iter().find(|(other, _)| **other == *name) {

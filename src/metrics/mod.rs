@@ -94,6 +94,9 @@ pub struct Metrics {
     pub unmatched: Arc<SourceMetrics>,
 }
 
+/// What an event may rest on.
+pub const VERIFICATIONS: [&str; 5] = ["signed", "token", "url_token", "none", "unproved"];
+
 /// What metrics need to know of a source.
 #[derive(Debug)]
 pub struct SourceFacts<'a> {
@@ -101,7 +104,7 @@ pub struct SourceFacts<'a> {
     pub name: &'a SourceName,
     /// Its provider's slug.
     pub provider: &'a str,
-    /// `signed`, `token`, `url_token`, `none` or `unproved`.
+    /// One of [`VERIFICATIONS`].
     pub verification: &'a str,
     /// The secrets that may match.
     pub secrets: Vec<Fingerprint>,
@@ -199,6 +202,15 @@ impl Metrics {
         self.config_reload_success_at.set(seconds_of(now));
     }
 
+    /// Says what the events of a source rest on: one of [`VERIFICATIONS`], and from now on no other.
+    pub fn source_is(&self, name: &SourceName, provider: &str, verification: &str) {
+        for other in VERIFICATIONS.into_iter().filter(|other| *other != verification) {
+            // Removing a series that is not there is an error of the library's that means nothing here.
+            let _ = self.source_info.remove_label_values(&[name.as_str(), provider, other]);
+        }
+        self.source_info.with_label_values(&[name.as_str(), provider, verification]).set(1);
+    }
+
     /// The handles of a source; those of no source when it is not configured.
     #[must_use]
     pub fn source(&self, name: &SourceName) -> Arc<SourceMetrics> {
@@ -238,7 +250,7 @@ impl Metrics {
 
     fn source_handles(&self, facts: &SourceFacts<'_>) -> SourceMetrics {
         let name = facts.name.as_str();
-        self.source_info.with_label_values(&[name, facts.provider, facts.verification]).set(1);
+        self.source_is(facts.name, facts.provider, facts.verification);
         let of_secret = |secret: &Fingerprint| {
             let labels = [name, &secret.to_string()];
             (*secret, (self.secret_matches.with_label_values(&labels), self.secret_last.with_label_values(&labels)))

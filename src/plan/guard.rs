@@ -1,4 +1,4 @@
-//! What guards a source's door before anything is proved: a URL token, networks. Both are judged on the head alone.
+//! What guards a source's door before anything is proved: a URL token, networks, client certificates. All are judged before a body is read.
 //!
 //! A URL token is kept as its SHA-256 and nothing else, so no part of a running gateway can show it, and comparing takes the same time
 //! whatever is compared.
@@ -12,6 +12,7 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::{
     clock::UnixMs,
     secret::{Fingerprint, Secret},
+    subject::SubjectName,
 };
 
 /// What guards a source's door.
@@ -21,6 +22,8 @@ pub struct Guard {
     pub url_tokens: Vec<UrlToken>,
     /// The networks that clients come from; `None` lets all in.
     pub allow_ips: Option<Vec<IpNet>>,
+    /// The names of which one stands in the client's certificate; `None` asks for no certificate.
+    pub client_names: Option<Vec<SubjectName>>,
 }
 
 /// A secret segment of a path.
@@ -36,6 +39,12 @@ impl Guard {
     #[must_use]
     pub fn lets_in(&self, client: IpAddr) -> bool {
         self.allow_ips.as_ref().is_none_or(|networks| networks.iter().any(|network| network.contains(&client)))
+    }
+
+    /// Whether a client whose certificate has these names may ring. Without a certificate it has none.
+    #[must_use]
+    pub fn recognises(&self, shown: &[SubjectName]) -> bool {
+        self.client_names.as_ref().is_none_or(|names| names.iter().any(|name| shown.contains(name)))
     }
 
     /// Whether this segment is one of the tokens that are good now. All are compared, whichever matches.
@@ -76,6 +85,7 @@ mod tests {
         Guard {
             url_tokens: tokens.iter().map(|(token, until)| UrlToken::new(&Secret::new(*token), until.map(UnixMs))).collect(),
             allow_ips: networks.map(|all| all.iter().map(|one| one.parse().expect("a network")).collect()),
+            client_names: None,
         }
     }
 
@@ -97,6 +107,17 @@ mod tests {
         assert!(some.lets_in(ip("192.0.2.255")) && some.lets_in(ip("2001:db8::1")));
         assert!(!some.lets_in(ip("192.0.3.0")) && !some.lets_in(ip("2001:db9::1")));
         assert!(guard(&[], None).lets_in(ip("192.0.3.0")) && !guard(&[], Some(&[])).lets_in(ip("192.0.3.0")));
+    }
+
+    #[test]
+    fn a_certificate_is_recognised_by_any_of_its_names() {
+        let names = |all: &[&str]| all.iter().map(|name| SubjectName::parse(name).expect("a name")).collect::<Vec<_>>();
+        let asks = Guard { client_names: Some(names(&["a.example", "spiffe://example/b"])), ..Guard::default() };
+        assert!(asks.recognises(&names(&["x.example", "A.example"])) && asks.recognises(&names(&["spiffe://example/b"])));
+        for others in [&["a.example.com", "sub.a.example", "spiffe://example/B"][..], &[]] {
+            assert!(!asks.recognises(&names(others)), "{others:?}");
+        }
+        assert!(Guard::default().recognises(&[]));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub enum Tls {
     Own {
         /// The certificates, chosen by server name; the first is the default.
         certificates: Vec<Certificate>,
+        /// A PEM file with the authorities whose client certificates are asked for; `None` asks nobody.
+        client_ca: Option<PathBuf>,
         /// The least version spoken.
         min_version: TlsVersion,
     },

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::Guard;
 use crate::{
+    clock::UnixMs,
     name::SourceName,
     provider::{Accepted, Rejected},
     verify::Verifier,
@@ -44,9 +45,19 @@ pub struct Source {
 
 impl Source {
     /// What an event of it rests on, as metrics and status name it: `signed`, `token`, `url_token`, `none`, or `unproved` where a file
-    /// without known answers says how it is signed.
+    /// without known answers says how it is signed, and while the source only observes.
     #[must_use]
-    pub fn verification(&self) -> &'static str {
+    pub fn verification(&self, now: UnixMs) -> &'static str {
+        if self.verifier.observes(now) { "unproved" } else { self.enforced() }
+    }
+
+    /// Whether a request that is let in is proved, by a signature or by a token.
+    #[must_use]
+    pub fn proves(&self) -> bool {
+        self.enforced() != "none"
+    }
+
+    fn enforced(&self) -> &'static str {
         match self.verifier.verification() {
             "none" if !self.guard.url_tokens.is_empty() => "url_token",
             "none" => "none",

@@ -13,9 +13,10 @@ use crate::{
     verify::Proof,
 };
 
-/// A verified request with everything decided: its identity, its bytes, and to whom it is owed.
+/// A request with everything decided: its identity, its bytes, and to whom it is owed.
 ///
-/// It needs a [`Proof`], which only `verify` can make: an unverified request cannot be stored.
+/// It needs a [`Proof`], which only `verify` can make: what is not verified cannot be stored, save what a source takes while it only
+/// observes, and then the proof says so.
 #[derive(Debug)]
 pub struct NewEvent {
     /// Made at ingest, before any store: "exists, and it is mine" means accepted.
@@ -38,7 +39,7 @@ pub struct NewEvent {
     pub payloads: SmallVec<[Payload; 1]>,
     /// To whom it is owed; empty for an event no route wants. At most [`crate::limits::FAN_OUT_MAX`].
     pub owed: SmallVec<[Owed; 4]>,
-    /// That it was verified.
+    /// What it rests on.
     pub proof: Proof,
 }
 

@@ -85,6 +85,7 @@ fn verifier(
         methods,
         greetings,
         checks,
+        observe_until: None,
     }
 }
 

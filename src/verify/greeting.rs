@@ -151,20 +151,32 @@ impl Verifier {
     /// The handshake that this request is, when it is one, among those that stand before the checks (`proof` is `None`) or behind them.
     pub(super) fn greeted(&self, request: &RawRequest, now: UnixMs, proof: Option<Proof>) -> Option<Greeted> {
         let after = if proof.is_some() { After::Verify } else { After::None };
+        self.recognised(request, now, after, |greeting, scope| {
+            let guarded = condition::holds(&greeting.rule.guard, scope);
+            let reply = if guarded { greeting.reply(scope, proof).map_err(|_| greeting.rule.refuse) } else { Err(greeting.rule.refuse) };
+            Greeted { handshake: greeting.rule.name.clone(), reply }
+        })
+    }
+
+    /// Whether this request is a handshake, one that stands before the checks or one behind them.
+    pub(super) fn is_handshake(&self, request: &RawRequest, now: UnixMs) -> bool {
+        [After::None, After::Verify].into_iter().any(|after| self.recognised(request, now, after, |_, _| ()).is_some())
+    }
+
+    /// What `then` makes of the handshake that this request is, and of what that looks at.
+    fn recognised<T>(&self, request: &RawRequest, now: UnixMs, after: After, then: impl FnOnce(&Greeting, &Scope<'_>) -> T) -> Option<T> {
         if !self.greetings.iter().any(|greeting| greeting.rule.after == after) {
             return None;
         }
         let form = self.form(request);
-        let pointers = if proof.is_some() { &self.after_pointers } else { &self.before_pointers };
+        let pointers = if after == After::Verify { &self.after_pointers } else { &self.before_pointers };
         let text = self.document_text(request, &form);
         let document = Document::read(text, pointers);
         let scope = Scope { document: &document, addresses: self.addresses.as_ref(), ..Scope::of(request, &form, &self.named, now) };
         let due = self.greetings.iter().filter(|greeting| greeting.rule.after == after);
         let of_method = |greeting: &&Greeting| greeting.methods.iter().any(|method| **method == *request.method);
         let greeting = due.filter(of_method).find(|greeting| condition::holds(&greeting.rule.when, &scope))?;
-        let guarded = condition::holds(&greeting.rule.guard, &scope);
-        let reply = if guarded { greeting.reply(&scope, proof).map_err(|_| greeting.rule.refuse) } else { Err(greeting.rule.refuse) };
-        Some(Greeted { handshake: greeting.rule.name.clone(), reply })
+        Some(then(greeting, &scope))
     }
 
     /// Whether the head of a request could be that of a handshake which comes unproved.

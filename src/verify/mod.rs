@@ -3,7 +3,7 @@
 //! # Against whom
 //! Anyone on the internet can send any bytes to a source's path, as often as he likes, and may have seen genuine requests. He does not hold
 //! a secret of the source. This module is the only way from a [`RawRequest`] to a [`Verified`], and nothing that is not `Verified` is
-//! stored, counted against others, or routed.
+//! stored, counted against others, or routed; save what a source takes while it only observes, which [`grounds`] keeps apart.
 //!
 //! * *Forgery.* The provider file fixes scheme, places, spellings and the message; a request can only match them, never choose. A check
 //!   without a key that is still good refuses everything.
@@ -39,6 +39,7 @@ mod draft;
 mod explain;
 mod form;
 mod greeting;
+mod grounds;
 mod identity;
 mod jws;
 mod keys;
@@ -57,6 +58,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use explain::{Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setting, TRIED_BYTES_MAX, TRIES_MAX, explain};
 pub use greeting::{Greeted, Reply};
+pub use grounds::{Identified, Proof};
 pub use proof::{Tried, prove, prove_handshakes};
 pub use sign::{Sample, SignedRequest, sign, signable};
 pub use unproved::Unproved;
@@ -102,6 +104,8 @@ pub struct Verifier {
     /// Methods besides `POST` that handshakes come with.
     methods: Vec<Box<str>>,
     credential_places: Vec<Atom>,
+    /// Until when its source takes what nothing proves.
+    observe_until: Option<UnixMs>,
 }
 
 /// A credential as configured: its value, and until when it is good.
@@ -122,13 +126,6 @@ pub enum Tolerance {
     Within(Duration),
     /// Any distance.
     None,
-}
-
-/// That a request was verified. Only this module can make one.
-#[derive(Clone, Copy, Debug)]
-pub struct Proof {
-    secret: Option<Fingerprint>,
-    skew_ms: Option<i64>,
 }
 
 /// A request whose signature holds. Only this module can make one.
@@ -249,13 +246,17 @@ impl Verifier {
     /// What the verified request is.
     #[must_use]
     pub fn identify(&self, verified: &Verified) -> Identity {
-        let request = &verified.request;
+        self.identity(&verified.request, verified.claims.as_deref().unwrap_or_default(), verified.signed)
+    }
+
+    /// What a request says that it is, by itself and by the claims and the signed text that are believed.
+    fn identity(&self, request: &RawRequest, claims: &[u8], signed: Option<[u8; 32]>) -> Identity {
         let form = self.form(request);
         let document = Document::read(self.document_text(request, &form), &self.event_pointers);
-        let claims = Document::read(verified.claims.as_deref().unwrap_or_default(), &self.claim_pointers);
+        let claims = Document::read(claims, &self.claim_pointers);
         let scope =
             Scope { document: &document, claims: &claims, empty_is_absent: true, ..self.scope(request, &form, request.received_at) };
-        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope), signed: verified.signed }
+        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope), signed }
     }
 
     /// How requests are proved, as metrics name it: `signed`, `token` (a secret that is sent as it is) or `none`.
@@ -381,20 +382,6 @@ impl Verified {
     #[must_use]
     pub fn proof(&self) -> Proof {
         self.proof
-    }
-}
-
-impl Proof {
-    /// The secret that matched; `None` for a scheme without one.
-    #[must_use]
-    pub fn secret(&self) -> Option<Fingerprint> {
-        self.secret
-    }
-
-    /// How far the signed timestamp lay behind our clock, in milliseconds; negative when ahead.
-    #[must_use]
-    pub fn skew_ms(&self) -> Option<i64> {
-        self.skew_ms
     }
 }
 

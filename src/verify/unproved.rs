@@ -24,7 +24,9 @@ impl Verifier {
     /// The reason and the request, of which nothing is proved.
     pub fn verify_or_return(&self, request: RawRequest, now: UnixMs) -> Result<Verified, Box<Unproved>> {
         match self.held(&request, now) {
-            Ok(Held { secret, skew_ms, claims, signed }) => Ok(Verified { request, proof: Proof { secret, skew_ms }, claims, signed }),
+            Ok(Held { secret, skew_ms, claims, signed }) => {
+                Ok(Verified { request, proof: Proof::verified(secret, skew_ms), claims, signed })
+            }
             Err(reason) => Err(Box::new(Unproved { request, reason })),
         }
     }

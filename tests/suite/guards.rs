@@ -196,8 +196,8 @@ fn a_source_that_nothing_proves_and_nothing_guards_does_not_start() {
     let mut gateway = Gateway::written(&source(""));
     gateway.spawn();
     assert_eq!(gateway.wait().code(), Some(78), "{}", gateway.log());
-    let wanted = "hookgate.yaml:2:20: whoever knows its URL could ring at `hub`: `docker-hub` proves nothing; guard it by `url_token` or \
-                  `allow_ips`, or write `allow_unsigned: true`";
+    let wanted = "hookgate.yaml:2:20: whoever knows its URL could ring at `hub`: `docker-hub` proves nothing; guard it by `url_token`, \
+                  `allow_ips` or `client_cert`, or write `allow_unsigned: true`";
     assert!(gateway.log().contains(wanted), "{}", gateway.log());
     for more in [format!(", url_token: {TOKEN}"), ", allow_ips: 192.0.2.1".to_owned(), ", allow_unsigned: true".to_owned()] {
         let checked = Gateway::written(&source(&more)).command(&["check", "-c", "hookgate.yaml"]);

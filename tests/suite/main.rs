@@ -5,6 +5,7 @@ mod support;
 mod admin;
 mod barrier;
 mod cli;
+mod client_certs;
 #[cfg(feature = "faults")]
 mod commit_errors;
 mod conformance;
@@ -16,6 +17,7 @@ mod door;
 mod guards;
 mod hostile;
 mod mutation;
+mod observe;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod providers;

@@ -1,11 +1,12 @@
-//! What guards a source: URL tokens and networks taken over, and a source that nothing guards refused.
+//! What guards a source: URL tokens, networks and names in certificates taken over, and a source that nothing guards refused.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use super::source::paths_of;
 use crate::{
-    config::{Config, Credential, Source, Tls},
-    limits::{ACTIVE_SECRETS_MAX, ALLOWED_NETWORKS_MAX},
+    clock::UnixMs,
+    config::{Config, Credential, Placed, Source, Tls},
+    limits::{ACTIVE_SECRETS_MAX, ALLOWED_NETWORKS_MAX, CLIENT_NAMES_MAX, OBSERVED_MAX},
     plan::{Guard, UrlToken, with_token},
     provider::{Atom, Provider},
     yaml::{At, Problems},
@@ -47,9 +48,52 @@ pub(super) fn guard(config: &Config, name: &str, source: &Source, provider: &Pro
             problems.warning(&networks.at, said);
         }
     }
+    if let Some(asked) = &source.client_cert {
+        let names = &asked.san;
+        if names.len() > CLIENT_NAMES_MAX {
+            problems.error(&names.at, format!("`san` has {} names, and {CLIENT_NAMES_MAX} is the most", names.len()));
+        }
+        if client_ca(config).is_none() {
+            let said = format!("`{name}` asks for a client certificate, and `server.tls` names nobody who signs them");
+            problems.error_hint(&asked.at, said, "add `client_ca: ca.pem` to `server.tls`, beside certificates of our own");
+        }
+    }
     Guard {
         url_tokens: active.iter().map(|token| UrlToken::new(&token.value.0, token.until.as_ref().map(|until| until.0))).collect(),
         allow_ips: source.allow_ips.as_ref().map(|networks| networks.iter().map(|network| network.value.0).collect()),
+        client_names: source.client_cert.as_ref().map(|asked| asked.san.iter().map(|name| name.value.0.clone()).collect()),
+    }
+}
+
+/// Until when the source takes what nothing proves. Whoever runs it is told each time, because it should not be forgotten.
+pub(super) fn observe_until(config: &Config, name: &str, source: &Source, problems: &mut Problems) -> Option<UnixMs> {
+    let written = source.observe_until.as_ref()?;
+    let until = written.0;
+    if until > config.read_at.after(OBSERVED_MAX) {
+        let days = OBSERVED_MAX.as_secs() / (24 * 60 * 60);
+        problems.error(&written.at, format!("`observe_until` is at most {days} days ahead, and this is {until}"));
+    } else if until <= config.read_at {
+        problems.warning(&written.at, format!("`observe_until` of `{name}` is past, and it enforces: leave it out"));
+    } else {
+        let said = format!("`{name}` ONLY OBSERVES until {until}: it accepts and delivers what nothing proves, and only counts it");
+        problems.warning(&written.at, said);
+    }
+    Some(until)
+}
+
+/// Who signs the certificates that clients are asked for.
+fn client_ca(config: &Config) -> Option<&Placed<PathBuf>> {
+    match &config.server.tls.value {
+        Tls::Own { client_ca, .. } => client_ca.as_ref(),
+        Tls::None | Tls::Upstream => None,
+    }
+}
+
+/// Warns of clients that are asked for a certificate which no source looks at: who wrote that may believe that it is demanded.
+pub(super) fn asked_in_vain(config: &Config, problems: &mut Problems) {
+    let unused = client_ca(config).filter(|_| !config.sources.0.iter().any(|(_, source)| source.client_cert.is_some()));
+    if let Some(authorities) = unused {
+        problems.warning(&authorities.at, "`client_ca` asks clients for a certificate and demands none, and no source has a `client_cert`");
     }
 }
 
@@ -63,7 +107,7 @@ pub(super) fn guarded(name: &str, source: &Source, provider: &Provider, proved: 
         }
         return;
     }
-    if source.url_token.is_some() || source.allow_ips.is_some() {
+    if source.url_token.is_some() || source.allow_ips.is_some() || source.client_cert.is_some() {
         return;
     }
     if **allowed {
@@ -74,7 +118,7 @@ pub(super) fn guarded(name: &str, source: &Source, provider: &Provider, proved: 
     problems.error_hint(
         at,
         format!("whoever knows its URL could ring at `{name}`: `{}` proves nothing", provider.slug),
-        "guard it by `url_token` or `allow_ips`, or write `allow_unsigned: true`",
+        "guard it by `url_token`, `allow_ips` or `client_cert`, or write `allow_unsigned: true`",
     );
 }
 

@@ -58,6 +58,7 @@ mod tests {
         event::EventTypes,
         name::{SourceName, TargetName},
         plan::{DedupBy, Tls, Unrouted},
+        subject::SubjectName,
     };
 
     const SECRET: &str = "0123456789abcdef-canary";
@@ -160,8 +161,8 @@ mod tests {
             (
                 hub(""),
                 &format!(
-                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token` or `allow_ips`, or write \
-                     `allow_unsigned: true`"
+                    "f.yaml:2:18: {anyone} could ring at `a`: {proves}; guard it by `url_token`, `allow_ips` or `client_cert`, \
+                     or write `allow_unsigned: true`"
                 ),
             ),
             (hub(", allow_unsigned: true"), &format!("f.yaml:2:46: warning: {anyone} can ring at `a`: {proves}")),
@@ -195,6 +196,15 @@ mod tests {
                 "f.yaml:2:70: warning: `allow_ips` sees the proxy's address only: `tls` is `upstream`, and no `trusted_proxies` are named",
             ),
             (
+                hub(", client_cert: { san: a.example }"),
+                "f.yaml:2:43: `a` asks for a client certificate, and `server.tls` names nobody who signs them; add `client_ca: ca.pem` to \
+                 `server.tls`, beside certificates of our own",
+            ),
+            (
+                provider("github", "") + "server: { tls: { cert: a.pem, key: a.key, client_ca: ca.pem } }\n",
+                "f.yaml:6:54: warning: `client_ca` asks clients for a certificate and demands none, and no source has a `client_cert`",
+            ),
+            (
                 provider("yotpo", ", respond: { status: 202 }"),
                 "f.yaml:2:77: warning: `yotpo` takes 200 alone for a good answer, and will repeat what is answered with 202",
             ),
@@ -213,6 +223,32 @@ mod tests {
     }
 
     #[test]
+    fn a_source_observes_for_thirty_days_at_most_and_is_said_to() {
+        let now = Clock::System.wall();
+        let observing = |seconds: u64| {
+            let until = now.after(Duration::from_secs(seconds));
+            let (plan, said) = compiled(&file(&format!(", observe_until: {until}"), "", ROUTE), &[]);
+            (until, plan, said)
+        };
+        let day = 24 * 60 * 60;
+        let (until, plan, said) = observing(30 * day);
+        let expected = format!(
+            "f.yaml:2:74: warning: `a` ONLY OBSERVES until {until}: it accepts and delivers what nothing proves, and only counts it"
+        );
+        assert_eq!(said, [expected]);
+        let source = plan.expect("compiled").paths["/hooks/a"].clone();
+        assert_eq!([now, until].map(|at| source.verification(at)), ["unproved", "signed"], "it stops by itself");
+        let (until, plan, said) = observing(30 * day + 3600);
+        assert!(plan.is_none());
+        assert_eq!(said, [format!("f.yaml:2:74: `observe_until` is at most 30 days ahead, and this is {until}")]);
+        let (plan, said) = compiled(&file(", observe_until: 2001-01-01", "", ROUTE), &[]);
+        assert_eq!(said, ["f.yaml:2:74: warning: `observe_until` of `a` is past, and it enforces: leave it out"]);
+        assert_eq!(plan.expect("compiled").paths["/hooks/a"].verification(now), "signed");
+        let (plan, said) = compiled(&file(", observe_until: none", "", ROUTE), &[]);
+        assert_eq!((said, plan.expect("compiled").paths["/hooks/a"].verification(now)), (vec![], "signed"));
+    }
+
+    #[test]
     fn guards_and_answers_of_a_source_get_into_its_plan() {
         let more =
             format!(", url_token: {SECRET}-u, allow_ips: 10.0.0.1, on_reject: 503, respond: {{ json: [1] }}, public_url: https://x/y?z");
@@ -226,11 +262,18 @@ mod tests {
         assert!(source.guard.lets_in([10, 0, 0, 1].into()) && !source.guard.lets_in([10, 0, 0, 2].into()));
         assert_eq!(source.endpoint.as_ref().map(url::Url::as_str), Some("https://x/y?z"), "what is shown has no token in it");
         assert_eq!((source.rejected.status, source.accepted.status, &*source.accepted.body), (503, 200, &b"[1]"[..]));
-        assert_eq!((&*source.accepted.content_type, source.verification()), ("application/json", "signed"));
+        assert_eq!((&*source.accepted.content_type, source.verification(crate::clock::UnixMs(0))), ("application/json", "signed"));
         assert!(!format!("{plan:?}").contains("canary"));
-        let (plan, _) = compiled(&file(", allow_ips: none, respond: none", "", ROUTE), &[]);
+        let (plan, _) = compiled(&file(", allow_ips: none, client_cert: none, respond: none", "", ROUTE), &[]);
         let plan = plan.expect("compiled");
-        assert!(plan.paths["/hooks/a"].guard.lets_in([10, 0, 0, 2].into()));
+        assert!(plan.paths["/hooks/a"].guard.lets_in([10, 0, 0, 2].into()) && plan.paths["/hooks/a"].guard.recognises(&[]));
+        let tls = "server: { tls: { cert: a.pem, key: a.key, client_ca: ca.pem } }";
+        let (plan, problems) = compiled(&file(", client_cert: { san: [B.example, 192.0.2.7] }", "", &format!("{ROUTE}\n{tls}")), &[]);
+        assert_eq!(problems, Vec::<String>::new());
+        let plan = plan.expect("compiled");
+        let recognises = |name: &str| plan.paths["/hooks/a"].guard.recognises(&[SubjectName::parse(name).expect("a name")]);
+        assert!(recognises("b.example") && recognises("192.0.2.7") && !recognises("c.example"));
+        assert!(matches!(&plan.server.tls, Tls::Own { client_ca: Some(authorities), .. } if authorities.ends_with("ca.pem")));
     }
 
     #[test]

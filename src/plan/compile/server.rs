@@ -18,8 +18,9 @@ pub(super) fn server(written: &config::Server, problems: &mut Problems) -> Serve
     let tls = match &written.tls.value {
         config::Tls::None => Tls::None,
         config::Tls::Upstream => Tls::Upstream,
-        config::Tls::Own { certs, min_version } => Tls::Own {
+        config::Tls::Own { certs, client_ca, min_version } => Tls::Own {
             certificates: certs.iter().map(|one| Certificate { cert: one.cert.value.clone(), key: one.key.value.clone() }).collect(),
+            client_ca: client_ca.as_ref().map(|authorities| authorities.value.clone()),
             min_version: match **min_version {
                 config::TlsVersion::V12 => TlsVersion::V12,
                 config::TlsVersion::V13 => TlsVersion::V13,

@@ -60,6 +60,7 @@ pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Pro
         claim(&mut taken, path, name, at, problems);
     }
     guard::shadowed(config, &taken, problems);
+    guard::asked_in_vain(config, problems);
     repeated_secrets(config, problems);
     let compiled = config.sources.0.iter().filter_map(|(key, written)| {
         let source = Written { config, name: &key.text, source: written }.compile(catalogue, problems)?;
@@ -122,6 +123,7 @@ impl Written<'_> {
         let provider = self.provider(catalogue, problems)?;
         let endpoint = self.public_url();
         let guard = guard::guard(self.config, self.name, written, provider, problems);
+        let observe_until = guard::observe_until(self.config, self.name, written, problems);
         let verifier = self.verifier(provider, endpoint.as_ref(), problems);
         if let Some(verifier) = &verifier {
             guard::guarded(self.name, written, provider, verifier.verification() != "none", problems);
@@ -139,7 +141,7 @@ impl Written<'_> {
             endpoint,
             guard,
             unproved: provider.vectors.is_empty(),
-            verifier: verifier?,
+            verifier: verifier?.observing_until(observe_until),
             body_limit,
             answer_within: provider.answer_timeout.map_or(answer_within, |theirs| theirs.min(answer_within)),
             dedup,

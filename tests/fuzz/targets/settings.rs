@@ -19,12 +19,14 @@ use super::{first_line, grammar::quoted};
 /// What the environment holds and no message may show.
 const CANARY: &str = "c4n4ry\"\n  x: {y";
 /// Settings that take one value, `@` standing for it: durations, sizes, paths, addresses, links, shares, numbers, dates, words.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 18] = [
     "store: { retention: { dead: @ } }",
     "server: { limits: { body: @ } }",
     "sources: { s: { provider: p, path: @ } }",
     "sources: { s: { provider: p, tolerance: @ } }",
     "sources: { s: { provider: p, allow_ips: @ } }",
+    "sources: { s: { provider: p, client_cert: { san: @ } } }",
+    "sources: { s: { provider: p, observe_until: @ } }",
     "sources: { s: { provider: p, respond: { body: @ } } }",
     "targets: { t: { url: @ } }",
     "targets: { t: { url: \"http://x/\", timeout: @ } }",

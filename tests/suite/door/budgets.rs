@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use hookgate::{door::Patience, plan::Tls};
+use hookgate::{
+    clock::UnixMs,
+    door::Patience,
+    plan::Tls,
+    provider::Catalogue,
+    secret::Secret,
+    verify::{Credential, Verifier},
+};
 
 use super::{
     client::{Client, request, ring, signed},
-    setting::{PATH, Setting, signature},
+    setting::{Mood, PATH, SECRET, Setting, signature},
 };
 
 const KIB: usize = 1024;
@@ -98,6 +105,28 @@ fn an_address_may_have_so_many_unproved_requests() {
     waiting.pop();
     setting.wait("one given back", |setting| in_flight(setting) == 2.0);
     assert_eq!(ring(&setting, &signed(b"{}", "d-1", &[from])).status, 200);
+}
+
+#[test]
+fn what_is_only_observed_stays_a_strangers() {
+    let from = "X-Forwarded-For: 198.51.100.7";
+    for (secret, second) in [("another", 503), (SECRET, 200)] {
+        let setting = Setting::start_with(Patience::default(), |plan, source| {
+            plan.server.limits.in_flight_per_ip = 1;
+            plan.server.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+            let credential = Credential { name: "secret".into(), value: Secret::new(SECRET), until: None };
+            let verifier = Verifier::compile(Catalogue::embedded().find("github").expect("embedded"), &[credential], None, None);
+            source.verifier = verifier.expect("compiled").observing_until(Some(UnixMs(i64::MAX)));
+        });
+        // The store takes it and does not say so: it is under way until its answer is due.
+        setting.store.is_from_now_on(Mood::Silent);
+        let signature = format!("X-Hub-Signature-256: {}", signature(secret, b"{}"));
+        let mut waiting = Client::connect(&setting);
+        waiting.send(&request("POST", PATH, &[&signature, from], b"{}"));
+        setting.wait("it reached the store", |setting| setting.store.admits() == 1);
+        setting.store.is_from_now_on(Mood::Well);
+        assert_eq!(ring(&setting, &signed(b"{}", "d-1", &[from])).status, second, "behind one that is signed with {secret:?}");
+    }
 }
 
 #[test]

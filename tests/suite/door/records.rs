@@ -53,7 +53,7 @@ fn answered(setting: &Setting, path: &str, query: &str, body: &'static [u8], sig
         assert!(headers.push(name, value.as_bytes()));
     }
     let peer = [192, 0, 2, 7].into();
-    let head = Head { method: "POST".into(), path: path.into(), query: Some(query.into()), headers: headers.build(), peer };
+    let head = Head { method: "POST".into(), path: path.into(), query: Some(query.into()), headers: headers.build(), peer, names: None };
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

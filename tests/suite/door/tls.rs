@@ -13,8 +13,9 @@ use hookgate::{
     plan::{Certificate, Plan, Tls, TlsVersion},
 };
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    version::{TLS12, TLS13},
 };
 use tempfile::TempDir;
 
@@ -38,16 +39,20 @@ fn pair(dir: &Path, file: &str, names: &[&str], years: std::ops::Range<i32>) -> 
 }
 
 fn own(certificates: Vec<Certificate>) -> impl FnOnce(&mut Plan, &mut hookgate::plan::Source) {
-    |plan, _| plan.server.tls = Tls::Own { certificates, min_version: TlsVersion::V12 }
+    |plan, _| plan.server.tls = Tls::Own { certificates, client_ca: None, min_version: TlsVersion::V12 }
 }
 
 fn client_config(trusted: &[&Certificate]) -> ClientConfig {
+    client_config_of(&[&TLS13, &TLS12], trusted)
+}
+
+fn client_config_of(versions: &[&'static SupportedProtocolVersion], trusted: &[&Certificate]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for pair in trusted {
         roots.add(CertificateDer::from_pem_file(&pair.cert).expect("a certificate")).expect("a root");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).expect("versions");
     builder.with_root_certificates(roots).with_no_client_auth()
 }
 
@@ -56,6 +61,14 @@ fn connect(setting: &Setting, config: ClientConfig, name: &str) -> StreamOwned<C
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("a connection"), socket)
+}
+
+/// Rings over TLS and says how hands were shaken. With the answer the client has whatever it may come back with.
+fn handshake(setting: &Setting, config: ClientConfig) -> HandshakeKind {
+    let mut client = Client::over(connect(setting, config, "hooks.example"));
+    client.send(&signed(b"{}", "d-1", &[]));
+    assert_eq!(client.reply().expect("an answer").status, 200);
+    client.into_stream().conn.handshake_kind().expect("hands were shaken")
 }
 
 /// Rings over TLS and says which certificate was shown.
@@ -87,6 +100,23 @@ fn each_name_gets_its_certificate_and_strangers_the_first() {
     let mut stranger = connect(&setting, client_config(&all), "deep.a.wild.example");
     assert!(stranger.write_all(b"x").is_err(), "a wildcard stands for one label: the first certificate is shown, and is not for this name");
     assert!(setting.series("hookgate_tls_cert_expiry_timestamp_seconds{name=\"hooks.example\"}").is_some_and(|at| at > 4e9));
+}
+
+#[test]
+fn a_session_is_resumed_unless_clients_are_asked_for_certificates() {
+    let dir = TempDir::new().expect("a directory");
+    let pair = pair(dir.path(), "a", &["hooks.example"], 2020..2099);
+    for (client_ca, second) in [(None, HandshakeKind::Resumed), (Some(pair.cert.clone()), HandshakeKind::Full)] {
+        let asks = client_ca.is_some();
+        let setting = Setting::start_with(IMPATIENT, |plan, _| {
+            plan.server.tls = Tls::Own { certificates: vec![pair.clone()], client_ca, min_version: TlsVersion::V12 };
+        });
+        for version in [&TLS12, &TLS13] {
+            let config = client_config_of(&[version], &[&pair]);
+            let kinds: Vec<_> = (0..2).map(|_| handshake(&setting, config.clone())).collect();
+            assert_eq!(kinds, [HandshakeKind::Full, second], "{version:?}, asked: {asks}");
+        }
+    }
 }
 
 #[test]
