@@ -108,7 +108,7 @@ impl<'a> Bell<'a> {
     }
 
     async fn answered(&self, request: Request<Full<Bytes>>) -> Result<Rung, String> {
-        let answer = self.client.request(request).await.map_err(|error| innermost(&error))?;
+        let answer = self.client.request(request).await.map_err(|error| format!("no answer: {}", innermost(&error)))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(Collected::to_bytes).unwrap_or_default();
         let told = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();

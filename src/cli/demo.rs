@@ -157,7 +157,7 @@ impl Stage {
         Ok(Bell::new(to, provider, vec![credential], &[], Clock::System)?)
     }
 
-    /// Ends the gateway, says how it was, and takes the directory away, unless something in it is worth a look.
+    /// Ends the gateway and says how it was; what of its log is worth a look is shown, because its directory goes.
     fn clear(mut self, args: &Args, played: &Played) -> Exit {
         if let Some(progress) = &played.progress {
             progress.finish_and_clear();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     app::Exit,
     config::{self, Config, Surroundings},
-    provider::Catalogue,
+    provider::{Catalogue, Provider},
     yaml::{Problems, nearest},
 };
 
@@ -36,6 +36,43 @@ impl ConfigFile {
             Some((catalogue, config)) if !problems.has_errors() => Ok((config, catalogue)),
             _ => Err((Exit::Config, told(problems))),
         }
+    }
+}
+
+/// The providers there are for a command that can do without a configuration: those that come with hookgate and, when a file was named,
+/// those of its `providers_dir`. Whatever else is wrong with that file, a secret that is not set yet above all, is for `check` to say.
+///
+/// # Errors
+/// The exit code, and what keeps the directory from being known or read, a line each.
+pub(super) fn providers(named: Option<&Path>) -> Result<Catalogue, (Exit, String)> {
+    let Some(file) = named else { return Ok(Catalogue::embedded()) };
+    let (mut elsewhere, mut problems) = (Problems::new(), Problems::new());
+    let around = Surroundings::system();
+    let config = config::load(Some(file), &around, &mut elsewhere);
+    match config.filter(|config| config.providers_dir.is_some() || !elsewhere.has_errors()) {
+        Some(config) => {
+            let catalogue = config.catalogue(&around, &mut problems);
+            if problems.has_errors() { Err((Exit::Config, told(problems))) } else { Ok(catalogue) }
+        }
+        None => Err((Exit::Config, told(elsewhere))),
+    }
+}
+
+/// A provider by its name.
+///
+/// # Errors
+/// The exit code, and what to say of a name that there is not, or of a file that cannot be read as one.
+pub(super) fn provider<'a>(catalogue: &'a Catalogue, slug: &str) -> Result<&'a Provider, (Exit, String)> {
+    match catalogue.load(slug) {
+        Some(Ok(provider)) => Ok(provider),
+        Some(Err(problems)) => Err((Exit::Config, problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))),
+        None => Err((
+            Exit::Usage,
+            match nearest(slug, catalogue.names()) {
+                Some(meant) => format!("there is no provider `{slug}`; did you mean `{meant}`?"),
+                None => format!("there is no provider `{slug}`; `hookgate providers` lists them"),
+            },
+        )),
     }
 }
 

@@ -14,12 +14,14 @@ use std::{
 use base64::Engine as _;
 use rand::TryRng as _;
 
+use super::file::{self, told};
 use crate::{
     app::Exit,
+    config::{self, Surroundings},
     name::SourceName,
     provider::{Catalogue, CredentialRule, Provider},
     secret::Secret,
-    yaml::nearest,
+    yaml::Problems,
 };
 
 /// Random bytes of a secret of ours.
@@ -38,6 +40,9 @@ pub(super) struct Args {
     /// A provider that will send webhooks; may be repeated (`hookgate providers` lists them)
     #[arg(long = "provider", value_name = "P")]
     providers: Vec<String>,
+    /// A directory of provider files of your own, which the configuration will name as `providers_dir`
+    #[arg(long, value_name = "DIR")]
+    providers_dir: Option<PathBuf>,
     /// Where events go
     #[arg(long, value_name = "URL", conflicts_with = "in_front_of")]
     target: Option<url::Url>,
@@ -49,8 +54,10 @@ pub(super) struct Args {
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
 enum InitError {
-    #[error("there is no provider `{0}`{1}; `hookgate providers` lists them all")]
-    Unknown(String, String),
+    #[error("{1}")]
+    Provider(Exit, String),
+    #[error("`{0}` cannot be the name of a source, which its provider would give it")]
+    Name(String),
     #[error("`{0}` was asked for twice")]
     Twice(String),
     #[error("{0} is no URL of a target: it must be http:// or https://, without user and password")]
@@ -65,7 +72,7 @@ enum InitError {
 
 /// Writes the files into the current directory and says what to do next.
 pub(super) fn run(args: &Args) -> Exit {
-    match Draft::of(args, &Catalogue::embedded()).and_then(|draft| draft.write(Path::new(".")).map(|()| draft)) {
+    match known(args).and_then(|catalogue| Draft::of(args, &catalogue)).and_then(|draft| draft.write(Path::new(".")).map(|()| draft)) {
         Ok(draft) => {
             super::say(format_args!("{}", draft.next_steps().trim_end()));
             Exit::Fine
@@ -73,7 +80,8 @@ pub(super) fn run(args: &Args) -> Exit {
         Err(error) => {
             super::complain(format_args!("{error}"));
             match error {
-                InitError::Unknown(..) | InitError::Twice(_) | InitError::Url(_) => Exit::Usage,
+                InitError::Provider(exit, _) => exit,
+                InitError::Name(_) | InitError::Twice(_) | InitError::Url(_) => Exit::Usage,
                 InitError::There(_) => Exit::No,
                 InitError::Write(..) => Exit::StoreIo,
                 InitError::Random(_) => Exit::Internal,
@@ -82,9 +90,19 @@ pub(super) fn run(args: &Args) -> Exit {
     }
 }
 
+/// The providers that may be named.
+fn known(args: &Args) -> Result<Catalogue, InitError> {
+    let Some(folder) = &args.providers_dir else { return Ok(Catalogue::embedded()) };
+    let mut problems = Problems::new();
+    let catalogue = config::catalogue(folder, None, &Surroundings::system(), &mut problems);
+    if problems.has_errors() { Err(InitError::Provider(Exit::Config, told(problems))) } else { Ok(catalogue) }
+}
+
 /// Everything that is to be written.
 #[derive(Debug)]
 struct Draft {
+    /// Where our own provider files are, as it was said.
+    providers_dir: Option<PathBuf>,
     sources: Vec<SourceDraft>,
     target: url::Url,
 }
@@ -124,10 +142,8 @@ impl Draft {
         let wanted = if args.providers.is_empty() { vec![FIRST_PROVIDER.to_owned()] } else { args.providers.clone() };
         let mut sources: Vec<SourceDraft> = Vec::new();
         for slug in &wanted {
-            let Some((provider, name)) = catalogue.find(slug).zip(SourceName::parse(slug)) else {
-                let meant = nearest(slug, catalogue.names()).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-                return Err(InitError::Unknown(slug.clone(), meant));
-            };
+            let provider = file::provider(catalogue, slug).map_err(|(exit, why)| InitError::Provider(exit, why))?;
+            let name = SourceName::parse(slug).ok_or_else(|| InitError::Name(slug.clone()))?;
             if sources.iter().any(|source| source.name == name) {
                 return Err(InitError::Twice(slug.clone()));
             }
@@ -135,7 +151,7 @@ impl Draft {
             let inherited = args.in_front_of.as_ref().filter(|url| wanted.len() == 1 && url.path() != "/").map(url::Url::path);
             sources.push(SourceDraft::of(provider, name, inherited)?);
         }
-        Ok(Self { sources, target })
+        Ok(Self { providers_dir: args.providers_dir.clone(), sources, target })
     }
 
     /// Writes both files, or says why neither was written.
@@ -156,8 +172,12 @@ impl Draft {
 
     fn yaml(&self) -> String {
         let mut text = String::from(HEAD);
-        for source in &self.sources {
+        if let Some(folder) = &self.providers_dir {
             // Writing to a String cannot fail, here and below.
+            let _ = writeln!(text, "\n# Provider files of our own.\nproviders_dir: {:?}", folder.to_string_lossy());
+        }
+        text.push_str(SOURCES);
+        for source in &self.sources {
             let _ = writeln!(text, "  {}:                       # {}", source.name, source.title);
             let _ = writeln!(text, "    provider: {}", source.name);
             if source.has_own_path {
@@ -279,7 +299,9 @@ server:
 
 admin:
   listen: 127.0.0.1:9480          # status, metrics, probes; the token is made at the first start: hookgate-data/admin.token
+";
 
+const SOURCES: &str = "
 # Who rings, and how it is proved. ${NAME} is taken from the environment.
 sources:
 ";
@@ -294,6 +316,7 @@ mod tests {
         let url = |text: &str| text.parse().expect("a URL");
         Args {
             providers: providers.iter().map(|one| (*one).to_owned()).collect(),
+            providers_dir: None,
             target: target.map(url),
             in_front_of: in_front_of.map(url),
         }

@@ -1,13 +1,14 @@
 //! `hookgate providers`: the catalogue, one provider with its set-up steps, and `providers test`, which runs every known answer.
 
-use std::{collections::BTreeMap, fmt::Write as _, io::Write};
+use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::PathBuf};
 
 use serde::Serialize;
 
+use super::file;
 use crate::{
+    app::Exit,
     provider::{Catalogue, Provider, Retries},
     verify::{Tried, prove, prove_handshakes, signable},
-    yaml::nearest,
 };
 
 /// Known answers a file of the catalogue must have.
@@ -62,6 +63,9 @@ struct CredentialEntry<'a> {
 pub(super) struct Args {
     /// One provider, or `test`
     name: Option<String>,
+    /// A configuration: the files of its `providers_dir` are providers too
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -69,28 +73,30 @@ pub(super) struct Args {
 
 /// Lists, shows or tests; answers the exit code.
 pub(super) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    match args.name.as_deref() {
-        Some("test") => test_providers(out),
-        name => providers(name, args.json, out, err),
-    }
+    let answered = file::providers(args.config.as_deref()).and_then(|catalogue| match args.name.as_deref() {
+        Some("test") => Ok(test_providers(&catalogue, out)),
+        name => providers(&catalogue, name, args.json, out),
+    });
+    let exit = answered.unwrap_or_else(|(exit, why)| {
+        // A reader that has gone away does not change the answer; the same holds below.
+        let _ = writeln!(err, "{why}");
+        exit
+    });
+    exit as u8
 }
 
-/// Lists the catalogue, or shows one provider. Answers the exit code: 0, or 2 when there is none of this name.
-fn providers(name: Option<&str>, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let catalogue = Catalogue::embedded();
-    let wanted: Vec<&str> = catalogue.names().filter(|slug| name.is_none_or(|name| name == *slug)).collect();
-    if let (Some(name), true) = (name, wanted.is_empty()) {
-        let hint = nearest(name, catalogue.names()).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-        // A reader that has gone away does not change the answer; the same holds below.
-        let _ = writeln!(err, "there is no provider `{name}`{hint}");
-        return 2;
-    }
-    let mut found = Vec::with_capacity(wanted.len());
+/// Lists the catalogue, or shows one provider.
+///
+/// # Errors
+/// The exit code and what to say: there is none of this name, or files of the user's own are broken. The others are listed all the same.
+fn providers(catalogue: &Catalogue, name: Option<&str>, json: bool, out: &mut dyn Write) -> Result<Exit, (Exit, String)> {
+    let wanted = name.map_or_else(|| catalogue.names().collect(), |name| vec![name]);
+    let (mut found, mut broken) = (Vec::with_capacity(wanted.len()), Vec::new());
     for slug in wanted {
-        match catalogue.load(slug) {
-            Some(Ok(provider)) => found.push(provider),
-            Some(Err(problems)) => problems.iter().for_each(|problem| _ = writeln!(err, "{problem}")),
-            None => {}
+        match file::provider(catalogue, slug) {
+            Ok(provider) => found.push(provider),
+            Err(problem) if name.is_some() => return Err(problem),
+            Err((_, why)) => broken.push(why),
         }
     }
     let text = match (json, name, found.as_slice()) {
@@ -99,14 +105,16 @@ fn providers(name: Option<&str>, json: bool, out: &mut dyn Write, err: &mut dyn 
         (false, _, all) => table(all),
     };
     let _ = writeln!(out, "{}", text.trim_end());
-    0
+    if broken.is_empty() { Ok(Exit::Fine) } else { Err((Exit::Config, broken.join("\n"))) }
 }
 
-/// Runs every known answer of every provider. Answers the exit code: 0 when all came out as they must, else 1.
-fn test_providers(out: &mut dyn Write) -> u8 {
-    let catalogue = Catalogue::embedded();
+/// Runs every known answer of every provider: `Fine` when all came out as they must, else `No`. The user's own files come last, where they
+/// are seen.
+fn test_providers(catalogue: &Catalogue, out: &mut dyn Write) -> Exit {
     let mut all_right = true;
-    for slug in catalogue.names() {
+    let mut slugs: Vec<&str> = catalogue.names().collect();
+    slugs.sort_by_key(|slug| catalogue.is_own(slug));
+    for slug in slugs {
         let problems = match catalogue.load(slug) {
             Some(Ok(provider)) => {
                 let tried = prove(provider);
@@ -129,7 +137,7 @@ fn test_providers(out: &mut dyn Write) -> u8 {
             let _ = writeln!(out, "  FAILED {slug}: {problem}");
         }
     }
-    u8::from(!all_right)
+    if all_right { Exit::Fine } else { Exit::No }
 }
 
 fn failure(tried: &Tried) -> Option<String> {
@@ -235,22 +243,23 @@ fn described(provider: &Provider) -> String {
 mod tests {
     use super::*;
 
-    fn run(name: Option<&str>, json: bool) -> (u8, String, String) {
+    fn asked(name: Option<&str>, json: bool) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = providers(name, json, &mut out, &mut err);
+        let args = Args { name: name.map(str::to_owned), config: None, json };
+        let code = run(&args, &mut out, &mut err);
         (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
     }
 
     #[test]
     fn the_list_is_for_people_and_for_machines() {
-        let (code, text, _) = run(None, false);
+        let (code, text, _) = asked(None, false);
         assert!(
             code == 0
                 && text.starts_with("NAME")
                 && text.lines().any(|line| line.split_whitespace().eq(["stripe", "hmac-sha256", "high", "Stripe"])),
             "{text}"
         );
-        let (_, json, _) = run(None, true);
+        let (_, json, _) = asked(None, true);
         let list: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         let stripe = list.as_array().expect("an array").iter().find(|entry| entry["name"] == "stripe").expect("there");
         assert_eq!((&stripe["title"], &stripe["scheme"], &stripe["confidence"]), (&"Stripe".into(), &"hmac-sha256".into(), &"high".into()));
@@ -260,18 +269,18 @@ mod tests {
 
     #[test]
     fn one_provider_comes_with_its_steps_and_a_typo_with_a_guess() {
-        let (code, text, _) = run(Some("github"), false);
+        let (code, text, _) = asked(Some("github"), false);
         assert!(code == 0 && text.contains("Set-up\n  1. ") && text.contains("{header:X-GitHub-Delivery}, not signed"), "{text}");
-        let (code, json, _) = run(Some("github"), true);
+        let (code, json, _) = asked(Some("github"), true);
         assert_eq!((code, serde_json::from_str::<Vec<serde_json::Value>>(&json).expect("an array").len()), (0, 1));
-        let (code, out, err) = run(Some("githbu"), false);
+        let (code, out, err) = asked(Some("githbu"), false);
         assert_eq!((code, &*out, &*err), (2, "", "there is no provider `githbu`; did you mean `github`?\n"));
     }
 
     #[test]
     fn every_known_answer_is_run_and_counted() {
         let mut out = Vec::new();
-        assert_eq!(test_providers(&mut out), 0, "{}", String::from_utf8_lossy(&out));
+        assert_eq!(test_providers(&Catalogue::embedded(), &mut out), Exit::Fine, "{}", String::from_utf8_lossy(&out));
         let text = String::from_utf8(out).expect("text");
         assert!(
             text.lines().count() == Catalogue::embedded().names().count() && text.contains("github: 3 accepted, 14 rejected"),

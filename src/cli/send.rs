@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     bell::{Bell, Rung, Tally},
-    file::{ConfigFile, unknown_source},
+    file::{self, ConfigFile, unknown_source},
 };
 use crate::{
     app::Exit,
@@ -129,7 +129,7 @@ pub(super) fn progress(count: u64) -> ProgressBar {
 
 fn provider<'a>(name: &str, source: &Source, catalogue: &'a Catalogue) -> Result<&'a Provider, String> {
     let slug = source.provider.as_ref().ok_or_else(|| format!("source `{name}` names no provider"))?;
-    catalogue.find(&slug.value).ok_or_else(|| format!("there is no provider `{}`; `hookgate providers` lists them", slug.value))
+    file::provider(catalogue, &slug.value).map_err(|(_, why)| why)
 }
 
 fn credentials(source: &Source) -> Vec<Credential> {

@@ -10,17 +10,16 @@ use std::{
 
 use super::{
     call::Access,
-    kept, raw,
+    file, kept, raw,
     verdict::{Answer, Known},
 };
 use crate::{
     app::Exit,
     clock::{Clock, UnixMs},
     config::Config,
-    provider::{Catalogue, Provider},
+    provider::Catalogue,
     secret::Secret,
     verify::{Credential, Setting},
-    yaml::nearest,
 };
 
 /// The largest file that is read, in bytes: well above the largest body any source takes.
@@ -31,7 +30,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[command(override_usage = "hookgate verify [OPTIONS] <PROVIDER> <FILE>\n       hookgate verify [OPTIONS] --source <NAME> <FILE>\n       \
                                 hookgate verify [OPTIONS] --rejected <ID>")]
 pub(super) struct VerifyArgs {
-    /// The provider, as `hookgate providers` lists it; left out with --source and --rejected
+    /// The provider, as `hookgate providers` lists it, with -c one of its `providers_dir` too; left out with --source and --rejected
     #[arg(value_name = "PROVIDER", required_unless_present = "rejected", conflicts_with = "rejected")]
     pub(super) first: Option<PathBuf>,
     /// A source of the configuration instead: provider, credentials, tolerance and public URL are its own
@@ -98,10 +97,7 @@ pub(super) fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn
 fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) -> Result<Exit, (Exit, String)> {
     let usage = |why: String| (Exit::Usage, why);
     let (config, catalogue) = match (&args.source, &args.rejected) {
-        (None, None) if args.access.config().named().is_some() => {
-            return Err(usage("`-c` goes with `--source`, which names a source in it, and with `--rejected`".into()));
-        }
-        (None, None) => (None, Catalogue::embedded()),
+        (None, None) => (None, file::providers(args.access.config().named())?),
         _ => args.access.config().load().map(|(config, catalogue)| (Some(config), catalogue))?,
     };
     if let (Some(id), Some(config)) = (&args.rejected, &config) {
@@ -111,7 +107,7 @@ fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) ->
         (Some(source), Some(config)) => Known::of_source(source, config, &catalogue)?,
         _ => {
             let named = args.first.as_deref().unwrap_or(Path::new("")).to_string_lossy();
-            let provider = provider(&catalogue, &named).map_err(usage)?;
+            let provider = file::provider(&catalogue, &named)?;
             let credentials = credentials(args, &outside).map_err(usage)?;
             let setting = Setting { provider, credentials, retired: Vec::new(), endpoint: None, tolerance: None };
             Known::of_provider(setting, &catalogue)
@@ -142,17 +138,6 @@ fn print(answer: &Answer<'_>, json: bool, out: &mut dyn Write) -> Exit {
     // A reader that has gone away does not change the answer, which is the exit code.
     let _ = writeln!(out, "{text}");
     if answer.is_accepted() { Exit::Fine } else { Exit::No }
-}
-
-fn provider<'a>(catalogue: &'a Catalogue, slug: &str) -> Result<&'a Provider, String> {
-    match catalogue.load(slug) {
-        Some(Ok(provider)) => Ok(provider),
-        Some(Err(problems)) => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
-        None => Err(match nearest(slug, catalogue.names()) {
-            Some(meant) => format!("there is no provider `{slug}`; did you mean `{meant}`?"),
-            None => format!("there is no provider `{slug}`; `hookgate providers` lists them"),
-        }),
-    }
 }
 
 fn credentials(args: &VerifyArgs, outside: &Outside<'_>) -> Result<Vec<Credential>, String> {

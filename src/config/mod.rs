@@ -33,6 +33,7 @@ pub use answers::{Body, OnReject, Respond};
 pub use credential::Credential;
 pub use load::{Located, load, locate};
 pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, Text};
+pub use providers::catalogue;
 pub use route::Route;
 pub use schema::schema;
 pub use server::{Certificate, Limits, Listen, Monitor, Server, Shutdown, Tls, TlsVersion};

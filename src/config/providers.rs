@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::{Config, load::read_text, surroundings::Surroundings};
-use crate::{provider::Catalogue, yaml::Problems};
+use crate::{
+    provider::Catalogue,
+    yaml::{At, Problem, Problems, Severity},
+};
 
 /// Files that the directory may hold: one with more is not a directory of provider files.
 const FILES_MAX: usize = 1000;
@@ -13,35 +16,47 @@ impl Config {
     /// directory, or keeps a file from being read, is noted.
     #[must_use]
     pub fn catalogue(&self, surroundings: &Surroundings, problems: &mut Problems) -> Catalogue {
-        let mut catalogue = Catalogue::embedded();
-        let Some(folder) = &self.providers_dir else { return catalogue };
-        let pattern = format!("{}/*.yaml", glob::Pattern::escape(&folder.value.to_string_lossy()));
-        let files = match surroundings.list(&pattern) {
-            Ok(files) => files,
-            Err(error) => {
-                problems.error(&folder.at, format!("`providers_dir` cannot be listed: {error}"));
-                return catalogue;
-            }
-        };
-        if files.is_empty() && !surroundings.exists(&folder.value) {
-            problems.error(&folder.at, "`providers_dir` names a directory that is not there");
+        match &self.providers_dir {
+            Some(folder) => catalogue(&folder.value, Some(&folder.at), surroundings, problems),
+            None => Catalogue::embedded(),
         }
-        if files.len() > FILES_MAX {
-            problems.error(&folder.at, format!("`providers_dir` holds more than {FILES_MAX} files"));
+    }
+}
+
+/// All providers there are when this directory is `providers_dir`: those that come with the binary, and those of its files. `at` is where a
+/// file names it; `None` when the command line does. What is wrong with it, or keeps a file from being read, is noted.
+#[must_use]
+pub fn catalogue(folder: &Path, at: Option<&At>, surroundings: &Surroundings, problems: &mut Problems) -> Catalogue {
+    let mut catalogue = Catalogue::embedded();
+    let blame = |problems: &mut Problems, what: String, hint: Option<&str>| {
+        problems.push(Problem { at: at.cloned(), severity: Severity::Error, what, hint: hint.map(str::to_owned) });
+    };
+    let pattern = format!("{}/*.yaml", glob::Pattern::escape(&folder.to_string_lossy()));
+    let files = match surroundings.list(&pattern) {
+        Ok(files) => files,
+        Err(error) => {
+            blame(problems, format!("`providers_dir` cannot be listed: {error}"), None);
             return catalogue;
         }
-        // What an editor puts beside a file while it is open begins with a dot.
-        let named = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned()).filter(|slug| !slug.starts_with('.'));
-        for path in &files {
-            let Some(slug) = named(path) else { continue };
-            let Some((file, text)) = read_text(path, surroundings, problems) else { continue };
-            if !catalogue.add(&slug, file, text) {
-                let said = format!("{}: there is a provider `{slug}` already, which comes with hookgate", path.display());
-                problems.error_hint(&folder.at, said, "give the file, and the `provider` in it, another name");
-            }
-        }
-        catalogue
+    };
+    if files.is_empty() && !surroundings.exists(folder) {
+        blame(problems, format!("`providers_dir` names a directory that is not there: {}", folder.display()), None);
     }
+    if files.len() > FILES_MAX {
+        blame(problems, format!("`providers_dir` holds more than {FILES_MAX} files"), None);
+        return catalogue;
+    }
+    // What an editor puts beside a file while it is open begins with a dot.
+    let named = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned()).filter(|slug| !slug.starts_with('.'));
+    for path in &files {
+        let Some(slug) = named(path) else { continue };
+        let Some((file, text)) = read_text(path, surroundings, problems) else { continue };
+        if !catalogue.add(&slug, file, text) {
+            let said = format!("{}: there is a provider `{slug}` already, which comes with hookgate", path.display());
+            blame(problems, said, Some("give the file, and the `provider` in it, another name"));
+        }
+    }
+    catalogue
 }
 
 #[cfg(test)]
@@ -76,7 +91,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_directory_is_told_with_its_place() {
         let said = |setting, files: &[(&str, &str)]| listed(setting, files).1;
-        assert_eq!(said("nowhere", &[]), ["f.yaml:1:16: `providers_dir` names a directory that is not there"]);
+        assert_eq!(said("nowhere", &[]), ["f.yaml:1:16: `providers_dir` names a directory that is not there: nowhere"]);
         let taken = "f.yaml:1:16: p/github.yaml: there is a provider `github` already, which comes with hookgate; give the file, and the \
                      `provider` in it, another name";
         assert_eq!(said("p", &[("p/github.yaml", "")]), [taken]);

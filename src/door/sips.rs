@@ -1,8 +1,9 @@
 //! A socket that is read a piece at a time.
 //!
-//! actix reads on as long as something comes, up to 128 KiB, before it looks at what it has: ten thousand clients with large bodies would
-//! fill a gigabyte that no budget of ours knows of. Behind this, each look at a connection reads little, and what is in it is handed on,
-//! counted, or refused before the next.
+//! actix reads on as long as something comes, up to 128 KiB, before it looks at what it has, and a buffer that was once filled is twice as
+//! large the next time, up to a whole body: ten thousand clients with large bodies would fill gigabytes that no budget of ours knows of.
+//! Behind this, each look at a connection reads little, whatever room there is, and what is in it is handed on, counted, or refused before
+//! the next.
 
 use std::{
     io::{self, IoSlice},
@@ -14,11 +15,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::limits::DRAINED_BYTES_MAX;
 
-/// Bytes after which what was read is looked at first: two of actix's own pieces, so that a request of usual size never pauses.
+/// Bytes that are read before they are looked at: two of actix's own pieces, so that a request of usual size never pauses.
 const SIP_BYTES: usize = 16 * 1024;
 
 /// The socket, with its pauses.
@@ -60,7 +61,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sips<T> {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = into.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(context, into);
+        let left = u64::try_from(SIP_BYTES - self.unseen).unwrap_or(u64::MAX);
+        let read = Pin::new(&mut (&mut self.io).take(left)).poll_read(context, into);
         let bytes = into.filled().len() - before;
         self.unseen = if read.is_ready() { self.unseen + bytes } else { 0 };
         if self.ended.load(Ordering::Acquire) {
@@ -94,8 +96,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Sips<T> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
-
     use super::*;
 
     #[tokio::test]
@@ -125,6 +125,24 @@ mod tests {
         assert!(matches!(look(), Poll::Ready(Ok(0))));
     }
 
+    #[test]
+    fn however_much_room_there_is_a_piece_is_all_that_comes() {
+        let bytes = vec![7; 10 * SIP_BYTES];
+        let mut sips = Sips::new(&bytes[..]);
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let (mut room, mut read, mut pieces) = (vec![0; bytes.len()], 0, 0);
+        while read < bytes.len() {
+            let mut into = ReadBuf::new(&mut room);
+            match Pin::new(&mut sips).poll_read(&mut context, &mut into) {
+                Poll::Ready(Ok(())) => pieces += 1,
+                other => assert!(other.is_pending()),
+            }
+            assert!(into.filled().len() <= SIP_BYTES, "{} bytes at once", into.filled().len());
+            read += into.filled().len();
+        }
+        assert_eq!(pieces, 10);
+    }
+
     #[tokio::test]
     async fn behind_the_last_answer_it_reads_only_so_much() {
         let mut endless = Sips::new(tokio::io::repeat(7));
@@ -133,7 +151,7 @@ mod tests {
         let mut room = vec![0; 1 << 20];
         while let Ok(bytes) = endless.read(&mut room).await {
             drained += bytes;
-            assert!(drained <= DRAINED_BYTES_MAX + room.len());
+            assert!(drained <= DRAINED_BYTES_MAX + SIP_BYTES);
         }
         assert!(drained >= DRAINED_BYTES_MAX);
     }

@@ -133,7 +133,8 @@ impl Ingest {
             path: rung.path.into(),
             query: request.query.as_deref().and_then(|query| secrets.less_query(query)).map(String::into_boxed_str),
             headers: kept_fields(request, rung, &secrets).block().clone(),
-            // A copy: the body may be a part of a larger buffer.
+            // A copy, made only of what the ring takes: a body that came in one piece is a part of the buffer its connection reads
+            // into, and the ring's bounds would not count the rest of that.
             body: body_is_read.then(|| Bytes::copy_from_slice(&request.body)),
         });
         reason.into()

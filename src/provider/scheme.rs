@@ -105,6 +105,11 @@ const SCHEMES: [(&str, Scheme); 17] = [
 ];
 
 impl Scheme {
+    /// Every scheme that a file can name, in the order of the grammar.
+    pub fn all() -> impl Iterator<Item = Self> {
+        SCHEMES.into_iter().map(|(_, scheme)| scheme)
+    }
+
     /// As it is written.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -3,6 +3,7 @@
 use crate::{
     refusals::durable,
     secrecy::{assert_clean, every_file},
+    spine::all_to,
     support::{
         gateway::Gateway,
         recorder::Recorder,
@@ -19,7 +20,7 @@ const OUTSIDE: &str = "198.51.100.7";
 const PUSH: &[u8] = br#"{"push_data":{"pushed_at":1760000000,"tag":"1.2"},"repository":{"repo_name":"example/app"}}"#;
 
 fn gateway(target: &Recorder) -> Gateway {
-    Gateway::written(&format!(
+    let sections = format!(
         r#"
 server:
   listen: "127.0.0.1:@DOOR@"
@@ -36,15 +37,9 @@ sources:
   fenced-too: {{ provider: github, secret: "{SECRET}", allow_ips: {INSIDE}, on_reject: 403 }}
   open: {{ provider: docker-hub, allow_unsigned: true, respond: {{ status: 202, json: {{ taken: true, by: "${{NOBODY}}" }} }} }}
   shy: {{ provider: stripe, secret: "{SECRET}", on_reject: 503, respond: {{ text: <ok/>, type: application/xml }} }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ))
-    .with_variable("OLD", OLD)
-    .with_variable("NOBODY", "us")
+"#
+    );
+    Gateway::written(&all_to(target, &sections)).with_variable("OLD", OLD).with_variable("NOBODY", "us")
 }
 
 fn push(path: &str, tag: &str) -> Ring {

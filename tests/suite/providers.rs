@@ -59,6 +59,31 @@ fn gateway(file: &str, more: &str) -> Gateway {
     gateway
 }
 
+/// The file with a known answer, which this secret has signed, and two ways to spoil it.
+fn proved(secret: &str) -> String {
+    let seal = seal(secret, "n", b"{}");
+    format!(
+        r#"{ACME}vectors:
+  - name: one
+    source: computed
+    at: 0
+    credentials: {{ secret: {SECRET}, word: w }}
+    headers: {{ Acme-Number: n, Acme-Seal: "{seal}" }}
+    body: '{{}}'
+    rejects:
+      - {{ why: no seal, drop: Acme-Seal }}
+      - {{ why: another number, header: {{ Acme-Number: m }} }}
+"#
+    )
+}
+
+/// The exit code of a command, its result, and what it says besides.
+fn asked(gateway: &Gateway, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = gateway.command(arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 #[test]
 fn one_file_makes_a_provider() {
     let target = Recorder::start();
@@ -109,15 +134,9 @@ fn a_file_of_ones_own_is_checked_with_the_configuration() {
     assert!(code == Some(0) && said.contains("warning: `acme` is unproved: its file has no `vectors`"), "{said}");
     let (code, said) = check(&ACME.replace("encoding: hex", "encoding: hexx"));
     assert!(code == Some(1) && said.contains("acme.yaml:10:") && said.contains("did you mean `hex`?"), "{said}");
-    let vector = |signature: &str| {
-        format!(
-            "{ACME}vectors:\n  - name: one\n    source: computed\n    at: 0\n    credentials: {{ secret: {SECRET}, word: w }}\n    \
-             headers: {{ Acme-Number: n, Acme-Seal: \"{signature}\" }}\n    body: '{{}}'\n"
-        )
-    };
-    let (code, said) = check(&vector(&seal(SECRET, "n", b"{}")));
+    let (code, said) = check(&proved(SECRET));
     assert!(code == Some(0) && !said.contains("unproved"), "{said}");
-    let (code, said) = check(&vector(&seal("another", "n", b"{}")));
+    let (code, said) = check(&proved("another"));
     assert!(code == Some(1) && said.contains("the vector `one` of `acme` does not come out: it is rejected: bad_signature"), "{said}");
 
     let twice = gateway(ACME, REST);
@@ -129,4 +148,85 @@ fn a_file_of_ones_own_is_checked_with_the_configuration() {
     let output = nowhere.command(&["check", "-c", "hookgate.yaml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains("a directory that is not there"), "{said}");
+}
+
+#[test]
+fn a_file_of_ones_own_is_listed_shown_and_tested_like_the_others() {
+    let gateway = gateway(&proved(SECRET), "");
+    // Who writes a provider file has no secret yet.
+    let unset = "providers_dir: providers\nsources: { bell: { provider: acme, secret: \"${NOT_SET}\" } }\n";
+    fs::write(gateway.folder().join("unset.yaml"), unset).expect("written");
+    let asked = |arguments: &[&str]| asked(&gateway, arguments);
+    assert_eq!(asked(&["check", "-c", "unset.yaml"]).0, Some(1), "it does not start like this");
+    let embedded = asked(&["providers", "test"]).1;
+    for file in ["hookgate.yaml", "unset.yaml"] {
+        let (code, out, err) = asked(&["providers", "test", "-c", file]);
+        assert_eq!((code, &*err, out.strip_prefix(&embedded)), (Some(0), "", Some("acme: 1 accepted, 2 rejected\n")), "{out}");
+        let (code, out, _) = asked(&["providers", "-c", file]);
+        assert!(code == Some(0) && out.lines().any(|line| line.split_whitespace().eq(["acme", "hmac-sha256", "low", "Acme"])), "{out}");
+        let (code, out, _) = asked(&["providers", "acme", "-c", file]);
+        assert!(code == Some(0) && out.starts_with("Acme (acme)\n"), "{out}");
+    }
+    let (code, out, _) = asked(&["providers", "--json", "--config", "unset.yaml", "acme"]);
+    assert!(code == Some(0) && out.contains(r#""name": "acme""#), "{out}");
+    let (code, _, err) = asked(&["providers", "acme"]);
+    assert!(code == Some(2) && err.contains("there is no provider `acme`"), "nobody said where it is: {err}");
+
+    fs::write(gateway.folder().join("captured.http"), rung(SECRET, "n-1", b"{}").bytes()).expect("written");
+    let verify =
+        |more: &[&str]| asked(&[&["verify", "acme", "--secret", SECRET, "--credential", "word=w"], more, &["captured.http"]].concat());
+    let (code, out, err) = verify(&["-c", "unset.yaml"]);
+    assert!(code == Some(0) && out.starts_with("accepted: acme (signed)\nevent id: n-1\n"), "{out}{err}");
+    assert_eq!(verify(&[]).0, Some(2));
+}
+
+#[test]
+fn what_is_wrong_with_a_file_of_ones_own_is_said_by_every_command() {
+    let broken = gateway(&ACME.replace("encoding: hex", "encoding: hexx"), "");
+    let place = "acme.yaml:10:";
+    let (code, out, _) = asked(&broken, &["providers", "test", "-c", "hookgate.yaml"]);
+    let failed: Vec<&str> = out.lines().filter(|line| line.contains("FAILED")).collect();
+    assert!(code == Some(1) && failed.len() == 1 && failed[0].contains(place) && failed[0].contains("did you mean `hex`?"), "{out}");
+    let (code, out, err) = asked(&broken, &["providers", "-c", "hookgate.yaml"]);
+    assert!(code == Some(78) && out.contains("\ngithub ") && !out.contains("acme") && err.contains(place), "{out}{err}");
+    for arguments in [&["providers", "acme"][..], &["verify", "acme", "--secret", "x", "captured.http"], &["send", "bell"]] {
+        let (code, out, err) = asked(&broken, &[arguments, &["-c", "hookgate.yaml"]].concat());
+        assert!(code == Some(78) && out.is_empty() && err.contains(place), "{arguments:?}: {out}{err}");
+    }
+
+    let unlike = gateway(&proved("another"), "");
+    let (code, out, _) = asked(&unlike, &["providers", "test", "-c", "hookgate.yaml"]);
+    assert!(code == Some(1) && out.ends_with("  FAILED acme: `one`: it is rejected: bad_signature\n"), "{out}");
+    let few = gateway(ACME, "");
+    let (code, out, _) = asked(&few, &["providers", "test", "-c", "hookgate.yaml"]);
+    assert!(code == Some(1) && out.ends_with("  FAILED acme: has fewer than 1 accepted and 2 rejected vectors\n"), "{out}");
+
+    let nowhere = Gateway::written("providers_dir: \"${NOT_SET}/providers\"\n");
+    for arguments in [&["providers"][..], &["providers", "test"], &["verify", "github", "--secret", "x", "captured.http"]] {
+        let (code, out, err) = asked(&nowhere, &[arguments, &["-c", "hookgate.yaml"]].concat());
+        assert!(code == Some(78) && out.is_empty() && err.contains("hookgate.yaml:1:16: ") && err.contains("NOT_SET"), "{out}{err}");
+        let (code, _, err) = asked(&nowhere, &[arguments, &["-c", "elsewhere.yaml"]].concat());
+        assert!(code == Some(78) && err.contains("elsewhere.yaml"), "{err}");
+    }
+}
+
+#[test]
+fn a_first_configuration_can_be_of_a_file_of_ones_own() {
+    let gateway = gateway(&proved(SECRET), "");
+    let folder = gateway.folder().join("new");
+    fs::create_dir(&folder).expect("made");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::gateway::binary());
+        command.args(arguments).current_dir(&folder).env("ACME_WEBHOOK_SECRET", SECRET).env("ACME_WORD", WORD);
+        let output = command.output().expect("the binary starts");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, said) = run(&["init", "--provider", "acme", "--providers-dir", "nowhere"]);
+    assert!(code == Some(78) && said.contains("a directory that is not there: nowhere"), "{said}");
+    let (code, said) = run(&["init", "--provider", "acem", "--providers-dir", "../providers"]);
+    assert!(code == Some(2) && said.contains("did you mean `acme`?"), "{said}");
+    let (code, said) = run(&["init", "--provider", "acme", "--providers-dir", "../providers"]);
+    assert!(code == Some(0) && said.contains("/hooks/acme"), "{said}");
+    let (code, said) = run(&["check", "--strict"]);
+    assert_eq!(code, Some(0), "it runs as it is: {said}");
 }

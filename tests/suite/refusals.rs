@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use rusqlite::{Connection as Database, OpenFlags};
 
 use crate::{
-    spine::one_target,
+    spine::{all_to, one_target},
     support::{
         gateway::Gateway,
         patience::wait_until,
@@ -18,7 +18,7 @@ use crate::{
 const BODY: &[u8] = b"{\"id\":\"evt_1\",\"type\":\"invoice.paid\"}";
 
 fn gateway(target: &Recorder) -> Gateway {
-    Gateway::start(&format!(
+    let sections = format!(
         r#"
 server:
   listen: "127.0.0.1:@DOOR@"
@@ -26,13 +26,9 @@ server:
 sources:
   github: {{ provider: github, secret: "{SECRET}", body_limit: 64KiB }}
   stripe: {{ provider: stripe, secret: "{SECRET}" }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ))
+"#
+    );
+    Gateway::start(&all_to(target, &sections))
 }
 
 /// Every row of every table but the store's own notes on its starts, as text.

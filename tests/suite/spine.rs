@@ -209,6 +209,11 @@ routes:
     )
 }
 
+/// These sections, and everything that any source takes to one target, `app`.
+pub(crate) fn all_to(target: &Recorder, sections: &str) -> String {
+    format!("{sections}\ntargets:\n  app: {{ url: \"{}\" }}\nroutes:\n  - {{ to: app }}\n", target.url())
+}
+
 #[test]
 fn a_failed_attempt_is_tried_again_under_the_same_delivery() {
     let failures = [Reaction::Status(500), Reaction::Status(404), Reaction::Status(302), Reaction::HangUp];

@@ -131,7 +131,7 @@ fn what_cannot_be_verified_is_usage_or_configuration() {
     let cases: [(&[&str], i32, &str); 5] = [
         (&["--source", "coed", "-c", "hookgate.yaml"], 2, "did you mean `code`?"),
         (&["--source", "code", "-c", "nowhere.yaml"], 78, "nowhere.yaml"),
-        (&["github", "--secret", "x", "-c", "hookgate.yaml"], 2, "`-c` goes with `--source`"),
+        (&["githbu", "--secret", "x", "-c", "hookgate.yaml"], 2, "did you mean `github`?"),
         (&["--source", "code", "--secret", "x"], 2, "cannot be used with"),
         (&["github", "--source", "code"], 2, "cannot be used with"),
     ];

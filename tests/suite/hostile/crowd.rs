@@ -9,7 +9,7 @@ use std::{
 use super::{
     CUT_WITHIN, HONEST_RATE,
     honest::Honest,
-    process::{descriptors, forget_peak, peak_kib, resident_kib},
+    process::{at_once, descriptors, forget_peak, peak_kib, resident_kib},
     started,
     strangers::{Seen, look, offer, restless},
 };
@@ -63,7 +63,7 @@ impl Slow {
 #[expect(clippy::print_stdout, reason = "the figures are what a campaign is for")]
 fn a_crowd_of_slow_clients_is_borne() {
     let _turn = one_at_a_time();
-    let wanted = setting("SLOW_CONNECTIONS", 1000);
+    let wanted = at_once(setting("SLOW_CONNECTIONS", 1000));
     let lasts = Duration::from_secs(setting("SLOW_SECONDS", 18) as u64);
     let gateway = started("");
     let (door, pid) = (gateway.door(), gateway.pid());

@@ -1,6 +1,39 @@
-//! What a process costs, as Linux says it.
+//! What a process costs, and how much it may, as Linux says it.
 
 use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors of a gateway for each connection, and for everything else.
+const PER_CONNECTION: usize = 2;
+const OTHERS: usize = 1024;
+/// Connections of `server.limits.connections` when nothing is said of it, and those of them that are left to the honest.
+const CONNECTIONS: usize = 10_000;
+const FOR_THE_HONEST: usize = 100;
+
+/// How many of `wanted` strangers can be there at once. Each takes two descriptors of the gateway, which may open as many as we, and one of
+/// ours: our limit is raised as far as it may be. When that, or the gateway's own bound, is less than was asked for, it is said and has to
+/// do.
+#[expect(clippy::print_stdout, reason = "who asked for more should know what was tried")]
+pub(super) fn at_once(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum.and_then(|hard| usize::try_from(hard).ok()).unwrap_or(usize::MAX);
+    let raised = (wanted * PER_CONNECTION + OTHERS).min(hard);
+    let soft = limit.current.and_then(|soft| usize::try_from(soft).ok()).unwrap_or(usize::MAX);
+    if soft < raised {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(raised as u64), maximum: limit.maximum }).expect("up to the hard limit");
+    }
+    let fit = raised.max(soft.min(hard)).saturating_sub(OTHERS) / PER_CONNECTION;
+    let fit = fit.min(CONNECTIONS - FOR_THE_HONEST);
+    assert!(fit > 0, "a process may open {hard} files here (ulimit -Hn), and this takes more than {OTHERS}: raise the limit");
+    if fit < wanted {
+        println!(
+            "{wanted} strangers at once were asked for, and {fit} are tried: a process may open {hard} files here (ulimit -Hn), of which a \
+             gateway takes {PER_CONNECTION} for each, and it lets in {CONNECTIONS}"
+        );
+    }
+    wanted.min(fit)
+}
 
 /// Resident memory now, in KiB.
 pub(super) fn resident_kib(pid: u32) -> u64 {

@@ -7,12 +7,15 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{
-    gateway::{ADMIN_TOKEN, Gateway},
-    patience::wait_until,
-    recorder::Recorder,
-    sender::{SECRET, github, standard_webhooks, stripe},
-    wire::{Answer, Connection, Ring},
+use crate::{
+    spine::all_to,
+    support::{
+        gateway::{ADMIN_TOKEN, Gateway},
+        patience::wait_until,
+        recorder::Recorder,
+        sender::{SECRET, github, standard_webhooks, stripe},
+        wire::{Answer, Connection, Ring},
+    },
 };
 
 const BODY: &[u8] = b"{\"ref\":\"refs/heads/main\",  \"odd\":\"\xc3\xa9\xff\"}\n";
@@ -21,17 +24,13 @@ const WRONG: &str = "the-wrong-secret-for-the-tests-000000";
 
 /// A gateway whose source's secret stands in a file, so that it can be put right.
 fn with_secret(target: &Recorder, secret: &str, source: &str) -> Gateway {
-    let gateway = Gateway::written(&format!(
+    let sections = format!(
         r#"
 sources:
   hub: {{ {source}, secret: "${{file:@DIR@/secret}}" }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ));
+"#
+    );
+    let gateway = Gateway::written(&all_to(target, &sections));
     write(&gateway, "secret", secret);
     gateway
 }
@@ -169,19 +168,15 @@ fn time_is_judged_as_of_when_it_came() {
 #[test]
 fn a_flood_is_a_sample_and_honest_events_pass_it_by() {
     let target = Recorder::start();
-    let mut gateway = Gateway::written(&format!(
+    let sections = format!(
         r#"
 log: {{ requests: none }}
 sources:
   flooded: {{ provider: github, secret: "{SECRET}" }}
   quiet: {{ provider: github, secret: "{SECRET}" }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ));
+"#
+    );
+    let mut gateway = Gateway::written(&all_to(&target, &sections));
     gateway.boot();
     assert_eq!(gateway.ring(&github("/hooks/quiet", WRONG, "q-1", BODY)).status, 401);
     let mut connection = None;
@@ -223,17 +218,13 @@ fn what_was_rejected_for_its_signature_does_not_come_in_behind_a_url_token() {
     signed.ring(&github("/hooks/hub", SECRET, "d-1", PUSH));
     let item = listed(&signed, 1).remove(0);
     assert!(signed.terminate().success());
-    let mut unsigned = Gateway::written(&format!(
+    let sections = format!(
         r#"
 sources:
   hub: {{ provider: docker-hub, url_token: "{URL_TOKEN}" }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ));
+"#
+    );
+    let mut unsigned = Gateway::written(&all_to(&target, &sections));
     fs::create_dir(unsigned.data_dir()).expect("made");
     fs::copy(signed.data_dir().join("rejected.db"), unsigned.data_dir().join("rejected.db")).expect("copied");
     unsigned.boot();

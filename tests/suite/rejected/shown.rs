@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{BODY, URL_TOKEN, WRONG, admit, ask, command, id, json, listed};
 use crate::{
     secrecy::{assert_clean, every_file},
+    spine::all_to,
     support::{
         gateway::{ADMIN_TOKEN, Gateway},
         recorder::Recorder,
@@ -23,20 +24,16 @@ const BEARER: &str = "canary-bearer-3141592653589793238";
 #[test]
 fn no_secret_goes_into_the_ring() {
     let target = Recorder::start();
-    let mut gateway = Gateway::written(&format!(
+    let sections = format!(
         r#"
 log: {{ level: trace, requests: all }}
 sources:
   lab: {{ provider: gitlab, secret: "{TOKEN}" }}
   hub: {{ provider: github, secret: "{SECRET}", url_token: "{URL_TOKEN}" }}
   teams: {{ provider: ms-teams, secret: "c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5" }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ));
+"#
+    );
+    let mut gateway = Gateway::written(&all_to(&target, &sections));
     gateway.boot();
     let lab = Ring::post("/hooks/lab", vec![("X-Gitlab-Event".into(), "Push Hook".into())], b"{\"object_kind\":\"push\"}");
     assert_eq!(gateway.ring(&lab.with("X-Gitlab-Token", OTHER_TOKEN)).status, 401);
@@ -94,7 +91,7 @@ routes:
 #[test]
 fn who_may_look_may_not_admit() {
     let target = Recorder::start();
-    let mut gateway = Gateway::written(&format!(
+    let sections = format!(
         r#"
 admin:
   listen: "127.0.0.1:@ADMIN@"
@@ -104,13 +101,9 @@ admin:
     - {{ name: ops, role: operate, token: act-0123456789abcdef }}
 sources:
   hub: {{ provider: github, secret: "{SECRET}" }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ));
+"#
+    );
+    let mut gateway = Gateway::written(&all_to(&target, &sections));
     gateway.boot();
     gateway.ring(&github("/hooks/hub", WRONG, "d-1", BODY));
     let item = listed(&gateway, 1).remove(0);
@@ -141,17 +134,13 @@ routes:
 #[test]
 fn the_command_line_lists_shows_and_admits() {
     let target = Recorder::start();
-    let gateway = Gateway::start(&format!(
+    let sections = format!(
         r#"
 sources:
   hub: {{ provider: github, secret: "{SECRET}" }}
-targets:
-  app: {{ url: "{}" }}
-routes:
-  - {{ to: app }}
-"#,
-        target.url()
-    ));
+"#
+    );
+    let gateway = Gateway::start(&all_to(&target, &sections));
     gateway.ring(&github("/hooks/hub", WRONG, "d-1", BODY));
     gateway.ring(&Ring::post("/hooks/hub", vec![("X-GitHub-Event".into(), "push".into())], BODY));
     let items = listed(&gateway, 2);
