@@ -11,28 +11,28 @@ const OTHERS: usize = 1024;
 const CONNECTIONS: usize = 10_000;
 const FOR_THE_HONEST: usize = 100;
 
-/// How many of `wanted` strangers can be there at once. Each takes two descriptors of the gateway, which may open as many as we, and one of
-/// ours: our limit is raised as far as it may be. When that, or the gateway's own bound, is less than was asked for, it is said and has to
-/// do.
+/// How many of `wanted` strangers can be there at once, beside the honest. The gateway may open as many files as we and raises its limit
+/// itself; ours is raised here. When a hard limit or the gateway's own bound holds fewer than were asked for, that is said, and has to do.
 #[expect(clippy::print_stdout, reason = "who asked for more should know what was tried")]
 pub(super) fn at_once(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let hard = limit.maximum.and_then(|hard| usize::try_from(hard).ok()).unwrap_or(usize::MAX);
-    let raised = (wanted * PER_CONNECTION + OTHERS).min(hard);
-    let soft = limit.current.and_then(|soft| usize::try_from(soft).ok()).unwrap_or(usize::MAX);
-    if soft < raised {
-        setrlimit(Resource::Nofile, Rlimit { current: Some(raised as u64), maximum: limit.maximum }).expect("up to the hard limit");
-    }
-    let fit = raised.max(soft.min(hard)).saturating_sub(OTHERS) / PER_CONNECTION;
-    let fit = fit.min(CONNECTIONS - FOR_THE_HONEST);
-    assert!(fit > 0, "a process may open {hard} files here (ulimit -Hn), and this takes more than {OTHERS}: raise the limit");
+    let files = |limit: Option<u64>| limit.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    let (soft, hard) = (files(limit.current), files(limit.maximum));
+    let held = CONNECTIONS.min(hard.saturating_sub(OTHERS) / PER_CONNECTION);
+    let fit = wanted.min(held.saturating_sub(FOR_THE_HONEST));
+    let why = format!(
+        "a process may open {hard} files here (ulimit -Hn), of which a gateway takes {PER_CONNECTION} for each and {OTHERS} besides; it \
+         lets in {CONNECTIONS} at most, of which {FOR_THE_HONEST} are for the honest"
+    );
+    assert!(fit > 0, "there is no room for strangers: {why}");
     if fit < wanted {
-        println!(
-            "{wanted} strangers at once were asked for, and {fit} are tried: a process may open {hard} files here (ulimit -Hn), of which a \
-             gateway takes {PER_CONNECTION} for each, and it lets in {CONNECTIONS}"
-        );
+        println!("{wanted} strangers at once were asked for, and {fit} are tried: {why}");
     }
-    wanted.min(fit)
+    if soft < fit + OTHERS {
+        let raised = Rlimit { current: Some((fit + OTHERS) as u64), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised).expect("up to the hard limit");
+    }
+    fit
 }
 
 /// Resident memory now, in KiB.
