@@ -49,7 +49,7 @@ fn every_event_of_the_demo_arrives_and_nothing_stays() {
     }
     assert!(said.contains("\naccepted 6, duplicate 0, refused 0; ") && said.contains("\ndelivered 6; at the target after p50 "), "{said}");
     assert!(is_empty(&folder), "its directory is gone");
-    for word in ["gateway", "dashboard"] {
+    for word in ["gateway", "admin"] {
         assert!(TcpStream::connect(address(&said, word)).is_err(), "nobody listens any more: {said}");
     }
 }
