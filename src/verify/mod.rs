@@ -246,11 +246,11 @@ impl Verifier {
         Ok(all)
     }
 
-    /// What the verified request is.
+    /// What the verified request is. Who sends a signed body again under another type, which is not signed, makes no other event of it.
     #[must_use]
     pub fn identify(&self, verified: &Verified) -> Identity {
         let request = &verified.request;
-        let form = self.form(request);
+        let form = if self.reads_form && self.event.body_signed { Form::of_bytes(&request.body) } else { self.form(request) };
         let document = Document::read(self.document_text(request, &form), &self.event_pointers);
         let claims = Document::read(verified.claims.as_deref().unwrap_or_default(), &self.claim_pointers);
         let scope =
