@@ -86,6 +86,7 @@ fn scalar(text: &str) -> String {
         && text.chars().all(inner)
         && !text.ends_with([':', ' '])
         && !text.contains(": ")
+        && !text.starts_with("...") // which ends a document
         && text != "null";
     if plain { text.to_owned() } else { quoted(text) }
 }
@@ -138,6 +139,12 @@ mod tests {
     fn what_is_written_reads_back_the_same() {
         let text = "a: 0123\nb: [1, \"null\", {c: 'x: y', d: []}, [[e]]]\nf: {}\n\"odd: key\": \"-\"\ng: null\n";
         let node = read(text);
+        assert_eq!(shape(&read(&write(&node))), shape(&node));
+    }
+
+    #[test]
+    fn what_looks_like_the_end_is_not() {
+        let node = read("\"...\"\n");
         assert_eq!(shape(&read(&write(&node))), shape(&node));
     }
 
