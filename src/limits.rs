@@ -6,6 +6,9 @@ use std::time::Duration;
 pub const HEADER_FIELDS_MAX: usize = 96;
 /// Bytes of a request's path and query: twice what RFC 9112, 3 asks every server to take; longer ones are answered 414.
 pub const TARGET_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a request's head, from its line to its last field: a longer one is answered 414 or 431. Twice that is what the types of actix
+/// hold of a name or a target.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of headers that are stored and forwarded with an event.
 pub const STORED_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of them that are ours at most; the provider's fields may take the rest.

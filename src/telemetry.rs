@@ -3,7 +3,8 @@
 //! JSON off a terminal, text on one. tracing-subscriber's own formats nest fields and name the keys differently, so the line is composed
 //! here: `ts`, `level`, `event`, `msg`, then the fields. Promises: a line is one line whatever a provider sends (control characters, line
 //! separators and bidirectional marks are escaped), a field is at most [`FIELD_CHARS_MAX`] characters, and a pipe that nobody reads costs
-//! lines, never a request. Messages of dependencies are written from `warn` on.
+//! lines, never a request. Messages of dependencies are written from `warn` on, but for those that any stranger can bring about: those are
+//! counted instead (`http_errors_total`, `tls_handshake_failures_total`) and written only at `debug`.
 
 use std::{
     fmt::{self, Write as _},
@@ -33,6 +34,10 @@ pub const LINES_WAITING_MAX: usize = 8 * 1024;
 
 /// The keys that are composed here; a field of that name would make a second one in the same object.
 const OWN_KEYS: [&str; 4] = ["ts", "level", "event", "msg"];
+
+/// Dependencies that speak of what clients send: actix of every request it cannot parse, rustls of odd handshakes. A line for each would be
+/// a log that anybody on the internet can fill.
+const LED_BY_STRANGERS: [&str; 2] = ["actix_http", "rustls"];
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,11 +83,16 @@ pub fn start(layout: Layout, level: Level, clock: Clock) -> Result<Logging, trac
     let (writer, flush) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_WAITING_MAX).thread_name("log").finish(io::stdout());
     let dropped = writer.error_counter();
+    tracing_subscriber::registry().with(wanted(level)).with(Lines { layout, writer, clock }).try_init()?;
+    Ok(Logging { _flush: flush, dropped })
+}
+
+/// Whose messages are written, from which level on.
+fn wanted(level: Level) -> Targets {
     // Dependencies speak from `warn` on, and not even then when we were asked for errors only.
     let others = LevelFilter::from_level(level.min(Level::WARN));
-    let wanted = Targets::new().with_default(others).with_target("hookgate", level);
-    tracing_subscriber::registry().with(wanted).with(Lines { layout, writer, clock }).try_init()?;
-    Ok(Logging { _flush: flush, dropped })
+    let led = if level >= Level::DEBUG { others } else { LevelFilter::OFF };
+    Targets::new().with_targets(LED_BY_STRANGERS.map(|target| (target, led))).with_default(others).with_target("hookgate", level)
 }
 
 /// Composes each event's line and hands it to the writer.
@@ -391,6 +401,18 @@ mod tests {
     fn no_field_doubles_a_key_of_ours() {
         let lines = lines(Layout::Json, || tracing::info!(ts = 1, level = "x", msg = "y", "z"));
         assert_eq!(lines, ["{\"ts\":\"2026-11-22T13:00:00.007Z\",\"level\":\"info\",\"msg\":\"z\"}\n"]);
+    }
+
+    #[test]
+    fn strangers_write_no_lines_unless_they_are_asked_for() {
+        let written = |level| {
+            ["hookgate::door", "actix_server::accept", "actix_http::h1::dispatcher", "rustls::check"]
+                .map(|target| wanted(level).would_enable(target, &Level::ERROR))
+        };
+        assert_eq!(written(Level::ERROR), [true, true, false, false]);
+        assert_eq!(written(Level::INFO), [true, true, false, false]);
+        assert_eq!(written(Level::DEBUG), [true; 4]);
+        assert!(!wanted(Level::TRACE).would_enable("rustls::check", &Level::INFO));
     }
 
     #[test]

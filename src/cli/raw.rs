@@ -51,11 +51,17 @@ pub fn request(file: &[u8], at: UnixMs) -> Result<RawRequest, String> {
     })
 }
 
-/// Path and query of a request target; a whole URL gives its own.
+/// Path and query of a request target; a whole URL gives its own. One that stands in a query is no more than text.
 fn split(target: &str) -> (&str, Option<&str>) {
-    let after_host = target.split_once("://").map(|(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
-    let target = after_host.unwrap_or(target);
-    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
+    let is_scheme = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    let rest = match target.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => rest.find(['/', '?']).map_or("", |at| &rest[at..]),
+        Some(_) | None => target,
+    };
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    (if path.is_empty() { "/" } else { path }, query)
 }
 
 fn sized(rest: &[u8], length: &[u8]) -> Result<Bytes, String> {
@@ -90,6 +96,22 @@ mod tests {
 
     fn read(text: &str) -> Result<RawRequest, String> {
         request(text.as_bytes(), UnixMs(7))
+    }
+
+    #[test]
+    fn a_target_is_a_path_or_a_url_of_its_own() {
+        let cases = [
+            ("/in?a=1", ("/in", Some("a=1"))),
+            ("http://h.example/in?a=1", ("/in", Some("a=1"))),
+            ("https://h.example", ("/", None)),
+            ("https://h.example?a=/b", ("/", Some("a=/b"))),
+            ("/in?next=https://h.example/out", ("/in", Some("next=https://h.example/out"))),
+            ("/in/http://h.example/out", ("/in/http://h.example/out", None)),
+            ("*", ("*", None)),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(split(target), expected, "{target}");
+        }
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub(super) fn credentials(node: &Node, what: &str, problems: &mut Problems) -> O
 
 fn credential(node: &Node, what: &str, problems: &mut Problems) -> Option<Credential> {
     if !matches!(node.value, Value::Map(_)) {
-        let value = Placed { at: node.at.clone(), written: true, value: guarded(node, what, problems)? };
+        let value = Placed { at: node.at.clone(), written: true, hidden: node.hidden, value: guarded(node, what, problems)? };
         return Some(Credential { value, until: None });
     }
     let mut section = Section::of(node, what, problems);

@@ -3,7 +3,7 @@
 //! Reading goes in steps, each a function of the one before: [`load`] finds the file and builds one tree (parse, insert `${...}`, include,
 //! environment over file, defaults), and [`Config::read`] takes the tree apart into values that know their places. Nothing is resolved
 //! here: whether a name, a provider or an address makes sense is for `plan` to judge. Promises: no message and no listing shows a
-//! credential or anything that came from the environment; the schema, the listing and the reader know the same keys.
+//! credential or free text that came from the environment; the schema, the listing and the reader know the same keys.
 
 mod admin;
 mod answers;
@@ -23,7 +23,7 @@ mod surroundings;
 mod target;
 mod values;
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -101,7 +101,9 @@ impl Config {
         let mut section = Section::of(root, "the configuration", problems);
         let version = section.value("version", 1, |node, what, problems| values::count(node, what, 1, 1, problems));
         let include = section.many("include", values::string).map(|found| OneOrMany(found.iter().map(|one| one.value.clone()).collect()));
-        let data_dir = section.value("data_dir", data_dir, values::path);
+        let mut data_dir = section.value("data_dir", data_dir, values::path);
+        // Where the gateway writes is no secret, and is wanted in a listing most when something else decided it.
+        data_dir.hidden = false;
         let unless_off = |node, what: &str, problems: &mut Problems| if off(node) { None } else { values::path(node, what, problems) };
         let providers_dir = section.optional("providers_dir", unless_off);
         let server = Server::read(&section.part("server"), section.problems);
@@ -157,14 +159,14 @@ fn named<T>(node: &Node, what: &str, read: fn(&Node, &mut Problems) -> T, proble
             return Named::default();
         }
     };
-    let mut found = Named::default();
+    let (mut found, mut seen) = (Named::default(), HashSet::new());
     for (key, node) in entries {
         // The kind of name does not matter here: all have one rule.
         if crate::name::TargetName::parse(&key.text).is_none() {
             let hint = "a name begins with a-z, goes on with a-z, 0-9 and `-`, and has at most 63 characters";
             problems.error_hint(&key.at, format!("`{}` cannot be a name", key.text.escape_debug()), hint);
         }
-        if found.get(&key.text).is_none() {
+        if seen.insert(key.text.as_str()) {
             found.0.push((key.clone(), read(node, problems)));
         }
     }
@@ -482,16 +484,19 @@ mod tests {
              \"${C}\" }], disabled: \"${C}\", dedup: { by: \"${C}\" } } }",
             "targets: { t: { kind: \"${C}\", url: \"${C}\", method: \"${C}\", timeout: \"${C}\", headers: { a: \"${C}\" }, retry: { \
              factor: \"${C}\", dead_on: \"${C}\" }, auth: { basic: \"${C}\" } } }",
+            "providers_dir: \"${C}\"\nserver: { tls: { cert: \"${C}\", key: \"${C}\" } }\nadmin: { hosts: \"${C}\" }\n\
+             sources: { a: { provider: \"${C}\", path: \"/x/${C}\" } }\ntargets: { t: { tls: { ca: \"${C}\", cert: \"${C}\", key: \
+             \"${C}\" } } }\nroutes: [{ name: \"${C}\", from: \"${C}\", types: \"${C}\", to: [\"${C}\"] }]",
             "targets: { t: { url: \"http://x/${C}?${C}\", headers: { a: \"${C}\", Authorization: canary }, auth: { bearer: \"${C}\" \
              } } }",
         ];
-        for canary in ["canary", "canary with blanks"] {
+        for canary in ["canary", "canary with blanks", "-----BEGIN PRIVATE KEY-----\ncanary\n"] {
             for text in places {
                 let (config, problems) = read(text, &[("C", canary)]);
-                assert!(!problems.join("\n").contains(canary), "{problems:?}");
+                assert!(!problems.join("\n").contains("canary"), "{problems:?}");
                 let config = config.expect("read");
-                assert!(!format!("{config:?}").contains(canary), "{config:?}");
-                assert!(!config.listing().contains(canary), "{}", config.listing());
+                assert!(!format!("{config:?}").contains("canary"), "{config:?}");
+                assert!(!config.listing().contains("canary"), "{}", config.listing());
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The values a configuration is made of: each knows where it was written, how it is shown, and what an editor may offer for it.
 //!
 //! Every type here is listed by `check --print` through `Serialize` and described by `schema` through `JsonSchema`. A listing never
-//! shows a credential, nor the part of a URL that may be one.
+//! shows a credential, nor the part of a URL that may be one, nor free text from outside the file.
 
-use std::{borrow::Cow, fmt, ops::Deref, time::Duration};
+use std::{any::Any, borrow::Cow, fmt, ops::Deref, path::PathBuf, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
@@ -13,15 +13,28 @@ use crate::{
     yaml::{At, Key},
 };
 
+/// What a message shows of a value that came from outside the file.
+pub(super) const INSERTED: &str = "what was inserted here";
+
 /// A value and where it was written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Placed<T> {
     /// Its place; for a default, the place of the mapping it was left out of.
     pub at: At,
     /// Whether it was written, and is not a default.
     pub written: bool,
+    /// Whether any of it came from the environment or a file: what of that is free text may be a secret, and is not shown.
+    pub hidden: bool,
     /// The value.
     pub value: T,
+}
+
+impl Placed<String> {
+    /// The text for a message: quoted, and not at all when it came from outside the file.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        if self.hidden { INSERTED.to_owned() } else { format!("`{}`", self.value.escape_debug()) }
+    }
 }
 
 impl<T> Deref for Placed<T> {
@@ -32,10 +45,35 @@ impl<T> Deref for Placed<T> {
     }
 }
 
-impl<T: Serialize> Serialize for Placed<T> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(to)
+impl<T: Any> Placed<T> {
+    /// The value as a listing shows it, where that is its fingerprint.
+    fn guarded(&self) -> Option<Guarded> {
+        free_text(&self.value).filter(|_| self.hidden).map(|text| Guarded(Secret::new(text)))
     }
+}
+
+impl<T: Serialize + Any> Serialize for Placed<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.guarded() {
+            Some(guarded) => guarded.serialize(to),
+            None => self.value.serialize(to),
+        }
+    }
+}
+
+impl<T: fmt::Debug + Any> fmt::Debug for Placed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.guarded() {
+            Some(guarded) => guarded.fmt(f),
+            None => write!(f, "{:?} at {:?}", self.value, self.at),
+        }
+    }
+}
+
+/// The bytes of a value that may be any text. A word, a number, a duration, an address says what it is, and that is no secret.
+fn free_text(value: &dyn Any) -> Option<&[u8]> {
+    let path = || value.downcast_ref::<PathBuf>().map(|path| path.as_os_str().as_encoded_bytes());
+    value.downcast_ref::<String>().map(String::as_bytes).or_else(path)
 }
 
 impl<T: JsonSchema> JsonSchema for Placed<T> {

@@ -43,9 +43,9 @@ impl<'a, 'p> Section<'a, 'p> {
         match self.fields.take(key) {
             Some(node) => {
                 let value = read(node, &named(key), self.problems).unwrap_or(default);
-                Placed { at: node.at.clone(), written: true, value }
+                Placed { at: node.at.clone(), written: true, hidden: node.hidden, value }
             }
-            None => Placed { at: self.at.clone(), written: false, value: default },
+            None => Placed { at: self.at.clone(), written: false, hidden: false, value: default },
         }
     }
 
@@ -56,7 +56,7 @@ impl<'a, 'p> Section<'a, 'p> {
         read: impl FnOnce(&'a Node, &str, &mut Problems) -> Option<T>,
     ) -> Option<Placed<T>> {
         let node = self.fields.take(key)?;
-        Some(Placed { at: node.at.clone(), written: true, value: read(node, &named(key), self.problems)? })
+        Some(Placed { at: node.at.clone(), written: true, hidden: node.hidden, value: read(node, &named(key), self.problems)? })
     }
 
     /// The same, of what can be switched off: then it is as if it were left out. A key with nothing behind it is not meant that way.
@@ -76,7 +76,7 @@ impl<'a, 'p> Section<'a, 'p> {
     ) -> Option<Placed<T>> {
         let whole = Node::new(self.at.clone(), Value::Null);
         let node = self.fields.need(key, &whole, self.problems)?;
-        Some(Placed { at: node.at.clone(), written: true, value: read(node, &named(key), self.problems)? })
+        Some(Placed { at: node.at.clone(), written: true, hidden: node.hidden, value: read(node, &named(key), self.problems)? })
     }
 
     /// One value or a list of them; `None` when the key is left out. Items that cannot be read are dropped, and reported.
@@ -89,10 +89,10 @@ impl<'a, 'p> Section<'a, 'p> {
         let what = named(key);
         let items = as_list(node).iter().filter_map(|item| {
             let value = read(item, &what, self.problems)?;
-            Some(Placed { at: item.at.clone(), written: true, value })
+            Some(Placed { at: item.at.clone(), written: true, hidden: item.hidden, value })
         });
         let items = OneOrMany(items.collect());
-        Some(Placed { at: node.at.clone(), written: true, value: items })
+        Some(Placed { at: node.at.clone(), written: true, hidden: node.hidden, value: items })
     }
 
     /// The same, and an empty list is reported: what it would mean is better said by leaving the key out.
@@ -130,8 +130,8 @@ impl<'a, 'p> Section<'a, 'p> {
     ) -> Placed<OneOrMany<Placed<T>>> {
         let at = self.at.clone();
         self.many(key, read).unwrap_or_else(|| {
-            let items = default.map(|value| Placed { at: at.clone(), written: false, value });
-            Placed { at, written: false, value: OneOrMany(items.into()) }
+            let items = default.map(|value| Placed { at: at.clone(), written: false, hidden: false, value });
+            Placed { at, written: false, hidden: false, value: OneOrMany(items.into()) }
         })
     }
 

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::placed::{Link, Period, Share, Size, Text};
+use super::placed::{INSERTED, Link, Period, Share, Size, Text};
 use crate::{
     clock::UnixMs,
     subject::SubjectName,
@@ -23,7 +23,7 @@ const PERIOD_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 /// The value for a message: quoted, cut, and not at all when it came from outside the file.
 pub(super) fn shown(node: &Node, text: &str) -> String {
     if node.hidden {
-        return "what was inserted here".to_owned();
+        return INSERTED.to_owned();
     }
     let cut: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
     let dots = if text.chars().count() > SHOWN_CHARS_MAX { "..." } else { "" };
@@ -213,6 +213,11 @@ pub(super) fn path(node: &Node, what: &str, problems: &mut Problems) -> Option<P
     let text = text(node, what, problems)?;
     if text.contains('\0') {
         problems.error(&node.at, format!("{what} is a path, and holds a zero byte"));
+        return None;
+    }
+    // A key where the path of its file should be would be shown as one that cannot be read.
+    if text.contains('\n') {
+        problems.error(&node.at, format!("{what} is the path of a file, and this has several lines; is it what the file holds?"));
         return None;
     }
     Some(PathBuf::from(text))

@@ -12,13 +12,13 @@ use std::{
     os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::Notify;
 
-use super::Patience;
+use super::{Patience, sips::Course};
 use crate::{
     clock::{Clock, Mono},
     limits::REQUESTS_PER_CONNECTION_MAX,
@@ -51,8 +51,8 @@ struct Connection {
     /// When it must have finished a request, in monotonic nanoseconds.
     due: AtomicU64,
     requests: AtomicU32,
-    /// Its last answer is made.
-    ended: Arc<AtomicBool>,
+    /// Where it stands, for whoever reads it.
+    course: Arc<Course>,
 }
 
 /// A request being answered on a connection.
@@ -66,11 +66,11 @@ impl Connections {
         Self { open: Mutex::default(), next: AtomicU64::new(0), gone: Notify::new(), clock, metrics, patience }
     }
 
-    /// Watches a new connection; `ended` is set when its last answer is made.
-    pub(super) fn open(self: &Arc<Self>, socket: &impl AsFd, ended: Arc<AtomicBool>) -> Guard {
+    /// Watches a new connection; `course` is told where it stands.
+    pub(super) fn open(self: &Arc<Self>, socket: &impl AsFd, course: Arc<Course>) -> Guard {
         let socket = socket.as_fd().try_clone_to_owned().ok().map(TcpStream::from);
         let due = AtomicU64::new(self.idle_until().0);
-        let connection = Arc::new(Connection { socket, due, requests: AtomicU32::new(0), ended });
+        let connection = Arc::new(Connection { socket, due, requests: AtomicU32::new(0), course });
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::downgrade(&connection));
         self.metrics.connections.inc();
@@ -122,12 +122,18 @@ impl Guard {
     /// A request begins to be answered.
     pub(super) fn answering(&self) -> Answering<'_> {
         self.connection.due.store(BEING_ANSWERED, Ordering::Release);
+        self.connection.course.begin();
         Answering { guard: self, finished: false }
     }
 
     /// Whether the last answer of this connection has been made: what came behind its request is not to be looked at.
     pub(super) fn has_ended(&self) -> bool {
-        self.connection.ended.load(Ordering::Acquire)
+        self.connection.course.has_ended()
+    }
+
+    /// The status to refuse the request with whose head was too long to be read.
+    pub(super) fn refusal(&self) -> Option<u16> {
+        self.connection.course.refusal()
     }
 
     /// Ends the connection now.
@@ -158,7 +164,7 @@ impl Answering<'_> {
         let all = &self.guard.all;
         let due = if goes_on { all.idle_until() } else { all.clock.mono() + all.patience.linger };
         connection.due.store(due.0, Ordering::Release);
-        connection.ended.store(!goes_on, Ordering::Release);
+        connection.course.finish(goes_on);
         goes_on
     }
 }

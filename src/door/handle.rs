@@ -28,9 +28,11 @@ pub(super) async fn handle(desk: &Desk, request: HttpRequest, payload: Payload) 
     }
     // Without a guard nobody watches the connection: it is not kept.
     let answering = guard.map(Guard::answering);
-    let answer = match strict::fault(request.head(), desk.is_secured) {
+    let unread = guard.and_then(Guard::refusal);
+    let answer = match unread.or_else(|| strict::fault(request.head(), desk.is_secured)) {
         Some(status) => {
-            desk.ingest.metrics().http_error(HttpError::Parse);
+            let what = if status == 431 { HttpError::HeadTooLarge } else { HttpError::Parse };
+            desk.ingest.metrics().http_error(what);
             Answer { close: true, ..Answer::plain(status) }
         }
         None => {

@@ -7,7 +7,7 @@
 //! - Bodies are never inflated: no `compress-*` feature is on, and the payload is read as it came.
 //! - Failed handshakes and broken requests never reach a handler, so the server is put together in [`server`], where they can be counted.
 //! - A request that cannot be parsed is answered 400 or 431 and its connection closed: no byte after it is interpreted.
-//! - actix fills 128 KiB for each connection before it looks at them: sockets are read in [`sips`].
+//! - actix fills 128 KiB for each connection before it looks at them, and panics at a name of 64 KiB: sockets are read in [`sips`].
 //! - What actix lets through and HTTP/1.1 does not (a Host that is none, a body without an end) is refused by [`strict`].
 //! - actix goes on with pipelined requests behind an answer that closes the connection; [`handle`] does not.
 //!

@@ -154,7 +154,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .client_request_timeout(patience.head)
         .client_disconnect_timeout(patience.linger)
         .on_connect_ext(move |socket: &Sips<T>, data: &mut Extensions| {
-            data.insert(connections.open(tcp(socket.io()), socket.ended()));
+            data.insert(connections.open(tcp(socket.io()), socket.course()));
             note(socket.io(), data);
         })
         .h1(app(desk))

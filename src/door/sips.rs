@@ -1,47 +1,144 @@
-//! A socket that is read a piece at a time.
+//! A socket that is read a piece at a time, and a head no further than a head may go.
 //!
 //! actix reads on as long as something comes, up to 128 KiB, before it looks at what it has, and a buffer that was once filled is twice as
 //! large the next time, up to a whole body: ten thousand clients with large bodies would fill gigabytes that no budget of ours knows of.
 //! Behind this, each look at a connection reads little, whatever room there is, and what is in it is handed on, counted, or refused before
 //! the next.
+//!
+//! actix cannot hold a target or a name of 64 KiB: it answers 400 to the one and panics at the other. So a head that has not ended after
+//! [`HEAD_BYTES_MAX`] is ended here, in words of ours: of a target that makes a request, which [`handle`](super::handle) refuses unseen; of
+//! fields, more than actix takes, which it refuses itself. What is left of the client's is read and thrown away. Bytes belong to a head
+//! when no request is being answered, and actix has looked at them and found no request. Those that came along with the body before are
+//! not counted: where that body ended, only actix knows.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering},
     },
     task::{Context, Poll},
 };
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::limits::DRAINED_BYTES_MAX;
+use crate::limits::{DRAINED_BYTES_MAX, HEAD_BYTES_MAX};
 
 /// Bytes that are read before they are looked at: two of actix's own pieces, so that a request of usual size never pauses.
 const SIP_BYTES: usize = 16 * 1024;
+
+/// Ends a request whose target goes on and on.
+const TARGET_ENDS: &[u8] = b" HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n";
+/// The statuses of a head that is too long (RFC 9112, 3; RFC 6585, 5).
+const TARGET_TOO_LONG: u16 = 414;
+const FIELDS_TOO_LONG: u16 = 431;
+/// Goes on with a field until actix has had enough.
+const FIELD_GOES_ON: &[u8] = &[b'x'; 1024];
+
+/// Where a connection stands, as those who answer on it tell.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    stage: AtomicU8,
+    /// Answers made.
+    answers: AtomicU32,
+    /// The status that a head which was ended here is refused with; 0 when none was.
+    refusal: AtomicU16,
+}
+
+/// The next head is read, or waited for.
+const HEAD: u8 = 0;
+/// A request is being answered.
+const ANSWERING: u8 = 1;
+/// The last answer is made: what comes now is read so that the client gets to it, and no further than that takes.
+const ENDED: u8 = 2;
+
+impl Course {
+    /// A request begins to be answered.
+    pub(super) fn begin(&self) {
+        self.stage.store(ANSWERING, Ordering::Release);
+    }
+
+    /// Its answer is made, with all of its body read if the connection `goes_on`.
+    pub(super) fn finish(&self, goes_on: bool) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        self.stage.store(if goes_on { HEAD } else { ENDED }, Ordering::Release);
+    }
+
+    /// Whether the last answer is made.
+    pub(super) fn has_ended(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == ENDED
+    }
+
+    /// The status to refuse this request with, if its head was too long and is not all its client's.
+    pub(super) fn refusal(&self) -> Option<u16> {
+        Some(self.refusal.load(Ordering::Acquire)).filter(|status| *status != 0)
+    }
+}
+
+/// How far a head has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    /// Empty lines at most.
+    Nothing,
+    Method,
+    Target,
+    Fields,
+}
+
+impl Reached {
+    fn and(self, bytes: &[u8]) -> Self {
+        let step = |reached, byte: &u8| match (reached, byte) {
+            (Self::Nothing, b'\r' | b'\n') => Self::Nothing,
+            (Self::Fields, _) | (_, b'\n') => Self::Fields,
+            (Self::Nothing | Self::Method, b' ') | (Self::Target, _) => Self::Target,
+            (Self::Nothing | Self::Method, _) => Self::Method,
+        };
+        if self == Self::Fields { self } else { bytes.iter().fold(self, step) }
+    }
+}
 
 /// The socket, with its pauses.
 #[derive(Debug)]
 pub(super) struct Sips<T> {
     io: T,
+    course: Arc<Course>,
     /// Bytes that were read, and have not been looked at yet.
     unseen: usize,
-    /// The last answer of the connection is made: what comes now is read so that the client gets to it, and no further than that takes.
-    ended: Arc<AtomicBool>,
-    /// Bytes read since.
+    /// Bytes of the head being read that actix has looked at, and found no request in.
+    head: usize,
+    reached: Reached,
+    /// Answers that had been made when this head began.
+    answers: u32,
+    /// What actix gets to see from here on, instead of what comes.
+    instead: Option<&'static [u8]>,
+    /// Bytes read that nobody looks at.
     drained: usize,
 }
 
 impl<T> Sips<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, unseen: 0, ended: Arc::default(), drained: 0 }
+        Self { io, course: Arc::default(), unseen: 0, head: 0, reached: Reached::Nothing, answers: 0, instead: None, drained: 0 }
     }
 
-    /// To be set when the last answer of the connection is made.
-    pub(super) fn ended(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.ended)
+    /// To be told where the connection stands.
+    pub(super) fn course(&self) -> Arc<Course> {
+        Arc::clone(&self.course)
+    }
+
+    /// Whether a head is being read. One that begins is counted from nothing.
+    fn in_head(&mut self) -> bool {
+        let answers = self.course.answers.load(Ordering::Relaxed);
+        if answers != self.answers {
+            (self.answers, self.head, self.unseen, self.reached) = (answers, 0, 0, Reached::Nothing);
+        }
+        self.course.stage.load(Ordering::Acquire) == HEAD
+    }
+
+    /// actix looks at what it has: if that was a request, nobody counts on.
+    fn pause(&mut self, in_head: bool) {
+        let looked_at = std::mem::take(&mut self.unseen);
+        self.head = if in_head { self.head + looked_at } else { 0 };
     }
 
     /// The socket itself.
@@ -50,25 +147,85 @@ impl<T> Sips<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Sips<T> {
+    /// Reads at most `bytes_max` bytes; says how many.
+    fn read_some(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>, bytes_max: usize) -> Poll<io::Result<usize>> {
+        let before = into.filled().len();
+        let bytes_max = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+        let read = Pin::new(&mut (&mut self.io).take(bytes_max)).poll_read(context, into);
+        read.map_ok(|()| into.filled().len() - before)
+    }
+
+    /// Throws away what the client sends on, and hands out what stands for it.
+    fn read_instead(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>, instead: &'static [u8]) -> Poll<io::Result<()>> {
+        let mut waste = [0; 4096];
+        loop {
+            let mut nobodys = ReadBuf::new(&mut waste);
+            match self.read_some(context, &mut nobodys, SIP_BYTES) {
+                Poll::Ready(Ok(0)) if instead.is_empty() => return Poll::Ready(Ok(())),
+                Poll::Pending if instead.is_empty() => return Poll::Pending,
+                // actix closes the connection over what it is told, also when the client has hung up.
+                Poll::Ready(Ok(0)) | Poll::Pending => break,
+                Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
+                Poll::Ready(Ok(bytes)) => self.drained += bytes,
+            }
+            if self.drained >= DRAINED_BYTES_MAX {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
+        let (now, later) = instead.split_at(instead.len().min(into.remaining()));
+        into.put_slice(now);
+        self.drained += now.len();
+        if self.course.refusal() == Some(TARGET_TOO_LONG) {
+            self.instead = Some(later);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends a head that does not end, and says in which words.
+    fn end_head(&mut self) -> &'static [u8] {
+        let (status, instead) = match self.reached {
+            Reached::Target => (TARGET_TOO_LONG, TARGET_ENDS),
+            Reached::Nothing | Reached::Method | Reached::Fields => (FIELDS_TOO_LONG, FIELD_GOES_ON),
+        };
+        self.course.refusal.store(status, Ordering::Release);
+        self.instead = Some(instead);
+        instead
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Sips<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.unseen >= SIP_BYTES {
-            self.unseen = 0;
+        let this = &mut *self;
+        if let Some(instead) = this.instead {
+            return this.read_instead(context, into, instead);
+        }
+        let in_head = this.in_head();
+        if this.unseen >= SIP_BYTES {
+            this.pause(in_head);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if self.drained >= DRAINED_BYTES_MAX {
+        if in_head && this.head >= HEAD_BYTES_MAX {
+            let instead = this.end_head();
+            return this.read_instead(context, into, instead);
+        }
+        if this.drained >= DRAINED_BYTES_MAX {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = into.filled().len();
-        let left = u64::try_from(SIP_BYTES - self.unseen).unwrap_or(u64::MAX);
-        let read = Pin::new(&mut (&mut self.io).take(left)).poll_read(context, into);
-        let bytes = into.filled().len() - before;
-        self.unseen = if read.is_ready() { self.unseen + bytes } else { 0 };
-        if self.ended.load(Ordering::Acquire) {
-            self.drained = self.drained.saturating_add(bytes);
+        let read = this.read_some(context, into, SIP_BYTES - this.unseen);
+        match read {
+            Poll::Ready(Ok(bytes)) => this.unseen += bytes,
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => this.pause(in_head),
         }
-        read
+        if in_head {
+            this.reached = this.reached.and(into.filled().get(before..).unwrap_or_default());
+        } else if this.course.has_ended() {
+            this.drained = this.drained.saturating_add(into.filled().len() - before);
+        }
+        read.map_ok(|_| ())
     }
 }
 
@@ -102,7 +259,9 @@ mod tests {
     async fn nothing_is_lost_between_two_pieces() {
         let bytes: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
         let mut read = Vec::new();
-        Sips::new(&bytes[..]).read_to_end(&mut read).await.expect("in memory");
+        let mut sips = Sips::new(&bytes[..]);
+        sips.course().begin();
+        sips.read_to_end(&mut read).await.expect("in memory");
         assert_eq!(read, bytes);
     }
 
@@ -110,6 +269,7 @@ mod tests {
     fn after_two_pieces_it_pauses_and_then_goes_on() {
         let bytes = vec![7; 3 * SIP_BYTES];
         let mut sips = Sips::new(&bytes[..]);
+        sips.course().begin();
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut room = vec![0; SIP_BYTES / 2];
         let mut look = || {
@@ -129,6 +289,7 @@ mod tests {
     fn however_much_room_there_is_a_piece_is_all_that_comes() {
         let bytes = vec![7; 10 * SIP_BYTES];
         let mut sips = Sips::new(&bytes[..]);
+        sips.course().begin();
         let mut context = Context::from_waker(std::task::Waker::noop());
         let (mut room, mut read, mut pieces) = (vec![0; bytes.len()], 0, 0);
         while read < bytes.len() {
@@ -143,10 +304,59 @@ mod tests {
         assert_eq!(pieces, 10);
     }
 
+    /// What actix would see of a request in its first 128 KiB, where it gives up on a head.
+    async fn seen(request: &str) -> (Option<u16>, Vec<u8>) {
+        let mut sips = Sips::new(request.as_bytes());
+        let course = sips.course();
+        let mut seen = Vec::new();
+        let mut room = vec![0; 64 * 1024];
+        while seen.len() < 128 * 1024 {
+            match sips.read(&mut room).await.expect("in memory") {
+                0 => break,
+                bytes => seen.extend_from_slice(&room[..bytes]),
+            }
+        }
+        (course.refusal(), seen)
+    }
+
+    #[tokio::test]
+    async fn a_head_goes_so_far_and_no_further() {
+        let (refusal, read) = seen(&format!("\r\nPOST /{} HTTP/1.1\r\n\r\n", "a".repeat(200_000))).await;
+        assert_eq!(refusal, Some(414));
+        let own = read.strip_suffix(TARGET_ENDS).expect("a target that is ended makes a request");
+        assert!(own.starts_with(b"\r\nPOST /aaa") && own.ends_with(b"aaa") && (HEAD_BYTES_MAX..2 * HEAD_BYTES_MAX).contains(&own.len()));
+        for endless in [format!("POST / HTTP/1.1\r\n{}: a\r\n\r\n", "X".repeat(200_000)), "M".repeat(200_000)] {
+            let (refusal, read) = seen(&endless).await;
+            assert_eq!(refusal, Some(431));
+            let own = read.iter().take_while(|byte| **byte != b'x').count();
+            assert!((HEAD_BYTES_MAX..2 * HEAD_BYTES_MAX).contains(&own), "{own} bytes of it were seen");
+            assert!(read.len() >= 128 * 1024 && read[own..].iter().all(|byte| *byte == b'x'), "and then there is no end of it");
+        }
+        let large = format!("POST / HTTP/1.1\r\nX: {}", "a".repeat(HEAD_BYTES_MAX - 30));
+        assert_eq!(seen(&large).await, (None, large.into_bytes()));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_head_goes_on_for_ever() {
+        let mut sips = Sips::new(tokio::io::repeat(b'a'));
+        let course = sips.course();
+        let mut room = vec![0; SIP_BYTES];
+        for answer in 0..20 {
+            // A head, its body, and the beginning of the next head, none of which is as long as all together.
+            sips.read_exact(&mut room).await.expect("endless");
+            course.begin();
+            for _ in 0..10 * answer {
+                sips.read_exact(&mut room).await.expect("endless");
+            }
+            course.finish(true);
+        }
+        assert_eq!(course.refusal(), None);
+    }
+
     #[tokio::test]
     async fn behind_the_last_answer_it_reads_only_so_much() {
         let mut endless = Sips::new(tokio::io::repeat(7));
-        endless.ended().store(true, Ordering::Release);
+        endless.course().finish(false);
         let mut drained = 0;
         let mut room = vec![0; 1 << 20];
         while let Ok(bytes) = endless.read(&mut room).await {

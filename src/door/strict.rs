@@ -6,10 +6,15 @@
 use actix_http::RequestHead;
 use actix_web::http::{Method, Uri, header};
 
-use crate::limits::TARGET_BYTES_MAX;
+use crate::limits::{HEAD_BYTES_MAX, TARGET_BYTES_MAX};
 
 /// The status to refuse a request with, if it is at fault. `is_secured` says whether clients reach us over TLS, ours or a proxy's.
 pub(super) fn fault(head: &RequestHead, is_secured: bool) -> Option<u16> {
+    // Whether a long head is read to its end depends on how it comes; whether it is taken does not.
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if fields > HEAD_BYTES_MAX {
+        return Some(431);
+    }
     // RFC 9112, 3.2: one Host, and a valid one; actix sees to the one.
     if head.headers.get(header::HOST).is_some_and(|host| !is_authority(host.as_bytes())) {
         return Some(400);

@@ -88,13 +88,19 @@ fn part_of(atom: &Atom, whole: &Atom) -> bool {
     }
 }
 
+/// Whether the body is signed as it stands, and no check reads a form in it: then what the body is can be told from its bytes alone.
+pub(super) fn whole_body(checks: &[Check]) -> bool {
+    checks.iter().any(|check| by_check(check, &Atom::Body)) && !checks.iter().flat_map(Check::atoms).any(Atom::of_form)
+}
+
 /// Whether all of these alternatives are made of nothing but what some check covers; no alternatives are not. A claim is covered by the
-/// signature that brings it. That a body is a form is said by its type, which no signature covers: whoever changes the type takes the
-/// fields away, and is refused only where the form itself is what was signed.
+/// signature that brings it. That a body is a form is said by its type, which no signature covers: where the type is asked, whoever changes
+/// it takes the fields away, and is refused only where the form itself is what was signed.
 pub(super) fn by_any(checks: &[Check], templates: &[Template]) -> bool {
     let brings_claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
     let by_form = |check: &Check| all(check).iter().any(Atom::of_form);
-    let by_one = |atom: &Atom| checks.iter().any(|check| by_check(check, atom) && (!atom.of_form() || by_form(check)));
+    let whole = whole_body(checks);
+    let by_one = |atom: &Atom| checks.iter().any(|check| by_check(check, atom) && (whole || !atom.of_form() || by_form(check)));
     let covered = |atom: &Atom| matches!(atom, Atom::Claim(_)) && brings_claims || by_one(atom);
     !templates.is_empty() && templates.iter().flat_map(Template::values).all(|value| covered(&value.atom))
 }

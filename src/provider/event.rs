@@ -28,6 +28,7 @@ pub(super) fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> E
     EventRule {
         id_signed: covers::by_any(checks, &id),
         types_signed: covers::by_any(checks, &types),
+        body_signed: covers::whole_body(checks),
         id,
         types,
         once: once.is_some_and(|(_, once)| once == Some(true)),

@@ -120,7 +120,7 @@ pub struct CredentialRule {
 /// A place where a request's JSON document can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentPlace {
-    /// The body, unless its type says that it is a form.
+    /// The body, unless it is a form.
     Body,
     /// This field of a form.
     Form(Box<str>),
@@ -139,6 +139,9 @@ pub struct EventRule {
     pub id_signed: bool,
     /// Whether the signature covers the types. Derived.
     pub types_signed: bool,
+    /// Whether the signature covers the body as it stands, and no check reads a form in it: what the event is made of is then read off the
+    /// body's bytes, because its type is not signed. Derived.
+    pub body_signed: bool,
 }
 
 impl EventRule {

@@ -391,8 +391,8 @@ setup: [one, two]
         assert_eq!(signed("github"), Some((false, false)));
         assert_eq!(signed("stripe"), Some((true, true)));
         assert_eq!(signed("standard-webhooks"), Some((true, true)));
-        // Slack's body is signed and its type is not, so a button's body can be dressed up as no form.
-        assert_eq!((signed("slack"), signed("twilio")), (Some((false, false)), Some((false, true))));
+        // Slack's type is not signed, and its body tells by itself whether it is a form.
+        assert_eq!((signed("slack"), signed("twilio")), (Some((true, true)), Some((false, true))));
     }
 
     proptest! {

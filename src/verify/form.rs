@@ -2,7 +2,8 @@
 //!
 //! Which kind of form a body is, is said by its `Content-Type`, which no signature covers. So a body that does not say it is a form has no
 //! fields, and where all fields are signed (`form-sorted`) such a body is refused unless it is empty: otherwise whoever changes the type
-//! could send anything.
+//! could send anything. What an event *is*, is read off the bytes instead where those are signed ([`Form::of_bytes`]): otherwise whoever
+//! changes the type could make two events of one.
 
 use std::borrow::Cow;
 
@@ -50,6 +51,24 @@ impl<'a> Form<'a> {
         } else {
             return Self::default();
         };
+        Self::made_of(fields)
+    }
+
+    /// Reads the form that a body is by its bytes: a JSON document is none, what begins with a delimiter is in parts, anything else is
+    /// urlencoded.
+    pub(super) fn of_bytes(body: &'a [u8]) -> Self {
+        match body.trim_ascii_start().first() {
+            None | Some(b'{' | b'[') => Self::default(),
+            Some(_) if body.starts_with(b"--") => {
+                let line = memmem::find(body, b"\r\n").and_then(|end| std::str::from_utf8(body.get(2..end)?).ok());
+                let boundary = line.filter(|boundary| (1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()));
+                Self::made_of(boundary.and_then(|boundary| multipart(body, boundary)))
+            }
+            Some(_) => Self::made_of(urlencoded(body)),
+        }
+    }
+
+    fn made_of(fields: Option<Fields<'a>>) -> Self {
         match fields {
             Some(fields) => Self { fields, kind: Kind::Form },
             None => Self { fields: Vec::new(), kind: Kind::Unusable },
@@ -262,6 +281,21 @@ mod tests {
         assert_eq!(Form::read(&request("", "")).sorted(b""), Ok(vec![]));
         let many = request(FORM, &"a=1&".repeat(FIELDS_MAX + 1));
         assert_eq!(Form::read(&many).sorted(&many.body), Err(Lack::Unusable));
+    }
+
+    #[test]
+    fn bytes_tell_what_they_are_as_the_type_would() {
+        let parts = "--xX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--xX--\r\n";
+        let cases = [(FORM, "a=1&b=2"), (FORM, "a"), ("multipart/form-data; boundary=xX", parts), ("application/json", " {\"a\":\"1\"}")];
+        for (content_type, body) in cases {
+            let request = request(content_type, body);
+            let (told, shown) = (Form::read(&request), Form::of_bytes(&request.body));
+            assert_eq!((shown.field("a"), shown.is_form()), (told.field("a"), told.is_form()), "{body}");
+        }
+        for broken in ["--", "--xX", "--\r\n", &parts.replace("--xX--", "--xY--"), &format!("--{}\r\n", "x".repeat(71))] {
+            assert_eq!(Form::of_bytes(broken.as_bytes()).field("a"), Err(Lack::Unusable), "{broken}");
+        }
+        assert!(!Form::of_bytes(b"").is_form() && !Form::of_bytes(b"\n[1]").is_form());
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl Verifier {
         Ok(all)
     }
 
-    /// What the verified request is.
+    /// What the verified request is. Who sends a signed body again under another type, which is not signed, makes no other event of it.
     #[must_use]
     pub fn identify(&self, verified: &Verified) -> Identity {
         self.identity(&verified.request, verified.claims.as_deref().unwrap_or_default(), verified.signed)
@@ -251,7 +251,7 @@ impl Verifier {
 
     /// What a request says that it is, by itself and by the claims and the signed text that are believed.
     fn identity(&self, request: &RawRequest, claims: &[u8], signed: Option<[u8; 32]>) -> Identity {
-        let form = self.form(request);
+        let form = if self.reads_form && self.event.body_signed { Form::of_bytes(&request.body) } else { self.form(request) };
         let document = Document::read(self.document_text(request, &form), &self.event_pointers);
         let claims = Document::read(claims, &self.claim_pointers);
         let scope =

@@ -18,7 +18,7 @@ pub use write::write;
 use std::{fmt, sync::Arc};
 
 /// A place in a file: 1-based line and column. A value that was given outside of any file has the name of its variable and no line.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct At {
     /// The file as the user named it.
     pub file: Arc<str>,

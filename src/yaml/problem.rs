@@ -1,8 +1,12 @@
 //! What is wrong with a file, and what was probably meant. Problems are collected, sorted by place and shown together.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use super::At;
+
+/// Problems after which no more is looked for than the next mistake: nobody reads that far to learn what was probably meant, and looking
+/// costs as much as there are names.
+const HINTED_MAX: usize = 200;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +48,12 @@ impl fmt::Display for Problem {
 
 /// All that is wrong, collected over a whole reading.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    all: Vec<Problem>,
+    /// The places of the errors: every value that is read asks for its own.
+    blamed: HashSet<At>,
+    has_errors: bool,
+}
 
 impl Problems {
     /// Nothing wrong so far.
@@ -70,42 +79,57 @@ impl Problems {
 
     /// Notes any problem.
     pub fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        if problem.severity == Severity::Error {
+            self.has_errors = true;
+            self.blamed.extend(problem.at.clone());
+        }
+        self.all.push(problem);
     }
 
     /// Takes over what another reading found.
     pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.all.extend(other.all);
+        self.blamed.extend(other.blamed);
+        self.has_errors |= other.has_errors;
     }
 
     /// Whether anything is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| problem.severity == Severity::Error)
+        self.has_errors
     }
 
     /// Whether an error is noted at exactly this place. A reader stays silent then: one mistake is told once.
     #[must_use]
     pub fn blames(&self, at: &At) -> bool {
-        self.0.iter().any(|problem| problem.severity == Severity::Error && problem.at.as_ref() == Some(at))
+        self.blamed.contains(at)
+    }
+
+    /// The known word that was probably meant; none when there are so many problems already that nobody would read it.
+    #[must_use]
+    pub fn nearest<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        if self.all.len() < HINTED_MAX { nearest(word, known) } else { None }
     }
 
     /// Everything, in the order of files and lines, each once.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Problem> {
         let place = |problem: &Problem| problem.at.as_ref().map(|at| (at.file.to_string(), at.line, at.column));
-        self.0.sort_by_cached_key(|problem| (place(problem), problem.severity, problem.what.clone()));
-        self.0.dedup();
-        self.0
+        self.all.sort_by_cached_key(|problem| (place(problem), problem.severity, problem.what.clone()));
+        self.all.dedup();
+        self.all
     }
 }
 
 /// The known word nearest to `word`, when it is near enough to have been meant.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let close_enough = (word.chars().count() / 3).clamp(1, 3);
+    let length = word.chars().count();
+    let close_enough = (length / 3).clamp(1, 3);
     known
         .into_iter()
+        // What differs by more in its length alone is not worth the table of all its letters against all of the word's.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= close_enough)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= close_enough)
         .min_by_key(|(distance, _)| *distance)

@@ -1,6 +1,6 @@
 //! The collecting reader: takes a mapping apart key by key; what is left at the end is unknown and is reported with the nearest known key.
 
-use super::{Key, Node, Problems, Value, nearest};
+use super::{Key, Node, Problems, Value};
 
 /// A mapping being read. Every key asked for is known; [`Fields::finish`] reports the others.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl<'a> Fields<'a> {
                 continue;
             }
             let what = format!("{} has no `{}`", self.what, key.text.escape_debug());
-            match nearest(&key.text, self.known.iter().chain(&self.planned).copied()) {
+            match problems.nearest(&key.text, self.known.iter().chain(&self.planned).copied()) {
                 Some(meant) => problems.error_hint(&key.at, what, format!("did you mean `{meant}`?")),
                 None => problems.error_hint(&key.at, what, format!("known here: {}", self.known.join(", "))),
             }

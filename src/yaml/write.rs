@@ -4,6 +4,8 @@ use super::{Node, Value};
 
 /// Spaces of one step inward.
 const INDENT: usize = 2;
+/// Characters of the longest key that may stand before its `:` on one line (YAML 1.2, 7.4.2); an escape makes one character of ours ten.
+const KEY_CHARS_MAX: usize = 1024;
 
 /// Writes a tree as a YAML document.
 #[must_use]
@@ -26,8 +28,16 @@ fn block(node: &Node, indent: usize, out: &mut String) {
     match &node.value {
         Value::Map(entries) => {
             for (key, value) in entries {
+                let key = scalar(&key.text);
                 out.push_str(&margin);
-                out.push_str(&scalar(&key.text));
+                if key.chars().count() > KEY_CHARS_MAX {
+                    out.push_str("? ");
+                    out.push_str(&key);
+                    out.push('\n');
+                    out.push_str(&margin);
+                } else {
+                    out.push_str(&key);
+                }
                 out.push(':');
                 after(value, indent, out);
             }
@@ -76,6 +86,7 @@ fn scalar(text: &str) -> String {
         && text.chars().all(inner)
         && !text.ends_with([':', ' '])
         && !text.contains(": ")
+        && !text.starts_with("...") // which ends a document
         && text != "null";
     if plain { text.to_owned() } else { quoted(text) }
 }
@@ -128,6 +139,19 @@ mod tests {
     fn what_is_written_reads_back_the_same() {
         let text = "a: 0123\nb: [1, \"null\", {c: 'x: y', d: []}, [[e]]]\nf: {}\n\"odd: key\": \"-\"\ng: null\n";
         let node = read(text);
+        assert_eq!(shape(&read(&write(&node))), shape(&node));
+    }
+
+    #[test]
+    fn what_looks_like_the_end_is_not() {
+        let node = read("\"...\"\n");
+        assert_eq!(shape(&read(&write(&node))), shape(&node));
+    }
+
+    #[test]
+    fn a_key_that_escapes_make_too_long_reads_back_too() {
+        let key = "\\a".repeat(200);
+        let node = read(&format!("\"{key}\": 1\nx:\n  \"{key}\": {{ a: [b] }}\n"));
         assert_eq!(shape(&read(&write(&node))), shape(&node));
     }
 

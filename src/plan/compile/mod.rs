@@ -116,6 +116,40 @@ mod tests {
         assert!(told.iter().all(|(_, _, got)| !got.join("").contains("canary")));
     }
 
+    /// Processor time of this thread: a busy machine makes nothing slow.
+    fn processor_time() -> Duration {
+        Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)).expect("a time")
+    }
+
+    #[test]
+    fn a_large_file_in_which_all_is_wrong_is_judged_soon() {
+        let large = |begin: &str, each: &dyn Fn(usize) -> String| {
+            let mut text = begin.to_owned();
+            let mut lines = (0..).map(each);
+            while text.len() < 1_000_000 {
+                text.extend(lines.next());
+            }
+            text
+        };
+        let names = large("routes: [{ to: t7x }]\ntargets:\n", &|number| format!("  t{number}: {{ url: x, timeout: 5 }}\n"));
+        let half = (0..12_000).map(|number| format!("  t{number}: {{ url: http://a/ }}\n")).collect::<String>();
+        let cases = [
+            ("targets", names),
+            ("sources", large("sources:\n", &|number| format!("  s{number}: {{ provider: githbu, path: x, pth: 1 }}\n"))),
+            ("routes", large(&format!("targets:\n{half}routes:\n"), &|number| format!("  - {{ to: u{number} }}\n"))),
+            ("keys", large("server:\n", &|number| format!("  lisen{number}: 1\n"))),
+            ("twice", large("server:\n", &|_| "  listen: x\n".to_owned())),
+            ("values", large("server:\n  trusted_proxies:\n", &|_| "  - x\n".to_owned())),
+            ("variables", large("admin:\n  hosts:\n", &|_| "  - \"${NOBODY}\"\n".to_owned())),
+        ];
+        for (what, text) in cases {
+            let before = processor_time();
+            let (plan, problems) = compiled(&text, &[]);
+            let took = processor_time().saturating_sub(before);
+            assert!(plan.is_none() && took < Duration::from_secs(10), "{what}: {} problems in {took:?}", problems.len());
+        }
+    }
+
     #[test]
     fn mistakes_in_sources_are_told_with_their_place() {
         told(&[

@@ -3,22 +3,29 @@
 use std::collections::HashSet;
 
 use crate::{
-    config::{self, Config, Named, Placed},
+    config::{self, Config, Placed},
     limits::FAN_OUT_MAX,
     name::{RouteName, SourceName, TargetName},
     route::{Routes, Rule, TypePattern, shadowed},
-    yaml::{At, Problems, nearest},
+    yaml::{At, Problems},
 };
+
+/// The names that rules may name.
+struct Known<'a> {
+    sources: HashSet<&'a str>,
+    targets: HashSet<&'a str>,
+}
 
 /// All rules that are switched on.
 pub(super) fn routes(config: &Config, problems: &mut Problems) -> Routes {
     let names = names(config, problems);
+    let known = Known { sources: config.sources.names().collect(), targets: config.targets.names().collect() };
     let mut forgiven = HashSet::new();
     let mut rules: Vec<(Rule, &At)> = Vec::new();
     let mut named: HashSet<SourceName> = HashSet::new();
     for (route, name) in config.routes.iter().zip(names) {
-        let from = sources(config, route, &mut forgiven, problems);
-        let to = targets(config, route, problems);
+        let from = sources(&known, config, route, &mut forgiven, problems);
+        let to = targets(&known, config, route, problems);
         named.extend(from.iter().cloned());
         if let Some(name) = name.filter(|_| !*route.disabled) {
             rules.push((Rule { name, from, types: types(route), to }, &route.at));
@@ -46,10 +53,10 @@ fn names(config: &Config, problems: &mut Problems) -> Vec<Option<RouteName>> {
     let mut taken: HashSet<&str> = HashSet::new();
     for name in config.routes.iter().filter_map(|route| route.name.as_ref()) {
         if !taken.insert(name) {
-            problems.error(&name.at, format!("there are two routes of the name `{}`", name.escape_debug()));
+            problems.error(&name.at, format!("there are two routes of the name {}", name.shown()));
         } else if RouteName::parse(name).is_none() {
             let hint = "a name begins with a-z, goes on with a-z, 0-9 and `-`, and has at most 63 characters";
-            problems.error_hint(&name.at, format!("`{}` cannot be a name", name.escape_debug()), hint);
+            problems.error_hint(&name.at, format!("{} cannot be a name", name.shown()), hint);
         }
     }
     let by_place = |index: usize| {
@@ -66,31 +73,44 @@ fn names(config: &Config, problems: &mut Problems) -> Vec<Option<RouteName>> {
 
 /// The sources of a rule; left out, every one. A name that is nobody's is reported, and the source it was meant for is not called
 /// forgotten on top.
-fn sources<'a>(config: &'a Config, route: &'a config::Route, forgiven: &mut HashSet<&'a str>, problems: &mut Problems) -> Vec<SourceName> {
+fn sources<'a>(
+    known: &Known<'_>,
+    config: &'a Config,
+    route: &config::Route,
+    forgiven: &mut HashSet<&'a str>,
+    problems: &mut Problems,
+) -> Vec<SourceName> {
     let Some(from) = &route.from else { return config.sources.names().filter_map(SourceName::parse).collect() };
     let mut found = Vec::new();
     for name in from.iter() {
-        if resolve(name, "source", &config.sources, problems) {
+        if resolve(name, "source", &known.sources, config.sources.names(), problems) {
             found.extend(SourceName::parse(name));
         } else {
-            forgiven.extend(nearest(name, config.sources.names()));
+            forgiven.extend(problems.nearest(name, config.sources.names()));
         }
     }
     found
 }
 
-fn targets(config: &Config, route: &config::Route, problems: &mut Problems) -> Vec<TargetName> {
+fn targets(known: &Known<'_>, config: &Config, route: &config::Route, problems: &mut Problems) -> Vec<TargetName> {
     let Some(to) = &route.to else { return Vec::new() };
-    to.iter().filter(|name| resolve(name, "target", &config.targets, problems)).filter_map(|name| TargetName::parse(name)).collect()
+    let mut is_one = |name: &Placed<String>| resolve(name, "target", &known.targets, config.targets.names(), problems);
+    to.iter().filter(|name| is_one(name)).filter_map(|name| TargetName::parse(name)).collect()
 }
 
-/// Whether a name is one of those known; if not, it is reported with the nearest that is.
-fn resolve<T>(name: &Placed<String>, what: &str, known: &Named<T>, problems: &mut Problems) -> bool {
-    if known.get(name).is_some() {
+/// Whether a name is one of those known; if not, it is reported with the nearest of them, the first as they are written.
+fn resolve<'a>(
+    name: &Placed<String>,
+    what: &str,
+    known: &HashSet<&str>,
+    written: impl Iterator<Item = &'a str>,
+    problems: &mut Problems,
+) -> bool {
+    if known.contains(name.as_str()) {
         return true;
     }
-    let said = format!("there is no {what} `{}`", name.escape_debug());
-    match nearest(name, known.names()) {
+    let said = format!("there is no {what} {}", name.shown());
+    match problems.nearest(name, written) {
         Some(meant) => problems.error_hint(&name.at, said, format!("did you mean `{meant}`?")),
         None => problems.error(&name.at, said),
     }

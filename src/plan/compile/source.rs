@@ -49,7 +49,7 @@ pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Pro
     let mut taken: HashMap<&str, (&str, &At)> = HashMap::new();
     for (key, written) in &config.sources.0 {
         for path in written.path.iter().flat_map(|paths| paths.iter()) {
-            claim(&mut taken, &path.value, &key.text, &path.at, problems);
+            claim(&mut taken, (&path.value, path.shown()), &key.text, &path.at, problems);
         }
     }
     let defaults: Vec<(String, &str, &At)> = (config.sources.0.iter())
@@ -57,7 +57,7 @@ pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Pro
         .map(|(key, _)| (default_path(&key.text), key.text.as_str(), &key.at))
         .collect();
     for (path, name, at) in &defaults {
-        claim(&mut taken, path, name, at, problems);
+        claim(&mut taken, (path, format!("`{path}`")), name, at, problems);
     }
     guard::shadowed(config, &taken, problems);
     guard::asked_in_vain(config, problems);
@@ -81,10 +81,16 @@ fn default_path(name: &str) -> String {
     format!("/hooks/{name}")
 }
 
-/// Gives a path to a source, unless it is another's.
-fn claim<'a>(taken: &mut HashMap<&'a str, (&'a str, &'a At)>, path: &'a str, name: &'a str, at: &'a At, problems: &mut Problems) {
+/// Gives a path, which a message shows so, to a source, unless it is another's.
+fn claim<'a>(
+    taken: &mut HashMap<&'a str, (&'a str, &'a At)>,
+    (path, shown): (&'a str, String),
+    name: &'a str,
+    at: &'a At,
+    problems: &mut Problems,
+) {
     if let Some((other, first)) = taken.get(path) {
-        problems.error(at, format!("the path `{path}` of `{name}` is taken by `{other}` at {first}"));
+        problems.error(at, format!("the path {shown} of `{name}` is taken by `{other}` at {first}"));
     } else {
         taken.insert(path, (name, at));
     }
@@ -164,8 +170,8 @@ impl Written<'_> {
                 None
             }
             None => {
-                let said = format!("there is no provider `{}`", asked.escape_debug());
-                match nearest(asked, catalogue.names()) {
+                let said = format!("there is no provider {}", asked.shown());
+                match problems.nearest(asked, catalogue.names()) {
                     Some(meant) => problems.error_hint(&asked.at, said, format!("did you mean `{meant}`?")),
                     None => problems.error_hint(&asked.at, said, "`hookgate providers` lists them"),
                 }

@@ -78,6 +78,10 @@ pub(super) const ROWS: &[Row] = &[
     ("9110 5.4", Must, "a thousand fields", "@POST@[1000*X: y\r\n]@SIGNED", Refused(&[431])),
     ("9110 5.4", Must, "fields beyond what is stored", "@POSTX-A: @[13000*x]\r\n@SIGNED", Refused(&[431])),
     ("9110 5.4", Must, "a field of 100 KB", "@POSTX-A: @[100000*x]\r\n@SIGNED", Refused(&[431])),
+    ("9110 5.4", Must, "a name of 70 KB", "@POST@[70000*X]: a\r\n@SIGNED", Refused(&[431])),
+    ("9110 5.4", Must, "a name of 200 KB", "@POST@[200000*X]: a\r\n@SIGNED", Refused(&[431])),
+    ("9110 5.4", Must, "a cookie of 40 KB", "@POSTCookie: @[40000*x]\r\n@SIGNED", Refused(&[431])),
+    ("9110 5.4", May, "a cookie of 20 KB, which is not stored", "@POSTCookie: @[20000*x]\r\n@SIGNED", Taken),
     ("9110 5.4", Must, "a name of 60 KB", "@POST@[60000*X]: a\r\n@SIGNED", Refused(&[431])),
     (
         "9110 5.4",

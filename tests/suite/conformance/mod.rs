@@ -102,6 +102,30 @@ fn stored(gateway: &Gateway) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_later_head_goes_no_further_than_the_first() {
+    let gateway = gateway();
+    for (number, (wire, status)) in [
+        ("POST /hooks/github?@[70000*a] HTTP/1.1\r\n@SIGNED", 414),
+        ("POST /@[300000*a] HTTP/1.1\r\n@SIGNED", 414),
+        ("@POST@[70000*X]: a\r\n@SIGNED", 431),
+        ("@POSTX-A: @[300000*x]\r\n@SIGNED", 431),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut connection = Connection::plain(gateway.door()).expect("a connection");
+        connection.send(&good(&format!("first {number}"))).expect("sent");
+        assert_eq!(connection.answer().expect("an answer").status, 200);
+        connection.send(&fill("chunked", "@CHUNKED@CHUNKS")).expect("sent");
+        assert_eq!(connection.answer().expect("an answer").status, 200);
+        // The door may hang up while the rest is on its way.
+        let _ = connection.send(&fill("too long", wire));
+        assert_eq!(connection.answer().expect("an answer").status, status, "{}", &wire[..20]);
+    }
+    assert!(!gateway.log().contains("panicked"), "{}", gateway.log());
+}
+
+#[test]
 fn one_who_waits_to_be_told_to_go_on_is_told() {
     let gateway = gateway();
     let mut connection = Connection::plain(gateway.door()).expect("a connection");

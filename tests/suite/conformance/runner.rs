@@ -53,7 +53,6 @@ pub(super) fn run(door: SocketAddr, row: &Row) -> Vec<String> {
         End::Answered(status) => statuses == [*status, 200],
         End::Taken => statuses == [200, 200],
         End::TakenLast => statuses == [200] && heard.is_closed,
-        End::Dropped => statuses.is_empty() && heard.is_closed,
         End::Cut(allowed) => statuses.len() <= 2 && statuses.iter().all(|status| allowed.contains(status)) && heard.is_closed,
     };
     if !fits {

@@ -33,8 +33,6 @@ pub(crate) enum End {
     Taken,
     /// Stored and answered 200, and the connection is closed: a good request sent right behind it is never looked at.
     TakenLast,
-    /// No answer; the connection is closed, and a good request sent right behind is never looked at.
-    Dropped,
     /// The client stops sending in the middle: one answer with one of these statuses or none, nothing stored, and the end.
     Cut(&'static [u16]),
 }

@@ -53,6 +53,8 @@ pub(super) const ROWS: &[Row] = &[
     ("9112 3.2.1", Should, "a target that begins with its query", "POST ?a=1 HTTP/1.1\r\n@SIGNED", Refused(&[400, 404])),
     ("9112 3.2.4", Should, "an asterisk for another method than OPTIONS", "POST * HTTP/1.1\r\n@SIGNED", Refused(&[404])),
     ("9112 3", Must, "a target longer than any that is served", "POST /hooks/github?@[17000*a] HTTP/1.1\r\n@SIGNED", Refused(&[414])),
+    ("9112 3", Must, "a target of more than 64 KiB", "POST /hooks/github?@[66000*a] HTTP/1.1\r\n@SIGNED", Refused(&[414])),
+    ("9112 3", Must, "a target of 200 KB", "POST /hooks/github?@[200000*a] HTTP/1.1\r\n@SIGNED", Refused(&[414])),
     ("9112 3", Must, "nobody's target longer than any that is served", "GET /@[60000*a] HTTP/1.1\r\n@HOST\r\n", Refused(&[414])),
     ("9112 3", Should, "a target of 8,000 bytes", "POST /hooks/github?@[7900*a] HTTP/1.1\r\n@SIGNED", Taken),
     // Paths: exactly as configured, or nobody's.

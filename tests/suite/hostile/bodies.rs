@@ -23,7 +23,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How long a wave may take: a body's time, a second for its mebibyte, and as long again.
 const WAVE_WITHIN: Duration = Duration::from_secs(24);
 /// What each connection may cost besides, with its task, its fields and the room it reads into. That room is largest while a body grows,
-/// and as many as grow at once are within the budget: strangers may be counted for little more than half of it, and must never take more than the whole.
+/// and as many as grow at once are within the budget: strangers may be counted for little more than half of it, and must never take more
+/// than the whole.
 const PER_CONNECTION_KIB: u64 = 16;
 
 /// A body on its way.

@@ -4,7 +4,9 @@
 use super::written;
 use crate::support::{
     gateway::Gateway,
+    patience::wait_until,
     sender::{SECRET, github, stripe},
+    wire::Connection,
 };
 
 /// Texts that would like to be more than text.
@@ -65,6 +67,33 @@ sources:
         assert!(object.is_ok_and(|object| object.get("msg").is_none_or(|said| said != "forged")), "forged: {line}");
         assert!(line.len() < 16 * 1024, "a line of {} bytes", line.len());
     }
+}
+
+#[test]
+fn what_is_no_request_is_counted_and_not_logged() {
+    const EACH: usize = 40;
+    let gateway = gateway();
+    let before = gateway.log().lines().count();
+    let long = "x".repeat(140_000);
+    let garbage: [&str; 5] = [
+        "this is no request at all\r\n\r\n",
+        "POST /hooks/github HTTP/1.1\r\n\r\n",
+        "POST /hooks/github HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        &format!("POST /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        &format!("POST / HTTP/1.1\r\n{long}: a\r\n\r\n"),
+    ];
+    for bytes in garbage.iter().flat_map(|bytes| std::iter::repeat_n(*bytes, EACH)) {
+        let mut connection = Connection::plain(gateway.door()).expect("a connection");
+        // The door may hang up while the rest is on its way.
+        let _ = connection.send(bytes.as_bytes());
+        let refused = connection.answer().expect("an answer").status;
+        assert!([400, 414, 431].contains(&refused), "{refused}: {}", &bytes[..60.min(bytes.len())]);
+    }
+    let all = (EACH * garbage.len()) as u64;
+    let counted = |reason: &str| gateway.metrics().count("http_errors_total", &[("reason", reason)]);
+    wait_until("all were counted", || counted("parse") + counted("head_too_large") >= all);
+    let log = gateway.log();
+    assert!(log.lines().count() <= before + 2, "{} lines for {all} requests that were none:\n{log}", log.lines().count() - before);
 }
 
 #[test]
