@@ -90,8 +90,7 @@ impl Rejection {
     }
 
     /// Whether it says that nothing proves who rang, or that a guard of the source does not let him in: what a source lets by that only
-    /// observes. All else would be
-    /// refused of anybody.
+    /// observes. All else would be refused of anybody.
     #[must_use]
     pub fn is_of_proof(self) -> bool {
         match self {
