@@ -3,7 +3,12 @@
 //! `cargo bench --bench store -- [KEYS...]`; the figures are of this machine and this disk, so compare runs, not numbers.
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    io::{Seek as _, SeekFrom, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hookgate::{
@@ -30,6 +35,11 @@ const UNDER_WAY: usize = 32;
 const EVENTS: u64 = 100_000;
 /// Deliveries that wait for a dead target.
 const BACKLOG: u64 = 2_000_000;
+/// Turns of claims, and claims in each.
+const CLAIM_TURNS: usize = 10;
+const CLAIMS_A_TURN: usize = 100;
+/// Bytes that the commit of a claim of 16 writes: five pages.
+const CLAIM_BYTES: usize = 5 * 8192;
 
 struct Bench {
     clock: Clock,
@@ -57,13 +67,55 @@ fn main() {
         let cpu_us = (cpu_ms() - cpu) as f64 * 1000.0 / EVENTS as f64;
         println!("admit + settle at {keys} keys: {rate:.0} events/s, {cpu_us:.0} us CPU each, batches of {UNDER_WAY}");
     }
-    // The same claims with nothing else waiting, so that the disk's share of them can be told from the backlog's.
-    for backlog in [0, BACKLOG] {
-        let mut bench = Bench::new();
+    claims_behind_backlogs();
+}
+
+/// Claims with nothing else waiting and behind the backlog, and the flush of as many bytes as a claim's commit writes, all in turn: what
+/// the disk does meanwhile it does to all three, so the backlog's share can be told from the disk's.
+fn claims_behind_backlogs() {
+    let mut stores = [0, BACKLOG].map(|backlog| {
+        let bench = Bench::new();
         bench.admit_waiting("dead", backlog, 0, true);
         bench.admit_waiting("healthy", 20_000, backlog, true);
-        bench.claim("healthy", 1000, backlog);
+        (backlog, bench, Claims::default())
+    });
+    let mut flushes = Vec::with_capacity(CLAIM_TURNS * CLAIMS_A_TURN);
+    let mut file = tempfile::tempfile().expect("a file");
+    for _ in 0..CLAIM_TURNS {
+        for (_, bench, claims) in &mut stores {
+            bench.claim("healthy", CLAIMS_A_TURN, claims);
+        }
+        flush(&mut file, CLAIMS_A_TURN, &mut flushes);
     }
+    for (backlog, _, Claims { whole, alone }) in stores {
+        print_share(&format!("claim of 16 behind {backlog} of a dead target, until its rows stand"), alone);
+        print_share(&format!("claim of 16 behind {backlog} of a dead target, with commit and flush"), whole);
+    }
+    print_share(&format!("fdatasync of {CLAIM_BYTES} bytes by itself"), flushes);
+}
+
+/// What claims took, each of them.
+#[derive(Default)]
+struct Claims {
+    whole: Vec<Duration>,
+    /// The same without the commit, which is the disk's and is shared with whatever else is written in it.
+    alone: Vec<Duration>,
+}
+
+/// Writes over the same bytes and flushes them, as a log that started over does.
+fn flush(file: &mut std::fs::File, times: usize, took: &mut Vec<Duration>) {
+    let bytes = vec![1; CLAIM_BYTES];
+    for _ in 0..times {
+        let began = Clock::System.mono();
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&bytes)).and_then(|()| file.sync_data()).expect("flushed");
+        took.push(Clock::System.mono().since(began));
+    }
+}
+
+fn print_share(what: &str, mut took: Vec<Duration>) {
+    took.sort_unstable();
+    let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+    println!("{what}: p50 {p50:?}, p99 {p99:?}");
 }
 
 impl Bench {
@@ -168,24 +220,17 @@ impl Bench {
         (!fenced.is_empty()).then(|| self.store.settle(fenced))
     }
 
-    fn claim(&mut self, target: &str, times: usize, backlog: u64) {
+    fn claim(&mut self, target: &str, times: usize, claims: &mut Claims) {
         let target = TargetName::parse(target).expect("a name");
-        let (mut whole, mut alone) = (Vec::with_capacity(times), Vec::with_capacity(times));
         let want = Want { target, oldest: 16, fresh: 0, lease: Duration::from_secs(30) };
         for _ in 0..times {
             let commits = self.commit_seconds();
             let asked = self.clock.mono();
             let claimed = self.runtime.block_on(self.store.claim(vec![want.clone()])).expect("claimed");
             let took = self.clock.mono().since(asked);
-            whole.push(took);
-            alone.push(took.saturating_sub(Duration::from_secs_f64(self.commit_seconds() - commits)));
+            claims.whole.push(took);
+            claims.alone.push(took.saturating_sub(Duration::from_secs_f64(self.commit_seconds() - commits)));
             assert_eq!(claimed.first().map(|claimed| claimed.leases.len()), Some(16));
-        }
-        // The commit is the disk's, and is shared with whatever else is written in it; the rest is the backlog's.
-        for (what, mut took) in [("asked to answered", whole), ("the same without the commit", alone)] {
-            took.sort_unstable();
-            let (p50, p99) = (took[times / 2], took[times * 99 / 100]);
-            println!("claim of 16 behind {backlog} of a dead target, {what}: p50 {p50:?}, p99 {p99:?}");
         }
     }
 
