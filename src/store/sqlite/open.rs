@@ -20,6 +20,7 @@ use crate::{
     faults::{Fault, planted},
     limits::BACKOFF_MAX,
     plan::{Level, StoreSettings},
+    regular,
 };
 
 use super::{
@@ -162,6 +163,8 @@ pub(super) fn lock(path: &Path, wait: Duration) -> Result<Lock, OpenError> {
 /// Opens the writing connection: looks first, then sets it up, then makes the log part of the file.
 pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     let of = |action| move |error: rusqlite::Error| of_sqlite(action, path, &error);
+    // Opening a FIFO to write would wait for its reader.
+    regular::unless_other(path).map_err(|error| OpenError::unusable(path, format!("{error}; name another one")))?;
     // Made by us, so that it is nobody else's to read; SQLite gives its own files the same mode.
     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     made.map_err(|error| OpenError::io("open", path, &error))?;

@@ -221,7 +221,7 @@ fn what_is_not_reached_says_which_step_failed() {
     for (url, result) in cases {
         let mut to = target("app", &url);
         // A root of its own, which has signed nothing: the system's roots may be missing where the tests run.
-        to.tls = ClientTls { ca: Some(tls.stranger.clone()), ..ClientTls::default() };
+        to.tls = ClientTls { ca: Some(tls.stranger.clone().into()), ..ClientTls::default() };
         let rig = Rig::to(vec![to]);
         let id = rig.admit(&[], b"{}");
         wait_until("a failed attempt", || !rig.view(id).deliveries[0].attempts.is_empty());
@@ -234,7 +234,7 @@ fn what_is_not_reached_says_which_step_failed() {
 fn a_target_with_a_ca_of_its_own_is_trusted_by_it() {
     let tls = tls_target::TlsTarget::start();
     let mut to = target("app", &format!("https://localhost:{}/in", tls.port));
-    to.tls = ClientTls { ca: Some(tls.certificate.clone()), ..ClientTls::default() };
+    to.tls = ClientTls { ca: Some(tls.certificate.clone().into()), ..ClientTls::default() };
     let rig = Rig::to(vec![to]);
     for _ in 0..3 {
         let delivery = rig.wait_for(rig.admit(&[], b"over TLS"), State::Delivered);
