@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -72,4 +73,36 @@ fn a_configuration_may_come_through_a_pipe() {
     let output = Command::new("sh").args(["-c", piped]).arg(binary()).current_dir(gateway.folder()).stdin(Stdio::null()).output();
     let output = output.expect("a shell");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said_once_with_its_place() {
+    let gateway = Gateway::written("");
+    let text = format!(
+        "sources: {{ git: {{ provider: github, secret: 0123456789abcdef }} }}\n{REST}server:\n  listen: 127.0.0.1:0\n  tls:\n    \
+         cert: missing.pem\n    key: missing.key\n"
+    );
+    fs::write(gateway.folder().join("c.yaml"), text).expect("written");
+    let output = gateway.command(&["run", "-c", "c.yaml"]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches("c.yaml:7:11: server.tls: cannot read missing.pem: ").count(), 1, "{said}");
+    assert_eq!(said.matches("missing.pem").count(), 1, "{said}");
+}
+
+#[test]
+fn a_data_directory_that_everyone_may_write_to_is_worth_a_warning() {
+    let gateway = Gateway::written("");
+    let data = gateway.folder().join("shared");
+    fs::create_dir(&data).expect("made");
+    let text = format!("data_dir: shared\nsources: {{ git: {{ provider: github, secret: 0123456789abcdef }} }}\n{REST}");
+    fs::write(gateway.folder().join("c.yaml"), text).expect("written");
+    for (mode, warns) in [(0o700, false), (0o755, false), (0o777, true), (0o1777, true)] {
+        fs::set_permissions(&data, fs::Permissions::from_mode(mode)).expect("a mode");
+        let (code, said) = checked(&gateway, "c.yaml");
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.contains("warning: everyone on this machine may write to `data_dir` shared"), warns, "{mode:o}: {said}");
+    }
+    let strict = gateway.command(&["check", "--strict", "-c", "c.yaml"]);
+    assert_eq!(strict.status.code(), Some(1));
 }
