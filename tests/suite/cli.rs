@@ -85,6 +85,25 @@ fn the_first_configuration_is_whole_private_and_never_overwritten() {
 }
 
 #[test]
+fn one_path_is_not_taken_over_from_two_providers() {
+    let gateway = Gateway::written("");
+    let folder = gateway.folder().join("new");
+    fs::create_dir(&folder).expect("made");
+    let init = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::gateway::binary());
+        command.arg("init").args(arguments).current_dir(&folder).output().expect("the binary starts")
+    };
+    let in_front = ["--provider", "github", "--provider", "stripe", "--in-front-of", "http://127.0.0.1:3000/in"];
+    let output = init(&in_front);
+    assert_eq!(code(&output), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("takes over the path of one provider, and 2 are named"), "{}", said(&output));
+    assert_eq!(fs::read_dir(&folder).expect("a directory").count(), 0, "nothing was written");
+    let output = init(&in_front[2..]);
+    assert_eq!(code(&output), Some(0), "{}", said(&output));
+    assert!(fs::read_to_string(folder.join("hookgate.yaml")).expect("written").contains("path: \"/in\""), "{}", said(&output));
+}
+
+#[test]
 fn health_tells_ready_from_stopping_from_gone() {
     let target = Recorder::start();
     let mut gateway =
