@@ -31,6 +31,7 @@ enum Act {
 
 /// Which store, and what to do with it.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("config", |config| config.global(true)))]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,

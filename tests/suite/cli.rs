@@ -104,6 +104,27 @@ fn one_path_is_not_taken_over_from_two_providers() {
 }
 
 #[test]
+fn the_configuration_can_be_named_behind_every_command_that_reads_it() {
+    let target = Recorder::start();
+    let mut gateway = Gateway::start(&one_target(&target, ""));
+    let file = gateway.configuration_file();
+    let elsewhere = gateway.folder().join("elsewhere.yaml");
+    fs::rename(&file, &elsewhere).expect("moved");
+    let health = gateway.command(&["health", "-c", &elsewhere.to_string_lossy()]);
+    assert_eq!(code(&health), Some(0), "{}", said(&health));
+    assert!(gateway.terminate().success());
+    fs::copy(&elsewhere, gateway.folder().join("named.yaml")).expect("copied");
+    for arguments in [&["store", "check", "-c", "named.yaml"][..], &["store", "-c", "named.yaml", "check"]] {
+        let output = gateway.command(arguments);
+        assert!(code(&output) == Some(0) && said(&output).ends_with("sound\n"), "{arguments:?}: {}", said(&output));
+    }
+    let output = gateway.command(&["store", "backup", "copy.db", "-c", "named.yaml"]);
+    assert!(code(&output) == Some(0) && gateway.folder().join("copy.db").exists(), "{}", said(&output));
+    let output = gateway.command(&["store", "check", "-c", "nowhere.yaml"]);
+    assert!(code(&output) == Some(78) && said(&output).contains("nowhere.yaml:1:1"), "{}", said(&output));
+}
+
+#[test]
 fn health_tells_ready_from_stopping_from_gone() {
     let target = Recorder::start();
     let mut gateway =
