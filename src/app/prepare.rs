@@ -44,7 +44,7 @@ pub enum PrepareError {
     #[error(transparent)]
     Admin(#[from] admin::AdminError),
     /// The store.
-    #[error(transparent)]
+    #[error("{}{}", .0, .0.advice())]
     Store(#[from] OpenError),
     /// The store is less durable than demanded.
     #[error("the store is `{found}` here and `store.durability` demands `{demanded}`: move `data_dir` to a disk, or demand less")]
@@ -146,7 +146,7 @@ impl PrepareError {
             Self::Store(error) => match error {
                 OpenError::Locked { .. } => Exit::TryAgain,
                 OpenError::Io { .. } => Exit::StoreIo,
-                OpenError::Unusable { .. } => Exit::Config,
+                OpenError::Unusable { .. } | OpenError::Damaged { .. } => Exit::Config,
                 OpenError::OldLibrary(_) => Exit::Internal,
             },
         }

@@ -125,6 +125,33 @@ fn the_configuration_can_be_named_behind_every_command_that_reads_it() {
 }
 
 #[test]
+fn a_damaged_store_does_not_start_and_says_what_to_do() {
+    let target = Recorder::start();
+    let mut gateway = Gateway::start(&one_target(&target, ""));
+    assert!(gateway.terminate().success());
+    let store = gateway.data_dir().join("hookgate.db");
+    let sound = fs::read(&store).expect("a store");
+    let mut torn = sound.clone();
+    // The head of the file stands, and with it what it is; every page behind it is noise.
+    torn.iter_mut().skip(4096).for_each(|byte| *byte = 0x5a);
+    fs::write(&store, &torn).expect("written");
+    let file = gateway.configuration_file();
+    let output = gateway.command(&["run", "-c", &file.to_string_lossy()]);
+    assert_eq!(code(&output), Some(78), "{}", said(&output));
+    assert!(said(&output).contains("is damaged: ") && said(&output).contains("`hookgate store check` says how far"), "{}", said(&output));
+    let output = gateway.command(&["store", "check"]);
+    assert_eq!(code(&output), Some(1), "{}", said(&output));
+    fs::write(&store, [b"no database at all".as_slice(), &sound[18..]].concat()).expect("written");
+    let output = gateway.command(&["run", "-c", &file.to_string_lossy()]);
+    assert_eq!(code(&output), Some(78), "{}", said(&output));
+    assert!(
+        said(&output).contains("it is not a database; name another file, or, where it was the store, put a copy back"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn health_tells_ready_from_stopping_from_gone() {
     let target = Recorder::start();
     let mut gateway =
