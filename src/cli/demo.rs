@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    bell::{Bell, Tally, percentile_ms},
+    bell::{Bell, Papers, Tally, percentile_ms},
     call,
     echo::{Echo, Received},
     send,
@@ -195,7 +195,7 @@ impl Stage {
         let provider = catalogue.find(slug).ok_or_else(|| anyhow::anyhow!("this binary has no provider {slug}"))?;
         let credential = Credential { name: "secret".into(), value: Secret::new(secret_of(&self.secret, slug, prefix)), until: None };
         let to = format!("http://127.0.0.1:{}/hooks/{slug}", self.listen).parse()?;
-        Ok(Bell::new(to, provider, vec![credential], &[], Clock::System)?)
+        Ok(Bell::new(to, provider, vec![credential], &Papers::default(), Clock::System)?)
     }
 
     /// Ends the gateway and says how it was; what of its log is worth a look is shown, because its directory goes.

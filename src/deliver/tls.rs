@@ -136,7 +136,11 @@ pub(super) fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static
     }
 }
 
-fn private_key(file: &Path) -> io::Result<PrivateKeyDer<'static>> {
+/// The first private key of a PEM file.
+///
+/// # Errors
+/// It cannot be read, or there is none in it; the text names the file.
+pub(super) fn private_key(file: &Path) -> io::Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_slice(&bytes(file)?).map_err(|error| match error {
         pem::Error::NoItemsFound => invalid(format!("{}: there is no private key in it", file.display())),
         error => invalid(format!("{}: {error}", file.display())),
@@ -147,6 +151,6 @@ fn bytes(file: &Path) -> io::Result<Vec<u8>> {
     regular::read(file, PEM_BYTES_MAX).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
 }
 
-fn invalid(text: String) -> io::Error {
+pub(super) fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
