@@ -118,11 +118,11 @@ pub enum AttemptResult {
     Http4xx,
     /// 429.
     Http429,
-    /// 5xx, or a status outside 200..=499.
+    /// 5xx, a status outside 200..=499 (101 among them: nobody asked to change the protocol), or an answer that is not HTTP.
     Http5xx,
     /// The whole attempt took longer than the target's timeout.
     Timeout,
-    /// No connection, or it broke.
+    /// No connection, or it broke before there was an answer.
     Connect,
     /// The name did not resolve.
     Dns,

@@ -20,8 +20,8 @@
 //!
 //! Around it: [`config`] is what was written and [`plan`] what runs; [`app`] starts and stops everything in order; [`admin`] shows it;
 //! [`cli`] is the command line. The words that everything uses stand in modules of their own ([`event`], [`delivery`], [`lease`],
-//! [`request`], [`rejection`], [`name`], [`subject`], [`clock`], [`secret`], [`limits`], [`metrics`], [`telemetry`]). Imports point only
-//! downward, in the order of ARCHITECTURE.md; `tests/tidy.rs` checks it.
+//! [`request`], [`rejection`], [`name`], [`subject`], [`clock`], [`secret`], [`regular`], [`limits`], [`metrics`], [`telemetry`]). Imports
+//! point only downward, in the order of ARCHITECTURE.md; `tests/tidy.rs` checks it.
 
 pub mod admin;
 pub mod app;
@@ -42,6 +42,7 @@ pub mod name;
 pub mod plan;
 pub mod provider;
 pub mod queue;
+pub mod regular;
 pub mod rejection;
 pub mod request;
 pub mod route;

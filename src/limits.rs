@@ -51,6 +51,8 @@ pub const VIA_MAX: usize = 5;
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a target's answer that are kept with a failed attempt.
 pub const EXCERPT_BYTES_MAX: usize = 1024;
+/// Bytes of a PEM file: a system's whole list of authorities has a quarter of that.
+pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Deliveries that may be in flight over all lanes of a shard.
 pub const IN_FLIGHT_MAX: usize = 512;
 /// In-flight deliveries each lane is guaranteed, whatever the others do.

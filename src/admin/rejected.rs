@@ -24,6 +24,7 @@ use crate::{
         StoreError,
         rejected::{RejectedFilter, RejectedId, RejectedRequest, RejectedSummary},
     },
+    yaml::nearest,
 };
 
 /// Items of a page when nobody says how many.
@@ -155,12 +156,27 @@ async fn list(query: &str, gateway: &Gateway) -> HttpResponse {
         Ok(filter) => filter,
         Err(detail) => return answer::problem(StatusCode::BAD_REQUEST, &detail),
     };
+    let asked = filter.source.clone();
     match in_time(gateway.ingest.rejected().list(filter)).await {
+        // A source that is not configured any more is listed for as long as something of it is kept.
+        Ok(page) if page.items.is_empty() && asked.as_ref().is_some_and(|source| !gateway.plan.sources.contains_key(source)) => {
+            answer::problem(StatusCode::BAD_REQUEST, &unknown(asked, gateway))
+        }
         Ok(page) => {
             let items = page.items.iter().map(item).collect();
             answer::json(StatusCode::OK, &Page { items, next: page.next.map(|next| next.to_string()) })
         }
         Err(problem) => problem,
+    }
+}
+
+/// What to say of a source that there is not.
+fn unknown(source: Option<SourceName>, gateway: &Gateway) -> String {
+    let source = source.map(|source| source.to_string()).unwrap_or_default();
+    let names: Vec<String> = gateway.plan.sources.keys().map(ToString::to_string).collect();
+    match nearest(&source, names.iter().map(String::as_str)) {
+        Some(near) => format!("there is no source `{source}`; did you mean `{near}`?"),
+        None => format!("there is no source `{source}`; the configuration has {}", names.join(", ")),
     }
 }
 

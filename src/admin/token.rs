@@ -16,6 +16,7 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::{
     plan::{self, Role},
+    regular,
     secret::Secret,
 };
 
@@ -81,16 +82,17 @@ fn digest(token: &[u8]) -> [u8; 32] {
 
 fn read_or_make(path: &Path) -> Result<Secret, TokenError> {
     let refused = |source| TokenError::File { path: path.to_owned(), source };
-    match fs::read(path) {
+    match regular::read(path, FILE_BYTES_MAX) {
         Ok(bytes) => {
             let token = bytes.trim_ascii();
-            if token.is_empty() || bytes.len() > FILE_BYTES_MAX || !token.is_ascii() {
+            if token.is_empty() || !token.is_ascii() {
                 return Err(TokenError::Unfit(path.to_owned()));
             }
             // A token others can read is no secret: take the right away rather than only complain.
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(refused)?;
             Ok(Secret::new(token))
         }
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(TokenError::Unfit(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(path).map_err(refused),
         Err(error) => Err(refused(error)),
     }

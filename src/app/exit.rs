@@ -21,7 +21,7 @@ pub enum Exit {
     TryAgain = 75,
     /// The configuration is wrong.
     Config = 78,
-    /// A second signal: ended at once, as a shell reports SIGINT.
+    /// A second signal, or a demo that was ended before it was over: as a shell reports SIGINT.
     Interrupted = 130,
 }
 

@@ -12,5 +12,5 @@ mod stop;
 
 pub use exit::Exit;
 pub use machine::install_crypto;
-pub use prepare::{PrepareError, Prepared, inspect, plan, prepare};
+pub use prepare::{PrepareError, Prepared, cautions, inspect, plan, prepare};
 pub use run::run;

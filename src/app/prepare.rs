@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -37,13 +38,13 @@ pub enum PrepareError {
     #[error(transparent)]
     Door(#[from] door::DoorError),
     /// TLS files of a target.
-    #[error("cannot deliver: {0}")]
+    #[error("{0}")]
     Targets(io::Error),
     /// An address of the admin side, or its token.
     #[error(transparent)]
     Admin(#[from] admin::AdminError),
     /// The store.
-    #[error(transparent)]
+    #[error("{}{}", .0, .0.advice())]
     Store(#[from] OpenError),
     /// The store is less durable than demanded.
     #[error("the store is `{found}` here and `store.durability` demands `{demanded}`: move `data_dir` to a disk, or demand less")]
@@ -92,6 +93,20 @@ pub fn inspect(plan: &Plan) -> Vec<PrepareError> {
     wrong
 }
 
+/// What is no error and worth saying of the machine, for people: a `data_dir` that is not ours alone.
+#[must_use]
+pub fn cautions(plan: &Plan) -> Vec<String> {
+    const OTHERS_WRITE: u32 = 0o002;
+    let data_dir = &plan.store.data_dir;
+    let mode = data_dir.metadata().map_or(0, |facts| facts.permissions().mode());
+    if mode & OTHERS_WRITE == 0 {
+        return Vec::new();
+    }
+    let path = data_dir.display();
+    let said = format!("everyone on this machine may write to `data_dir` {path}, and so put a store or an admin token of his own there");
+    vec![format!("{said}; `chmod 700 {path}`")]
+}
+
 /// Opens everything. Blocks while another process holds the store, for `store.lock_wait` at most.
 ///
 /// # Errors
@@ -131,7 +146,7 @@ impl PrepareError {
             Self::Store(error) => match error {
                 OpenError::Locked { .. } => Exit::TryAgain,
                 OpenError::Io { .. } => Exit::StoreIo,
-                OpenError::Unusable { .. } => Exit::Config,
+                OpenError::Unusable { .. } | OpenError::Damaged { .. } => Exit::Config,
                 OpenError::OldLibrary(_) => Exit::Internal,
             },
         }

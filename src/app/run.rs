@@ -61,6 +61,9 @@ pub fn run(named: Option<&Path>) -> Exit {
         }
     };
     ready_machine(&problems);
+    for caution in prepare::cautions(&plan) {
+        tracing::warn!(event = "start", "{caution}");
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -130,9 +133,12 @@ async fn live(plan: Plan, clock: Clock, dropped: Dropped) -> Exit {
     unless_asked_again(stop, &mut signals).await
 }
 
+/// Says once why it does not start: in the log, and to whoever watches while the log goes elsewhere.
 fn refuse(error: &PrepareError) -> Exit {
     tracing::error!(event = "start", "{error}");
-    to_stderr(error);
+    if io::stderr().is_terminal() && !io::stdout().is_terminal() {
+        to_stderr(error);
+    }
     error.exit()
 }
 

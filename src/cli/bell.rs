@@ -22,6 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Different reasons of refusal that are told apart.
 const REASONS_MAX: usize = 16;
 
+/// What is believed and shown over `https`.
+#[derive(Debug, Default)]
+pub(super) struct Papers<'a> {
+    /// Files whose first certificate is believed.
+    pub(super) believed: Vec<&'a Path>,
+    /// Our own certificate and its key.
+    pub(super) shown: Option<(&'a Path, &'a Path)>,
+}
+
 /// Where to ring, and as whom.
 pub(super) struct Bell<'a> {
     client: Client,
@@ -56,12 +65,18 @@ pub(super) struct Tally {
 }
 
 impl<'a> Bell<'a> {
-    /// A bell at this URL, rung as this provider. Over `https` it believes the first certificate of each of these files.
+    /// A bell at this URL, rung as this provider.
     ///
     /// # Errors
-    /// A file that holds no certificate.
-    pub(super) fn new(to: Uri, provider: &'a Provider, credentials: Vec<Credential>, believed: &[&Path], clock: Clock) -> io::Result<Self> {
-        let client = client(Connector::unguarded(&clock, PATIENCE, believed)?, AT_ONCE);
+    /// A file that does not hold what it should.
+    pub(super) fn new(
+        to: Uri,
+        provider: &'a Provider,
+        credentials: Vec<Credential>,
+        papers: &Papers<'_>,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let client = client(Connector::unguarded(&clock, PATIENCE, &papers.believed, papers.shown)?, AT_ONCE);
         let ids = format!("sample-{:08x}", rand::random::<u32>());
         Ok(Self { client, to, provider, credentials, clock, ids })
     }

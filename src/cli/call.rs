@@ -16,7 +16,7 @@ use super::file::ConfigFile;
 use crate::{
     admin::TOKEN_FILE_NAME,
     app::Exit,
-    config::{self, Surroundings},
+    config::{self, Config, Surroundings},
     secret::Secret,
     yaml::Problems,
 };
@@ -113,11 +113,7 @@ impl Access {
     fn call(&self, method: Method, path: &str) -> Result<Answer, CallError> {
         // The configuration only says where things are; what is wrong with it is for `check` to say.
         let written = config::load(self.config.named(), &Surroundings::system(), &mut Problems::new());
-        let admin = match (&self.admin, &written) {
-            (Some(named), _) => named.clone(),
-            (None, Some(written)) => url_of(written.admin.listen.value.0)?,
-            (None, None) => url_of(DEFAULT_ADMIN)?,
-        };
+        let admin = admin_of(self.admin.as_ref(), written.as_ref())?;
         let token = match &self.token {
             Some(token) => Secret::new(token.trim()),
             None => {
@@ -132,6 +128,18 @@ impl Access {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(CallError::Refused(admin)),
             _ => Ok(answer),
         }
+    }
+}
+
+/// The admin side of a gateway: as it was named, as its configuration has it, or where it listens when nobody says.
+///
+/// # Errors
+/// It listens where no URL leads.
+pub(super) fn admin_of(named: Option<&url::Url>, written: Option<&Config>) -> Result<url::Url, CallError> {
+    match (named, written) {
+        (Some(named), _) => Ok(named.clone()),
+        (None, Some(written)) => url_of(written.admin.listen.value.0),
+        (None, None) => url_of(DEFAULT_ADMIN),
     }
 }
 

@@ -35,7 +35,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut dyn io::Write) -> anyhow::Result<u8> {
     // Keys and certificates are looked at as `run` would look at them.
     app::install_crypto();
-    let inspect = |plan: &Plan| app::inspect(plan).iter().map(ToString::to_string).collect();
+    let inspect = |plan: &Plan| {
+        let problem = |severity, what| Problem { at: None, severity, what, hint: None };
+        let errors = app::inspect(plan).into_iter().map(|error| problem(Severity::Error, error.to_string()));
+        errors.chain(app::cautions(plan).into_iter().map(|caution| problem(Severity::Warning, caution))).collect()
+    };
     check(args.config.named(), args.strict, args.print, &Surroundings::system(), &inspect, out)
 }
 
@@ -51,7 +55,7 @@ fn check(
     strict: bool,
     print: bool,
     surroundings: &Surroundings,
-    inspect: &dyn Fn(&Plan) -> Vec<String>,
+    inspect: &dyn Fn(&Plan) -> Vec<Problem>,
     out: &mut dyn io::Write,
 ) -> anyhow::Result<u8> {
     let (exit, problems, listing) = judge(file, strict, surroundings, inspect);
@@ -71,7 +75,7 @@ fn judge(
     file: Option<&Path>,
     strict: bool,
     surroundings: &Surroundings,
-    inspect: &dyn Fn(&Plan) -> Vec<String>,
+    inspect: &dyn Fn(&Plan) -> Vec<Problem>,
 ) -> (u8, Vec<Problem>, Option<String>) {
     let mut problems = Problems::new();
     let config = config::load(file, surroundings, &mut problems);
@@ -79,9 +83,7 @@ fn judge(
         && let catalogue = config.catalogue(surroundings, &mut problems)
         && let Some(plan) = plan::compile(config, &catalogue, &mut problems)
     {
-        for what in inspect(&plan) {
-            problems.push(Problem { at: None, severity: Severity::Error, what, hint: None });
-        }
+        inspect(&plan).into_iter().for_each(|problem| problems.push(problem));
     }
     let has_errors = problems.has_errors();
     let problems = problems.into_sorted();
@@ -141,7 +143,7 @@ mod tests {
     fn what_the_machine_says_counts_too() {
         let files = BTreeMap::from([("f.yaml".into(), GOOD.as_bytes().to_vec())]);
         let surroundings = Surroundings::held(files, BTreeMap::new(), Clock::System);
-        let inspect = |_: &Plan| vec!["the key does not fit".to_owned()];
+        let inspect = |_: &Plan| vec![Problem { at: None, severity: Severity::Error, what: "the key does not fit".into(), hint: None }];
         let (exit, problems, _) = judge(Some(Path::new("f.yaml")), false, &surroundings, &inspect);
         assert_eq!((exit, problems.len()), (WRONG, 1));
     }

@@ -15,10 +15,14 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 
 use super::{
-    bell::{Bell, Tally, percentile_ms},
+    bell::{Bell, Papers, Tally, percentile_ms},
     call,
     echo::{Echo, Received},
     send,
@@ -36,6 +40,8 @@ const RINGS: [(&str, &str, &[&str]); 2] =
     [("github", "", &["push", "pull_request", "release"]), ("stripe", "whsec_", &["invoice.paid", "customer.created", "charge.refunded"])];
 /// How long the gateway may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(15);
+/// How often it is looked whether the gateway is ready, or has stopped.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the last deliveries are waited for.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
 /// How long the gateway may take to stop: its own deadline, and a little.
@@ -59,7 +65,7 @@ pub(super) struct Args {
     stay: bool,
 }
 
-/// Shows it, and ends with 0 when every event was delivered.
+/// Shows it, and ends with 0 when every event was delivered, with 130 when somebody ended it before that.
 pub(super) fn run(args: &Args) -> Exit {
     match show(args) {
         Ok(exit) => exit,
@@ -72,18 +78,43 @@ pub(super) fn run(args: &Args) -> Exit {
 
 fn show(args: &Args) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // From here on no signal ends the process by itself: what is put up next is to be cleared away.
+    let mut curtain = runtime.block_on(async { Curtain::listen() })?;
     let echo = runtime.block_on(Echo::bind())?;
     let mut stage = Stage::set(echo.address()?.port())?;
-    stage.wait_until_ready()?;
+    if !stage.wait_until_ready(&runtime, &mut curtain)? {
+        return Ok(Exit::Interrupted);
+    }
     stage.announce();
     let mut played = Played::of(args.count);
-    runtime.block_on(async {
+    let interrupted = runtime.block_on(async {
         tokio::select! {
-            ended = play(args, &stage, echo, &mut played) => ended,
-            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into),
+            ended = play(args, &stage, echo, &mut played) => ended.map(|()| false),
+            () = curtain.falls() => Ok(true),
         }
     })?;
-    Ok(stage.clear(args, &played))
+    let exit = stage.clear(args, &played);
+    // Whoever ended it before it was over has not been told "no".
+    Ok(if interrupted && exit == Exit::No { Exit::Interrupted } else { exit })
+}
+
+/// The wish to see no more: Ctrl-C, a TERM, a terminal that is closed.
+struct Curtain([Signal; 3]);
+
+impl Curtain {
+    /// Begins to listen; needs a runtime.
+    fn listen() -> io::Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn falls(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
 
 /// What the demo runs on.
@@ -109,6 +140,13 @@ impl Stage {
     fn set(target: u16) -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("hookgate-demo-{:016x}", rand::random::<u64>()));
         DirBuilder::new().mode(0o700).create(&dir)?;
+        Self::in_dir(dir.clone(), target).inspect_err(|_| {
+            // Why it cannot be shown is told; a directory that stays besides is the lesser trouble.
+            let _ = fs::remove_dir_all(&dir);
+        })
+    }
+
+    fn in_dir(dir: PathBuf, target: u16) -> anyhow::Result<Self> {
         let secret = format!("demo-{:032x}", rand::random::<u128>());
         let (listen, admin) = (free_port()?, free_port()?);
         let file = dir.join("hookgate.yaml");
@@ -125,7 +163,8 @@ impl Stage {
         Ok(Self { dir, gateway, secret, listen, admin })
     }
 
-    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+    /// Whether it is ready; not when the curtain fell before.
+    fn wait_until_ready(&mut self, runtime: &Runtime, curtain: &mut Curtain) -> anyhow::Result<bool> {
         let admin = format!("http://127.0.0.1:{}", self.admin).parse()?;
         let end = Clock::System.mono() + READY_WITHIN;
         loop {
@@ -133,12 +172,14 @@ impl Stage {
                 anyhow::bail!("the gateway ended with {status}:\n{}", self.last_of_log());
             }
             if call::get(&admin, "/readyz", None).is_ok_and(|answer| answer.status.is_success()) {
-                return Ok(());
+                return Ok(true);
             }
             if Clock::System.mono() >= end {
                 anyhow::bail!("the gateway is not ready after {} s:\n{}", READY_WITHIN.as_secs(), self.last_of_log());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            if runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, curtain.falls()).await }).is_ok() {
+                return Ok(false);
+            }
         }
     }
 
@@ -154,7 +195,7 @@ impl Stage {
         let provider = catalogue.find(slug).ok_or_else(|| anyhow::anyhow!("this binary has no provider {slug}"))?;
         let credential = Credential { name: "secret".into(), value: Secret::new(secret_of(&self.secret, slug, prefix)), until: None };
         let to = format!("http://127.0.0.1:{}/hooks/{slug}", self.listen).parse()?;
-        Ok(Bell::new(to, provider, vec![credential], &[], Clock::System)?)
+        Ok(Bell::new(to, provider, vec![credential], &Papers::default(), Clock::System)?)
     }
 
     /// Ends the gateway and says how it was; what of its log is worth a look is shown, because its directory goes.
@@ -183,7 +224,7 @@ impl Stage {
         let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.gateway), rustix::process::Signal::TERM);
         let end = Clock::System.mono() + STOPPED_WITHIN;
         while matches!(self.gateway.try_wait(), Ok(None)) && Clock::System.mono() < end {
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(LOOK_EVERY);
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// Where events go
     #[arg(long, value_name = "URL", conflicts_with = "in_front_of")]
     target: Option<url::Url>,
-    /// A service that receives the webhooks itself today: the same path here, the service as the target
+    /// A service that receives one provider's webhooks itself today: the same path here, the service as the target
     #[arg(long, value_name = "URL")]
     in_front_of: Option<url::Url>,
 }
@@ -60,6 +60,11 @@ enum InitError {
     Name(String),
     #[error("`{0}` was asked for twice")]
     Twice(String),
+    #[error(
+        "--in-front-of takes over the path of one provider, and {0} are named; name one, or say `--target {1}` and give each provider the \
+         URL of its own that is printed then"
+    )]
+    Path(usize, String),
     #[error("{0} is no URL of a target: it must be http:// or https://, without user and password")]
     Url(String),
     #[error("{0} is there already, and init overwrites nothing; nothing was written")]
@@ -81,7 +86,7 @@ pub(super) fn run(args: &Args) -> Exit {
             super::complain(format_args!("{error}"));
             match error {
                 InitError::Provider(exit, _) => exit,
-                InitError::Name(_) | InitError::Twice(_) | InitError::Url(_) => Exit::Usage,
+                InitError::Name(_) | InitError::Twice(_) | InitError::Path(..) | InitError::Url(_) => Exit::Usage,
                 InitError::There(_) => Exit::No,
                 InitError::Write(..) => Exit::StoreIo,
                 InitError::Random(_) => Exit::Internal,
@@ -140,6 +145,10 @@ impl Draft {
             return Err(InitError::Url(target.to_string()));
         }
         let wanted = if args.providers.is_empty() { vec![FIRST_PROVIDER.to_owned()] } else { args.providers.clone() };
+        // One path cannot tell two providers apart.
+        if let (Some(url), 2..) = (&args.in_front_of, wanted.len()) {
+            return Err(InitError::Path(wanted.len(), url.to_string()));
+        }
         let mut sources: Vec<SourceDraft> = Vec::new();
         for slug in &wanted {
             let provider = file::provider(catalogue, slug).map_err(|(exit, why)| InitError::Provider(exit, why))?;
@@ -147,8 +156,7 @@ impl Draft {
             if sources.iter().any(|source| source.name == name) {
                 return Err(InitError::Twice(slug.clone()));
             }
-            // One path cannot tell two providers apart, so only a single one inherits the service's.
-            let inherited = args.in_front_of.as_ref().filter(|url| wanted.len() == 1 && url.path() != "/").map(url::Url::path);
+            let inherited = args.in_front_of.as_ref().filter(|url| url.path() != "/").map(url::Url::path);
             sources.push(SourceDraft::of(provider, name, inherited)?);
         }
         Ok(Self { providers_dir: args.providers_dir.clone(), sources, target })

@@ -11,12 +11,30 @@ use crate::{
     request::{HeadersBuilder, RawRequest, Single},
 };
 
-/// Reads a request that was received at `at`. A file of an editor may end its lines with a line feed alone, and may have a line end after
-/// the body that `Content-Length` does not count.
+/// A request that was read, and what the file holds besides.
+#[derive(Debug)]
+pub struct Captured {
+    /// The request.
+    pub request: RawRequest,
+    /// Bytes behind the body that `Content-Length` does not count, but for one line end, which an editor leaves there. They are no part of
+    /// this request.
+    pub ignored_bytes: usize,
+}
+
+/// Reads a request that was received at `at`, and nothing else of the file; otherwise as [`captured`].
 ///
 /// # Errors
 /// What is wrong with the file, in a sentence.
 pub fn request(file: &[u8], at: UnixMs) -> Result<RawRequest, String> {
+    captured(file, at).map(|captured| captured.request)
+}
+
+/// Reads a request that was received at `at`. A file of an editor may end its lines with a line feed alone, and may have a line end after
+/// the body that `Content-Length` does not count.
+///
+/// # Errors
+/// What is wrong with the file, in a sentence: a body that is shorter than `Content-Length` says is no request.
+pub fn captured(file: &[u8], at: UnixMs) -> Result<Captured, String> {
     let mut fields = [httparse::EMPTY_HEADER; HEADER_FIELDS_MAX];
     let mut parsed = httparse::Request::new(&mut fields);
     let head_bytes = match parsed.parse(file) {
@@ -34,13 +52,14 @@ pub fn request(file: &[u8], at: UnixMs) -> Result<RawRequest, String> {
     let (path, query) = split(parsed.path.unwrap_or("/"));
     let rest = file.get(head_bytes..).unwrap_or_default();
     let chunked = headers.all("transfer-encoding").any(|value| value.eq_ignore_ascii_case(b"chunked"));
-    let body = match headers.single("content-length") {
-        _ if chunked => unchunked(rest)?,
-        Single::Absent => Bytes::copy_from_slice(rest),
+    let (body, behind) = match headers.single("content-length") {
+        _ if chunked => (unchunked(rest)?, &[][..]),
+        Single::Absent => (Bytes::copy_from_slice(rest), &[][..]),
         Single::Repeated => return Err("Content-Length occurs twice".into()),
         Single::One(length) => sized(rest, length)?,
     };
-    Ok(RawRequest {
+    let ignored_bytes = if matches!(behind, b"\n" | b"\r\n") { 0 } else { behind.len() };
+    let request = RawRequest {
         method: parsed.method.unwrap_or_default().into(),
         path: path.into(),
         query: query.map(Box::from),
@@ -48,7 +67,8 @@ pub fn request(file: &[u8], at: UnixMs) -> Result<RawRequest, String> {
         body,
         client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         received_at: at,
-    })
+    };
+    Ok(Captured { request, ignored_bytes })
 }
 
 /// Path and query of a request target; a whole URL gives its own. One that stands in a query is no more than text.
@@ -64,11 +84,15 @@ fn split(target: &str) -> (&str, Option<&str>) {
     (if path.is_empty() { "/" } else { path }, query)
 }
 
-fn sized(rest: &[u8], length: &[u8]) -> Result<Bytes, String> {
+/// The body, and what follows it.
+fn sized<'a>(rest: &'a [u8], length: &[u8]) -> Result<(Bytes, &'a [u8]), String> {
     let bytes: Option<usize> = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok());
     let bytes = bytes.ok_or("Content-Length is a number of bytes")?;
-    let body = rest.get(..bytes).ok_or_else(|| format!("Content-Length says {bytes} bytes, and {} are there", rest.len()))?;
-    Ok(Bytes::copy_from_slice(body))
+    let (body, behind) = rest.split_at_checked(bytes).ok_or_else(|| {
+        let there = rest.len();
+        format!("Content-Length says {bytes} bytes, and {there} are there: the end is missing, or the file was edited; capture it whole")
+    })?;
+    Ok((Bytes::copy_from_slice(body), behind))
 }
 
 /// Takes a chunked body apart (RFC 9112, 7.1); trailers are passed over.
@@ -129,6 +153,15 @@ mod tests {
         assert_eq!(&*read(chunked).expect("a request").body, b"abc0123456789");
         let whole = read("POST https://h.example/p?q=1 HTTP/1.1\r\n\r\n").expect("a request");
         assert_eq!((&*whole.path, whole.query.as_deref()), ("/p", Some("q=1")));
+    }
+
+    #[test]
+    fn what_stands_behind_the_body_is_counted_but_for_one_line_end() {
+        let head = "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+        for (behind, ignored_bytes) in [("", 0), ("\n", 0), ("\r\n", 0), ("\n\n", 2), ("d", 1), ("GET / HTTP/1.1\r\n\r\n", 18)] {
+            let captured = captured(format!("{head}{behind}").as_bytes(), UnixMs(7)).expect("a request");
+            assert_eq!((&*captured.request.body, captured.ignored_bytes), (&b"abc"[..], ignored_bytes), "{behind:?}");
+        }
     }
 
     #[test]

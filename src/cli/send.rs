@@ -11,7 +11,7 @@ use http::Uri;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    bell::{Bell, Rung, Tally},
+    bell::{Bell, Papers, Rung, Tally},
     file::{self, ConfigFile, unknown_source},
 };
 use crate::{
@@ -46,6 +46,12 @@ pub(super) struct Args {
     /// How many a second (50, or 50/s); without it, as fast as they are answered
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
+    /// The certificate to show to a source that asks for one (PEM, `client_cert`)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -73,14 +79,18 @@ fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
     let source = config.sources.get(&args.source).ok_or_else(|| (Exit::Usage, unknown_source(&args.source, &config)))?;
     let provider = provider(&args.source, source, &catalogue).map_err(|why| (Exit::Config, why))?;
     let to = place(args, source, &config).map_err(|why| (Exit::Usage, why))?;
-    let certificates: Vec<_> = match &config.server.tls.value {
+    let believed = match &config.server.tls.value {
         Tls::Own { certs, .. } => certs.iter().map(|certificate| certificate.cert.value.as_path()).collect(),
         Tls::None | Tls::Upstream => Vec::new(),
     };
     let body = args.data.as_deref().map(body).transpose().map_err(|why| (Exit::Usage, why))?;
     let endpoint = endpoint(&args.source, source, &config);
     let sample = Sample { body, kind: args.kind.as_deref().map(Box::from), endpoint, ..Sample::default() };
-    let bell = Bell::new(to, provider, credentials(source), &certificates, Clock::System);
+    let papers = Papers { believed, shown: args.cert.as_deref().zip(args.key.as_deref()) };
+    if papers.shown.is_some() && to.scheme_str() == Some("http") {
+        return Err((Exit::Usage, format!("--cert and --key say nothing to an http URL, and {to} is one")));
+    }
+    let bell = Bell::new(to, provider, credentials(source), &papers, Clock::System);
     let bell = bell.map_err(|error| (Exit::Config, error.to_string()))?;
     ring(args, &bell, &sample).map_err(|why| (Exit::Usage, why))
 }

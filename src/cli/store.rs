@@ -31,6 +31,7 @@ enum Act {
 
 /// Which store, and what to do with it.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("config", |config| config.global(true)))]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
@@ -71,8 +72,13 @@ fn perform(act: &Act, settings: &StoreSettings, out: &mut dyn Write, complaints:
             out.write_all(text.as_bytes())?;
             Ok(code)
         }
+        // That is what was asked, and the answer is no.
+        Err(error @ OpenError::Damaged { .. }) if matches!(act, Act::Check) => {
+            writeln!(complaints, "{error}; so far that it cannot be read whole. Put a copy back that `hookgate store backup` made")?;
+            Ok(app::Exit::No as u8)
+        }
         Err(error) => {
-            writeln!(complaints, "{error}{}", advice(&error))?;
+            writeln!(complaints, "{error}{}{}", error.advice(), advice(&error))?;
             Ok(error.exit_code())
         }
     }

@@ -246,6 +246,11 @@ impl Answer<'_> {
         self.verdict == "accepted"
     }
 
+    /// Adds a sentence to the explanation, with the blank before it.
+    pub(super) fn add(&mut self, said: &str) {
+        self.explanation.push_str(said);
+    }
+
     /// The answer for people.
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}: {} ({})\n", self.verdict, self.provider, self.reason);

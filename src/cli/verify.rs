@@ -115,8 +115,12 @@ fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) ->
     };
     let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
     let file = args.second.as_deref().or(args.first.as_deref()).unwrap_or(Path::new("-"));
-    let request = raw::request(&read(file, &mut outside).map_err(usage)?, at).map_err(usage)?;
-    let answer = known.judge(request, at, args.url.as_ref()).map_err(usage)?;
+    let captured = raw::captured(&read(file, &mut outside).map_err(usage)?, at).map_err(usage)?;
+    let mut answer = known.judge(captured.request, at, args.url.as_ref()).map_err(usage)?;
+    if captured.ignored_bytes > 0 {
+        let bytes = captured.ignored_bytes;
+        answer.add(&format!(" Warning: the file has {bytes} bytes behind those that Content-Length counts; they are no part of the body."));
+    }
     Ok(print(&answer, args.json, out))
 }
 
@@ -296,6 +300,18 @@ mod tests {
         line.extend(url.iter().flat_map(|url| ["--url", url]));
         line.extend(json.then_some("--json"));
         run(&line, std::str::from_utf8(&request).expect("vectors are text"))
+    }
+
+    #[test]
+    fn what_content_length_cuts_off_or_misses_is_said() {
+        let warning = "Warning: the file has 7 bytes behind those that Content-Length counts; they are no part of the body.";
+        let (code, out, _) = run(&["stripe", "--secret", SECRET, "-"], &(stripe(BODY, SIGNATURE) + "GET / \n").replace("}\nGET", "}GET"));
+        assert!(code == 0 && out.trim_end().ends_with(warning), "{out}");
+        let longer = stripe(&format!("{BODY}, again"), SIGNATURE).replace(&format!("{}\r\n\r\n", BODY.len() + 7), "9\r\n\r\n");
+        let (code, out, _) = run(&["stripe", "--secret", SECRET, "--json", "-"], &longer);
+        assert!(code == 1 && out.contains("bytes behind those that Content-Length counts"), "{out}");
+        let (code, out, err) = run(&["stripe", "--secret", SECRET, "-"], &stripe(BODY, SIGNATURE).replace("{\"id\"", ""));
+        assert!(code == 2 && out.is_empty() && err.contains("are there: the end is missing, or the file was edited"), "{out}{err}");
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::clock::{Clock, UnixMs};
+use crate::{
+    clock::{Clock, UnixMs},
+    regular,
+};
 
 /// Where files, environment variables and the time come from.
 #[derive(Clone, Debug)]
@@ -102,15 +105,15 @@ impl Surroundings {
         }
     }
 
-    /// Reads a file, and stops one byte after `bytes_max`: the caller sees that there was more, and memory is not filled by `/dev/zero`.
+    /// Reads a regular file, or a pipe that the process was given. It stops one byte after `bytes_max`: that there was more is seen so.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says, or that it is no such file.
     pub fn read(&self, path: &Path, bytes_max: usize) -> io::Result<Contents> {
         match &self.files {
             Files::Disk => {
-                let file = fs::File::open(path)?;
-                let world_readable = world_readable(&file.metadata()?);
+                let (file, facts) = regular::open(path)?;
+                let world_readable = world_readable(&facts);
                 let mut bytes = Vec::new();
                 file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
                 Ok(Contents { bytes, world_readable })

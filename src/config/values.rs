@@ -3,12 +3,15 @@
 //! All have one shape, `(node, what, problems) -> Option<T>`. A value that is already to blame for something is passed over in silence, and
 //! a value that came from outside the file is never shown.
 
+mod link;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::placed::{INSERTED, Link, Period, Share, Size, Text};
+pub(super) use self::link::link;
+use super::placed::{INSERTED, Period, Share, Size, Text};
 use crate::{
     clock::UnixMs,
     subject::SubjectName,
@@ -221,30 +224,6 @@ pub(super) fn path(node: &Node, what: &str, problems: &mut Problems) -> Option<P
         return None;
     }
     Some(PathBuf::from(text))
-}
-
-/// An http or https URL without user, password and fragment.
-pub(super) fn link(node: &Node, what: &str, problems: &mut Problems) -> Option<Link> {
-    let text = text(node, what, problems)?;
-    let Ok(url) = url::Url::parse(text) else {
-        // The text may hold a password, so it is not shown even when it stands in the file.
-        problems.error_hint(&node.at, format!("{what} is not a URL"), "write it whole, such as `http://127.0.0.1:3000/webhooks`");
-        return None;
-    };
-    let fault = match (url.scheme(), url.has_host()) {
-        ("http" | "https", true) if !url.username().is_empty() || url.password().is_some() => {
-            Some(("carries a user name or password", "say it under `auth: { basic: \"user:password\" }`"))
-        }
-        ("http" | "https", true) if url.fragment().is_some() => Some(("has a fragment", "leave `#...` out: it is never sent")),
-        ("http" | "https", true) if url.port() == Some(0) => Some(("has port 0", "nothing listens there")),
-        ("http" | "https", true) => None,
-        _ => Some(("is neither http nor https", "write it whole, such as `http://127.0.0.1:3000/webhooks`")),
-    };
-    if let Some((fault, hint)) = fault {
-        problems.error_hint(&node.at, format!("{what} {fault}"), hint);
-        return None;
-    }
-    Some(Link { url, hidden: node.hidden })
 }
 
 /// A moment: a date is its first one, in UTC; a time is RFC 3339.

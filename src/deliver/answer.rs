@@ -33,11 +33,12 @@ impl Ending {
     pub(super) fn answered(status: StatusCode, headers: &HeaderMap, now: UnixMs) -> Self {
         let result = AttemptResult::of_status(status.as_u16());
         let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+        let redirect = location.map(|to| readable(&format!("a redirect, not followed, to {}", String::from_utf8_lossy(to.as_bytes()))));
         Self {
             result,
             status: Some(status.as_u16()),
             retry_after: headers.get(header::RETRY_AFTER).and_then(|value| delay_asked_for(value.to_str().ok()?, now)),
-            excerpt: location.map(|to| readable(&format!("a redirect, not followed, to {}", String::from_utf8_lossy(to.as_bytes())))),
+            excerpt: redirect.or_else(|| oddity(status).map(|said| readable(&said))),
         }
     }
 
@@ -52,6 +53,10 @@ impl Ending {
             }
             if is_of_tls(cause) {
                 result = AttemptResult::Tls;
+            } else if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+                // The connection stood and the target spoke: what it said is its fault, as a 5xx is.
+                result = AttemptResult::Http5xx;
+                causes.push("the answer cannot be read as HTTP/1.1".to_owned());
             }
             causes.push(cause.to_string());
             next = cause.source();
@@ -61,12 +66,28 @@ impl Ending {
         Self::without_answer(result, &told.join(": "))
     }
 
-    /// Keeps the first bytes of a failure's answer, unless there is something better to say.
+    /// Keeps the first bytes of a failure's answer, unless there is something better to say; behind what is odd about its status.
     pub(super) fn quoting(mut self, body: &[u8]) -> Self {
-        if self.result != AttemptResult::Delivered && self.excerpt.is_none() && !body.is_empty() {
-            self.excerpt = Some(readable(&String::from_utf8_lossy(body)));
+        if self.result == AttemptResult::Delivered || body.is_empty() {
+            return self;
         }
+        let body = String::from_utf8_lossy(body);
+        self.excerpt = match self.excerpt {
+            None => Some(readable(&body)),
+            Some(oddity) if self.result == AttemptResult::Http5xx => Some(readable(&format!("{oddity}: {body}"))),
+            Some(redirect) => Some(redirect),
+        };
         self
+    }
+}
+
+/// What to say of a status that ends no exchange, or that is none: both are counted as 5xx, which RFC 9110 (15) asks for the latter.
+fn oddity(status: StatusCode) -> Option<String> {
+    match status.as_u16() {
+        200..=599 => None,
+        101 => Some("status 101 changes to a protocol that nobody asked for".into()),
+        number if number < 200 => Some(format!("status {number} is not the end of an answer")),
+        number => Some(format!("status {number} is none of HTTP, and counts as 5xx")),
     }
 }
 
@@ -169,6 +190,21 @@ mod tests {
         assert_eq!(Ending::of_error(&Wrapped(Box::new(late))).result, AttemptResult::Tls);
         let reset = Wrapped(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
         assert_eq!(Ending::of_error(&reset).result, AttemptResult::Connect);
+    }
+
+    #[test]
+    fn an_odd_status_is_told_in_front_of_the_body() {
+        let answered = |status: u16, body: &[u8]| {
+            let status = StatusCode::from_u16(status).expect("three digits");
+            let ending = Ending::answered(status, &HeaderMap::new(), UnixMs(0)).quoting(body);
+            (ending.result, ending.excerpt.unwrap_or_default().into_string())
+        };
+        let told = |text: &str| (AttemptResult::Http5xx, text.to_owned());
+        assert_eq!(answered(101, b""), told("status 101 changes to a protocol that nobody asked for"));
+        assert_eq!(answered(150, b""), told("status 150 is not the end of an answer"));
+        assert_eq!(answered(999, b"denied"), told("status 999 is none of HTTP, and counts as 5xx: denied"));
+        assert_eq!(answered(599, b"denied"), told("denied"));
+        assert_eq!(answered(200, b"thanks"), (AttemptResult::Delivered, String::new()));
     }
 
     #[derive(Debug, thiserror::Error)]

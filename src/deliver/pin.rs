@@ -16,7 +16,7 @@ use rustls::{
 use super::{
     client::Connector,
     resolve::Resolver,
-    tls::{certificates, system_roots},
+    tls::{certificates, invalid, private_key, system_roots},
 };
 use crate::{clock::Clock, plan::Egress};
 
@@ -30,17 +30,17 @@ struct Pinned {
 
 impl Connector {
     /// For the command line: it may connect to anywhere within `timeout`, and over `https` believes the first certificate of each of these
-    /// files besides what the system believes.
+    /// files besides what the system believes. `shown` is the certificate and the key to show to whoever asks for one, as PEM files.
     ///
     /// # Errors
-    /// A file that holds no certificate.
-    pub fn unguarded(clock: &Clock, timeout: Duration, believed: &[&Path]) -> io::Result<Self> {
+    /// A file that holds no certificate or no key, or a key of another certificate.
+    pub fn unguarded(clock: &Clock, timeout: Duration, believed: &[&Path], shown: Option<(&Path, &Path)>) -> io::Result<Self> {
         let egress = Arc::new(Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] });
-        Ok(Self { resolver: Resolver::new(clock.clone()), egress, tls: Some(believing(believed)?), timeout })
+        Ok(Self { resolver: Resolver::new(clock.clone()), egress, tls: Some(believing(believed, shown)?), timeout })
     }
 }
 
-fn believing(files: &[&Path]) -> io::Result<Arc<ClientConfig>> {
+fn believing(files: &[&Path], shown: Option<(&Path, &Path)>) -> io::Result<Arc<ClientConfig>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut known = Vec::with_capacity(files.len());
     for file in files {
@@ -53,7 +53,14 @@ fn believing(files: &[&Path]) -> io::Result<Arc<ClientConfig>> {
     });
     let verifier = Arc::new(Pinned { known, system, algorithms: provider.signature_verification_algorithms });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(io::Error::other)?;
-    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let config = match shown {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => builder
+            .with_client_auth_cert(certificates(cert)?, private_key(key)?)
+            .map_err(|error| invalid(format!("{} and {} do not work together: {error}", cert.display(), key.display())))?,
+    };
+    Ok(Arc::new(config))
 }
 
 impl ServerCertVerifier for Pinned {

@@ -4,12 +4,17 @@ use std::{collections::HashMap, fmt, io, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 
 use crate::{
+    limits::PEM_BYTES_MAX,
     name::TargetName,
-    plan::{ClientTls, Plan},
+    plan::{ClientTls, PemFile, Plan},
+    regular,
 };
 
 /// The TLS configuration of each `https` target.
@@ -20,15 +25,15 @@ impl TlsByTarget {
     /// Reads what the plan's enabled targets name: roots, CAs, client certificates. Part of what `check` refuses, too.
     ///
     /// # Errors
-    /// A file that cannot be read or is not what it should be, or no roots at all; the text names the target and the file.
+    /// A file that cannot be read or is not what it should be, or no roots at all; the text names the target, the file, and the place that
+    /// names it.
     pub fn prepare(plan: &Plan) -> io::Result<Self> {
         let mut prepared = HashMap::new();
         let mut shared: Option<Arc<ClientConfig>> = None;
         for target in plan.targets.values().filter(|target| target.url.scheme() == "https" && !target.disabled) {
-            let named = |error: io::Error| io::Error::new(error.kind(), format!("targets.{}: {error}", target.name));
             let config = match &shared {
                 Some(config) if target.tls == ClientTls::default() => Arc::clone(config),
-                _ => client_config(&target.tls).map_err(named)?,
+                _ => client_config(&target.tls).map_err(|fault| fault.of(&target.name))?,
             };
             if target.tls == ClientTls::default() {
                 shared = Some(Arc::clone(&config));
@@ -52,21 +57,37 @@ impl fmt::Debug for TlsByTarget {
     }
 }
 
-fn client_config(tls: &ClientTls) -> io::Result<Arc<ClientConfig>> {
+/// What is wrong with a target's TLS, and the file that is to blame for it.
+struct Fault {
+    file: Option<PemFile>,
+    error: io::Error,
+}
+
+impl Fault {
+    /// The whole text: the place in the configuration, the target, the file and what is wrong with it.
+    fn of(self, target: &TargetName) -> io::Error {
+        let place = self.file.as_ref().map(PemFile::place).unwrap_or_default();
+        io::Error::new(self.error.kind(), format!("{place}targets.{target}.tls: {}", self.error))
+    }
+}
+
+fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, Fault> {
+    let nowhere = |error| Fault { file: None, error };
+    let blame = |file: &PemFile, error| Fault { file: Some(file.clone()), error };
     let roots = match &tls.ca {
-        Some(ca) => trusting(ca)?,
-        None => system_roots()?,
+        Some(ca) => trusting(&ca.path).map_err(|error| blame(ca, error))?,
+        None => system_roots().map_err(nowhere)?,
     };
-    let builder = builder()?.with_root_certificates(roots);
+    let builder = builder().map_err(nowhere)?.with_root_certificates(roots);
     let config = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => {
-            let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
-            builder
-                .with_client_auth_cert(certificates(cert)?, key_der)
-                .map_err(|error| invalid(format!("{} and {}: {error}", cert.display(), key.display())))?
+            let chain = certificates(&cert.path).map_err(|error| blame(cert, error))?;
+            let key_der = private_key(&key.path).map_err(|error| blame(key, error))?;
+            let unfit = |error: rustls::Error| blame(key, invalid(format!("{cert} and {key} do not work together: {error}")));
+            builder.with_client_auth_cert(chain, key_der).map_err(unfit)?
         }
         (None, None) => builder.with_no_client_auth(),
-        _ => return Err(invalid("tls.cert and tls.key belong together".into())),
+        _ => return Err(nowhere(invalid("`cert` and `key` belong together".into()))),
     };
     Ok(Arc::new(config))
 }
@@ -107,22 +128,29 @@ fn trusting(file: &Path) -> io::Result<RootCertStore> {
 /// # Errors
 /// It cannot be read, or there is none in it; the text names the file.
 pub(super) fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes(file)?).collect();
     match read {
         Ok(certificates) if certificates.is_empty() => Err(invalid(format!("{}: there is no certificate in it", file.display()))),
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(unreadable(file, &error)),
+        Err(error) => Err(invalid(format!("{}: {error}", file.display()))),
     }
 }
 
-fn unreadable(file: &Path, error: &rustls::pki_types::pem::Error) -> io::Error {
-    let kind = match error {
-        rustls::pki_types::pem::Error::Io(error) => error.kind(),
-        _ => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, format!("{}: {error}", file.display()))
+/// The first private key of a PEM file.
+///
+/// # Errors
+/// It cannot be read, or there is none in it; the text names the file.
+pub(super) fn private_key(file: &Path) -> io::Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(&bytes(file)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => invalid(format!("{}: there is no private key in it", file.display())),
+        error => invalid(format!("{}: {error}", file.display())),
+    })
 }
 
-fn invalid(text: String) -> io::Error {
+fn bytes(file: &Path) -> io::Result<Vec<u8>> {
+    regular::read(file, PEM_BYTES_MAX).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
+}
+
+pub(super) fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }

@@ -1,6 +1,6 @@
 //! Certificates and keys, and which of them a client is shown: by the name it asks for, exactly or by a wildcard, else the first.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
@@ -15,7 +15,9 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 use super::{DoorError, clients};
 use crate::{
     clock::UnixMs,
-    plan::{Certificate, TlsVersion},
+    limits::PEM_BYTES_MAX,
+    plan::{Certificate, PemFile, TlsVersion},
+    regular,
 };
 
 /// When a certificate is good.
@@ -43,7 +45,7 @@ struct ByName {
 /// A file that cannot be read, or a key that is not the certificate's.
 pub(super) fn load(
     certificates: &[Certificate],
-    client_ca: Option<&Path>,
+    client_ca: Option<&PemFile>,
     min_version: TlsVersion,
 ) -> Result<(ServerConfig, Vec<Expiry>), DoorError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -53,14 +55,10 @@ pub(super) fn load(
     let mut expiries = Vec::new();
     for pair in certificates {
         let chain = read(&pair.cert)?;
-        let key = PrivateKeyDer::from_pem_file(&pair.key)
-            .map_err(|cause| DoorError::Unreadable { path: pair.key.clone(), cause: said(&cause) })?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes(&pair.key)?).map_err(|cause| unreadable(&pair.key, said(&cause)))?;
         let (names, expiry) = facts(pair, &chain)?;
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|cause| DoorError::Mismatch {
-            cert: pair.cert.clone(),
-            key: pair.key.clone(),
-            cause: cause.to_string(),
-        })?;
+        let certified = CertifiedKey::from_der(chain, key, &provider)
+            .map_err(|cause| DoorError::Mismatch { files: Box::new(pair.clone()), cause: cause.to_string() })?;
         let certified = Arc::new(certified);
         for name in names {
             // The first certificate for a name is the one that is shown.
@@ -104,15 +102,23 @@ pub(super) fn load(
 ///
 /// # Errors
 /// It cannot be read, or there is none in it.
-pub(super) fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, DoorError> {
-    let unreadable = |cause: String| DoorError::Unreadable { path: file.into(), cause };
-    let certificates = CertificateDer::pem_file_iter(file).map_err(|cause| unreadable(said(&cause)))?;
-    let chain: Result<Vec<_>, _> = certificates.collect();
+pub(super) fn read(file: &PemFile) -> Result<Vec<CertificateDer<'static>>, DoorError> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes(file)?).collect();
     match chain {
-        Ok(chain) if chain.is_empty() => Err(unreadable("there is no certificate in it (PEM, \"-----BEGIN CERTIFICATE-----\")".into())),
+        Ok(chain) if chain.is_empty() => {
+            Err(unreadable(file, "there is no certificate in it (PEM, \"-----BEGIN CERTIFICATE-----\")".into()))
+        }
         Ok(chain) => Ok(chain),
-        Err(cause) => Err(unreadable(said(&cause))),
+        Err(cause) => Err(unreadable(file, said(&cause))),
     }
+}
+
+fn bytes(file: &PemFile) -> Result<Vec<u8>, DoorError> {
+    regular::read(&file.path, PEM_BYTES_MAX).map_err(|cause| unreadable(file, cause.to_string()))
+}
+
+fn unreadable(file: &PemFile, cause: String) -> DoorError {
+    DoorError::Unreadable { file: file.clone(), cause }
 }
 
 fn said(cause: &rustls::pki_types::pem::Error) -> String {
@@ -126,9 +132,8 @@ fn said(cause: &rustls::pki_types::pem::Error) -> String {
 
 /// The names a certificate is for, and when it is good.
 fn facts(pair: &Certificate, chain: &[CertificateDer<'static>]) -> Result<(Vec<String>, Expiry), DoorError> {
-    let unreadable = |cause: String| DoorError::Unreadable { path: pair.cert.clone(), cause };
-    let leaf = chain.first().ok_or_else(|| unreadable("the chain is empty".into()))?;
-    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|cause| unreadable(cause.to_string()))?;
+    let leaf = chain.first().ok_or_else(|| unreadable(&pair.cert, "the chain is empty".into()))?;
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|cause| unreadable(&pair.cert, cause.to_string()))?;
     let alternatives = leaf.subject_alternative_name().ok().flatten();
     let names: Vec<String> = alternatives
         .iter()
@@ -139,7 +144,7 @@ fn facts(pair: &Certificate, chain: &[CertificateDer<'static>]) -> Result<(Vec<S
         })
         .collect();
     let expiry = Expiry {
-        name: names.first().cloned().unwrap_or_else(|| pair.cert.display().to_string()),
+        name: names.first().cloned().unwrap_or_else(|| pair.cert.to_string()),
         not_before_s: leaf.validity().not_before.timestamp(),
         not_after_s: leaf.validity().not_after.timestamp(),
     };

@@ -1,7 +1,7 @@
 //! Client certificates: who may have signed one, and which names stand in it. A client is asked for one and need not have any; one that
 //! does not hold ends the handshake.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::dev::Extensions;
 use rustls::{
@@ -13,7 +13,7 @@ use rustls::{
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 use super::{DoorError, certificates};
-use crate::{limits::CERTIFICATE_NAMES_MAX, subject::SubjectName};
+use crate::{limits::CERTIFICATE_NAMES_MAX, plan::PemFile, subject::SubjectName};
 
 /// The names in the certificate that a client has proved to hold, kept with its connection.
 #[derive(Clone, Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Shown(pub(super) Arc<[SubjectName]>);
 ///
 /// # Errors
 /// The file cannot be read, or what is in it is no authority's certificate.
-pub(super) fn asking(authorities: &Path) -> Result<Arc<dyn ClientCertVerifier>, DoorError> {
-    let unusable = |cause: &dyn std::fmt::Display| DoorError::Unreadable { path: authorities.into(), cause: cause.to_string() };
+pub(super) fn asking(authorities: &PemFile) -> Result<Arc<dyn ClientCertVerifier>, DoorError> {
+    let unusable = |cause: &dyn std::fmt::Display| DoorError::Unreadable { file: authorities.clone(), cause: cause.to_string() };
     let mut roots = RootCertStore::empty();
     for authority in certificates::read(authorities)? {
         roots.add(authority).map_err(|cause| unusable(&cause))?;

@@ -25,7 +25,6 @@ mod strict;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -37,7 +36,7 @@ use crate::{
     clock::{Clock, UnixMs},
     ingest::Ingest,
     limits,
-    plan::{Plan, Tls},
+    plan::{Certificate, PemFile, Plan, Tls},
 };
 use connections::Connections;
 
@@ -80,20 +79,18 @@ pub enum DoorError {
         cause: io::Error,
     },
     /// A certificate or a key cannot be read.
-    #[error("server.tls: cannot read {path}: {cause}")]
+    #[error("{}server.tls: cannot read {file}: {cause}", file.place())]
     Unreadable {
         /// The file.
-        path: PathBuf,
+        file: PemFile,
         /// What is wrong with it.
         cause: String,
     },
     /// A key that belongs to another certificate, or one that cannot be used.
-    #[error("server.tls: {cert} and {key} do not work together: {cause}")]
+    #[error("{}server.tls: {} and {} do not work together: {cause}", files.key.place(), files.cert, files.key)]
     Mismatch {
-        /// The certificate's file.
-        cert: PathBuf,
-        /// The key's file.
-        key: PathBuf,
+        /// The certificate's file and the key's.
+        files: Box<Certificate>,
         /// What is wrong with them.
         cause: String,
     },
@@ -234,7 +231,7 @@ fn load(tls: &Tls) -> Result<(Option<Arc<rustls::ServerConfig>>, Vec<certificate
     match tls {
         Tls::None | Tls::Upstream => Ok((None, Vec::new())),
         Tls::Own { certificates, client_ca, min_version } => {
-            let (config, expiries) = certificates::load(certificates, client_ca.as_deref(), *min_version)?;
+            let (config, expiries) = certificates::load(certificates, client_ca.as_ref(), *min_version)?;
             Ok((Some(Arc::new(config)), expiries))
         }
     }

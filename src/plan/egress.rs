@@ -1,41 +1,45 @@
 //! Where deliveries may not go. The judgement is one, for the address that stands in a configuration and for the one that is connected to:
 //! what `check` lets pass is what a delivery may reach.
 
+mod carried;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use self::carried::carried;
 use super::{Egress, EgressClass};
 
-/// The first 96 bits of an address that a NAT64 gateway turns into the IPv4 address in its last 32 (RFC 6052, 2.1).
-const NAT64: [u16; 6] = [0x0064, 0xff9b, 0, 0, 0, 0];
 /// Where clouds serve credentials: the common one, Alibaba's, Azure's wire server, and Amazon's over IPv6.
 const METADATA_V4: [Ipv4Addr; 3] = [Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
 impl Egress {
-    /// Why an address is refused, for people; `None` lets it through. What is allowed by name wins over every refusal.
+    /// Why an address is refused, for people; `None` lets it through. What is allowed by name wins over every refusal. An IPv6 address that
+    /// carries IPv4 addresses leads to them, so each of them is judged as well; either may be the one that is allowed.
     #[must_use]
     pub fn refusal(&self, address: IpAddr) -> Option<String> {
-        let address = unwrapped(address);
-        if self.allow.iter().any(|net| net.contains(&address)) {
+        if self.allows(address) {
             return None;
         }
+        if let Some(listed) = self.listed(address) {
+            return Some(format!("{address} {listed}"));
+        }
+        let IpAddr::V6(v6) = address else { return None };
+        let inner = carried(v6).into_iter().map(IpAddr::V4).filter(|inner| !self.allows(*inner));
+        inner.into_iter().find_map(|inner| Some(format!("{address} leads to {inner}, and that {}", self.listed(inner)?)))
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|net| net.contains(&address))
+    }
+
+    /// What `deny` says of an address, to be read behind it.
+    fn listed(&self, address: IpAddr) -> Option<String> {
         if let Some(class) = self.deny_classes.iter().find(|class| is_of(**class, address)) {
-            return Some(format!("{address} is {}, which egress.deny lists; egress.allow can let it through", described(*class)));
+            return Some(format!("is {}, which egress.deny lists; egress.allow can let it through", described(*class)));
         }
         let net = self.deny_nets.iter().find(|net| net.contains(&address))?;
-        Some(format!("{address} is in {net}, which egress.deny lists"))
+        Some(format!("is in {net}, which egress.deny lists"))
     }
-}
-
-/// The address a packet really goes to: an IPv4 address in an IPv6 coat is taken out of it.
-fn unwrapped(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
-    let segments = v6.segments();
-    if segments[..6] == NAT64 {
-        let [.., a, b, c, d] = v6.octets();
-        return IpAddr::V4(Ipv4Addr::new(a, b, c, d));
-    }
-    address.to_canonical()
 }
 
 fn is_of(class: EgressClass, address: IpAddr) -> bool {
@@ -111,12 +115,60 @@ mod tests {
         assert!(denying(&[EgressClass::Loopback]).refusal(address("10.0.0.1")).is_none());
     }
 
+    /// 169.254.169.254 in every coat there is.
+    const METADATA_IN_COATS: [&str; 13] = [
+        "::ffff:169.254.169.254",
+        "::ffff:a9fe:a9fe",
+        "::ffff:0:a9fe:a9fe",
+        "::169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "64:ff9b:1:99a9:fe:a9fe::",
+        "64:ff9b:1:7777:a9:fea9:fe00:0",
+        "2002:a9fe:a9fe::",
+        "2002:a9fe:a9fe:1:2:3:4:5",
+        "2001:0:5db8:d822:0:0:5601:5601",
+        "2001:0:a9fe:a9fe:0:0:a247:27dd",
+    ];
+
     #[test]
     fn an_ipv4_address_in_an_ipv6_coat_is_seen_through() {
-        for text in ["::ffff:169.254.169.254", "::ffff:a9fe:a9fe", "64:ff9b::169.254.169.254"] {
-            assert!(denying(&[EgressClass::Metadata]).refusal(address(text)).is_some(), "{text}");
+        for text in METADATA_IN_COATS {
+            let refusal = denying(&[EgressClass::Metadata]).refusal(address(text));
+            let said = refusal.unwrap_or_else(|| panic!("{text} is let through"));
+            assert!(said.contains("leads to 169.254.169.254, and that is a cloud's metadata address"), "{said}");
         }
         assert!(denying(&[EgressClass::Loopback]).refusal(address("::ffff:127.0.0.1")).is_some());
+        assert!(denying(&[EgressClass::Unspecified]).refusal(address("2002::")).is_some());
+        let in_net = Egress { deny_classes: vec![], deny_nets: vec!["10.0.0.0/8".parse().expect("a network")], allow: vec![] };
+        assert!(in_net.refusal(address("2002:a01:203::1")).is_some());
+        assert!(in_net.refusal(address("2002:b01:203::1")).is_none());
+    }
+
+    #[test]
+    fn a_coat_around_an_address_anybody_may_reach_is_let_through() {
+        let coats =
+            ["::ffff:93.184.216.34", "64:ff9b::5db8:d822", "64:ff9b:1::5db8:d822", "2002:5db8:d822::1", "2001:0:5db8:d822:0:0:a247:27dd"];
+        for text in coats {
+            assert_eq!(denying(&ALL).refusal(address(text)), None, "{text}");
+        }
+        // No coats: our own address, and addresses that only begin alike.
+        for text in ["::1", "2001:1::a9fe:a9fe", "64:ff9b:2::a9fe:a9fe", "2003:a9fe:a9fe::"] {
+            assert_eq!(denying(&[EgressClass::Metadata, EgressClass::Unspecified]).refusal(address(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn either_the_coat_or_what_it_carries_can_be_allowed() {
+        for text in METADATA_IN_COATS {
+            let allowing = |net: &str| Egress { allow: vec![net.parse().expect("a network")], ..denying(&[EgressClass::Metadata]) };
+            assert_eq!(allowing("169.254.169.254/32").refusal(address(text)), None, "{text}");
+            assert_eq!(allowing(&format!("{text}/128")).refusal(address(text)), None, "{text}");
+            assert!(allowing("169.254.169.253/32").refusal(address(text)).is_some(), "{text}");
+        }
+        let coat = Egress { deny_classes: vec![], deny_nets: vec!["2002::/16".parse().expect("a network")], allow: vec![] };
+        assert!(coat.refusal(address("2002:5db8:d822::1")).is_some_and(|said| said.contains("is in 2002::/16")));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod compile;
 mod egress;
 mod guard;
+mod pem;
 mod server;
 mod source;
 mod target;
@@ -18,6 +19,7 @@ use std::{
 pub use crate::provider::{Accepted, Rejected};
 pub use compile::{compile, intake};
 pub use guard::{Guard, UrlToken, with_token};
+pub use pem::PemFile;
 pub use server::{
     Admin, AdminToken, Certificate, Egress, EgressClass, Level, Limits, Log, LogFormat, LogWhat, Retention, Role, Server, Shutdown,
     StoreSettings, Tls, TlsVersion,

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
+use super::PemFile;
 use crate::secret::Secret;
 
 /// The public door.
@@ -35,7 +36,7 @@ pub enum Tls {
         /// The certificates, chosen by server name; the first is the default.
         certificates: Vec<Certificate>,
         /// A PEM file with the authorities whose client certificates are asked for; `None` asks nobody.
-        client_ca: Option<PathBuf>,
+        client_ca: Option<PemFile>,
         /// The least version spoken.
         min_version: TlsVersion,
     },
@@ -45,9 +46,9 @@ pub enum Tls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// The chain, leaf first.
-    pub cert: PathBuf,
+    pub cert: PemFile,
     /// The private key.
-    pub key: PathBuf,
+    pub key: PemFile,
 }
 
 /// A TLS version.

@@ -1,7 +1,8 @@
 //! A configured receiver of events.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
+use super::PemFile;
 use crate::{limits, name::TargetName, secret::Secret};
 
 /// A configured receiver of events: an internal HTTP service.
@@ -52,11 +53,11 @@ pub enum Auth {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
     /// Whom to trust instead of the system's roots.
-    pub ca: Option<PathBuf>,
+    pub ca: Option<PemFile>,
     /// Our certificate chain.
-    pub cert: Option<PathBuf>,
+    pub cert: Option<PemFile>,
     /// Its key.
-    pub key: Option<PathBuf>,
+    pub key: Option<PemFile>,
 }
 
 /// When to try again, and when no more.

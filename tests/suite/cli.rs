@@ -85,6 +85,73 @@ fn the_first_configuration_is_whole_private_and_never_overwritten() {
 }
 
 #[test]
+fn one_path_is_not_taken_over_from_two_providers() {
+    let gateway = Gateway::written("");
+    let folder = gateway.folder().join("new");
+    fs::create_dir(&folder).expect("made");
+    let init = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::gateway::binary());
+        command.arg("init").args(arguments).current_dir(&folder).output().expect("the binary starts")
+    };
+    let in_front = ["--provider", "github", "--provider", "stripe", "--in-front-of", "http://127.0.0.1:3000/in"];
+    let output = init(&in_front);
+    assert_eq!(code(&output), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("takes over the path of one provider, and 2 are named"), "{}", said(&output));
+    assert_eq!(fs::read_dir(&folder).expect("a directory").count(), 0, "nothing was written");
+    let output = init(&in_front[2..]);
+    assert_eq!(code(&output), Some(0), "{}", said(&output));
+    assert!(fs::read_to_string(folder.join("hookgate.yaml")).expect("written").contains("path: \"/in\""), "{}", said(&output));
+}
+
+#[test]
+fn the_configuration_can_be_named_behind_every_command_that_reads_it() {
+    let target = Recorder::start();
+    let mut gateway = Gateway::start(&one_target(&target, ""));
+    let file = gateway.configuration_file();
+    let elsewhere = gateway.folder().join("elsewhere.yaml");
+    fs::rename(&file, &elsewhere).expect("moved");
+    let health = gateway.command(&["health", "-c", &elsewhere.to_string_lossy()]);
+    assert_eq!(code(&health), Some(0), "{}", said(&health));
+    assert!(gateway.terminate().success());
+    fs::copy(&elsewhere, gateway.folder().join("named.yaml")).expect("copied");
+    for arguments in [&["store", "check", "-c", "named.yaml"][..], &["store", "-c", "named.yaml", "check"]] {
+        let output = gateway.command(arguments);
+        assert!(code(&output) == Some(0) && said(&output).ends_with("sound\n"), "{arguments:?}: {}", said(&output));
+    }
+    let output = gateway.command(&["store", "backup", "copy.db", "-c", "named.yaml"]);
+    assert!(code(&output) == Some(0) && gateway.folder().join("copy.db").exists(), "{}", said(&output));
+    let output = gateway.command(&["store", "check", "-c", "nowhere.yaml"]);
+    assert!(code(&output) == Some(78) && said(&output).contains("nowhere.yaml:1:1"), "{}", said(&output));
+}
+
+#[test]
+fn a_damaged_store_does_not_start_and_says_what_to_do() {
+    let target = Recorder::start();
+    let mut gateway = Gateway::start(&one_target(&target, ""));
+    assert!(gateway.terminate().success());
+    let store = gateway.data_dir().join("hookgate.db");
+    let sound = fs::read(&store).expect("a store");
+    let mut torn = sound.clone();
+    // The head of the file stands, and with it what it is; every page behind it is noise.
+    torn.iter_mut().skip(4096).for_each(|byte| *byte = 0x5a);
+    fs::write(&store, &torn).expect("written");
+    let file = gateway.configuration_file();
+    let output = gateway.command(&["run", "-c", &file.to_string_lossy()]);
+    assert_eq!(code(&output), Some(78), "{}", said(&output));
+    assert!(said(&output).contains("is damaged: ") && said(&output).contains("`hookgate store check` says how far"), "{}", said(&output));
+    let output = gateway.command(&["store", "check"]);
+    assert_eq!(code(&output), Some(1), "{}", said(&output));
+    fs::write(&store, [b"no database at all".as_slice(), &sound[18..]].concat()).expect("written");
+    let output = gateway.command(&["run", "-c", &file.to_string_lossy()]);
+    assert_eq!(code(&output), Some(78), "{}", said(&output));
+    assert!(
+        said(&output).contains("it is not a database; name another file, or, where it was the store, put a copy back"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn health_tells_ready_from_stopping_from_gone() {
     let target = Recorder::start();
     let mut gateway =

@@ -142,6 +142,30 @@ fn a_source_takes_those_whose_certificate_has_its_name() {
 }
 
 #[test]
+fn a_sample_is_sent_with_a_certificate() {
+    let target = Recorder::start();
+    let mut scene = scene(&target, SECRET);
+    scene.gateway.boot();
+    let send = |more: &[&str]| {
+        let output = scene.gateway.command(&[&["send", "signed"], more].concat());
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, said) = send(&["--cert", "uri.pem", "--key", "uri.key"]);
+    assert!(code == Some(0) && said.starts_with("accepted evt_"), "{said}");
+    target.wait_for(1);
+    let (code, said) = send(&[]);
+    assert!(code == Some(1) && said.starts_with("refused: 401"), "{said}");
+    let (code, said) = send(&["--cert", "uri.pem", "--key", "mail.key"]);
+    assert!(code == Some(78) && said.contains("uri.pem and mail.key do not work together"), "{said}");
+    let (code, said) = send(&["--cert", "uri.pem", "--key", "uri.pem"]);
+    assert!(code == Some(78) && said.contains("uri.pem: there is no private key in it"), "{said}");
+    assert_eq!(send(&["--cert", "uri.pem"]).0, Some(2), "one without the other");
+    let (code, said) = send(&["--cert", "uri.pem", "--key", "uri.key", "--url", "http://127.0.0.1:1/"]);
+    assert!(code == Some(2) && said.contains("say nothing to an http URL"), "{said}");
+    assert_eq!(target.count(), 1);
+}
+
+#[test]
 fn a_certificate_that_does_not_hold_ends_the_handshake() {
     let target = Recorder::start();
     let mut scene = scene(&target, SECRET);

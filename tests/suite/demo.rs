@@ -76,6 +76,27 @@ fn a_demo_that_stays_runs_until_it_is_interrupted() {
 }
 
 #[test]
+fn a_demo_that_is_ended_early_leaves_nothing_behind() {
+    for (signal, after) in [(Signal::INT, "gateway "), (Signal::TERM, "gateway "), (Signal::INT, "")] {
+        let (folder, mut command) = demo(&["--count", "100", "--rate", "1/s"]);
+        let out = tempfile::NamedTempFile::new().expect("a file");
+        let mut process = command.stdout(out.reopen().expect("a file")).spawn().expect("the binary starts");
+        let said = || fs::read_to_string(out.path()).expect("what it says");
+        // Without a word to wait for, it is ended while its gateway starts.
+        wait_until("its gateway is there", || if after.is_empty() { !is_empty(&folder) } else { said().contains(after) });
+        let pid = Pid::from_raw(i32::try_from(process.id()).expect("a process id")).expect("not 0");
+        kill_process(pid, signal).expect("it is our child");
+        let ended = holds_within(SOON, || process.try_wait().expect("our child").is_some());
+        if !ended {
+            let _ = process.kill();
+        }
+        let status = process.wait().expect("our child");
+        assert!(ended && status.code() == Some(130), "{signal:?} {status}: {}", said());
+        assert!(is_empty(&folder), "its directory is gone");
+    }
+}
+
+#[test]
 fn a_demo_that_cannot_be_shown_says_why() {
     for (arguments, said) in [(["--count", "0"], "--count"), (["--rate", "0"], "write events a second, as 50 or 50/s")] {
         let output = demo(&arguments).1.output().expect("the binary starts");

@@ -19,6 +19,7 @@ mod guards;
 mod hostile;
 mod mutation;
 mod observe;
+mod odd_files;
 #[cfg(feature = "faults")]
 mod planted_bugs;
 mod providers;

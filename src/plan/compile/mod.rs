@@ -307,7 +307,7 @@ mod tests {
         let plan = plan.expect("compiled");
         let recognises = |name: &str| plan.paths["/hooks/a"].guard.recognises(&[SubjectName::parse(name).expect("a name")]);
         assert!(recognises("b.example") && recognises("192.0.2.7") && !recognises("c.example"));
-        assert!(matches!(&plan.server.tls, Tls::Own { client_ca: Some(authorities), .. } if authorities.ends_with("ca.pem")));
+        assert!(matches!(&plan.server.tls, Tls::Own { client_ca: Some(authorities), .. } if authorities.path.ends_with("ca.pem")));
     }
 
     #[test]

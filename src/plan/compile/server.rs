@@ -1,10 +1,10 @@
 //! The listeners and what a client may cost.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use crate::{
-    config::{self, Config, Listen},
-    plan::{Admin, AdminToken, Certificate, Limits, Role, Server, Shutdown, Tls, TlsVersion},
+    config::{self, Config, Listen, Placed},
+    plan::{Admin, AdminToken, Certificate, Limits, PemFile, Role, Server, Shutdown, Tls, TlsVersion},
     yaml::{At, Problems},
 };
 
@@ -19,8 +19,8 @@ pub(super) fn server(written: &config::Server, problems: &mut Problems) -> Serve
         config::Tls::None => Tls::None,
         config::Tls::Upstream => Tls::Upstream,
         config::Tls::Own { certs, client_ca, min_version } => Tls::Own {
-            certificates: certs.iter().map(|one| Certificate { cert: one.cert.value.clone(), key: one.key.value.clone() }).collect(),
-            client_ca: client_ca.as_ref().map(|authorities| authorities.value.clone()),
+            certificates: certs.iter().map(|one| Certificate { cert: pem(&one.cert), key: pem(&one.key) }).collect(),
+            client_ca: client_ca.as_ref().map(pem),
             min_version: match **min_version {
                 config::TlsVersion::V12 => TlsVersion::V12,
                 config::TlsVersion::V13 => TlsVersion::V13,
@@ -40,6 +40,11 @@ pub(super) fn server(written: &config::Server, problems: &mut Problems) -> Serve
         limits: limits(&written.limits, problems),
         shutdown: Shutdown { delay: written.shutdown.delay.0, deadline: written.shutdown.deadline.0 },
     }
+}
+
+/// A file with its place, so that what is wrong with it is told with that.
+pub(super) fn pem(written: &Placed<PathBuf>) -> PemFile {
+    PemFile { path: written.value.clone(), at: Some(written.at.clone()) }
 }
 
 /// A base URL without slashes at its end, as far as a URL can be.

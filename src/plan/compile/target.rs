@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
+use super::server::pem;
 use crate::{
     config::{self, Attempts, Config, GiveUp, Named, Status},
     limits,
@@ -153,8 +154,7 @@ fn tls(written: &config::Target, problems: &mut Problems) -> ClientTls {
     {
         problems.error_hint(&tls.at, "`tls` says nothing about an http URL", "write https, or leave `tls` out");
     }
-    let path = |path: &Option<config::Placed<std::path::PathBuf>>| path.as_ref().map(|path| path.value.clone());
-    ClientTls { ca: path(&tls.ca), cert: path(&tls.cert), key: path(&tls.key) }
+    ClientTls { ca: tls.ca.as_ref().map(pem), cert: tls.cert.as_ref().map(pem), key: tls.key.as_ref().map(pem) }
 }
 
 fn retry(written: &config::Retry, problems: &mut Problems) -> RetryPolicy {

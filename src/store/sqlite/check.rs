@@ -60,7 +60,7 @@ impl fmt::Display for Report {
 /// Why it could not be looked at.
 pub fn check(path: &Path, lock_wait: Duration) -> Result<Report, OpenError> {
     let (conn, _lock) = offline(path, lock_wait)?;
-    look(&conn).map_err(|error| OpenError::Io { action: "read", path: path.to_owned(), why: error.to_string() })
+    look(&conn).map_err(|error| open::of_sqlite("read", path, &error))
 }
 
 /// Copies a store that no gateway has open; the bytes of the copy.
@@ -71,7 +71,7 @@ pub fn back_up_offline(path: &Path, to: &Path, lock_wait: Duration) -> Result<u6
     let (conn, _lock) = offline(path, lock_wait)?;
     backup::copy(&conn, to, || true).map_err(|error| match backup::is_about_the_place(&error) {
         true => OpenError::Unusable { path: to.to_owned(), why: error.to_string() },
-        false => OpenError::Io { action: "copy", path: path.to_owned(), why: error.to_string() },
+        false => open::of_sqlite("copy", path, &error),
     })
 }
 
@@ -81,7 +81,7 @@ fn offline(path: &Path, lock_wait: Duration) -> Result<(Connection, open::Lock),
     }
     let lock = open::lock(path, lock_wait)?;
     let conn = open::connect(path)?;
-    schema::migrate(&conn).map_err(|error| OpenError::Io { action: "read", path: path.to_owned(), why: error.to_string() })?;
+    schema::migrate(&conn).map_err(|error| open::of_sqlite("read", path, &error))?;
     Ok((conn, lock))
 }
 

@@ -20,6 +20,7 @@ use crate::{
     faults::{Fault, planted},
     limits::BACKOFF_MAX,
     plan::{Level, StoreSettings},
+    regular,
 };
 
 use super::{
@@ -44,7 +45,7 @@ pub enum OpenError {
         /// The process that holds it, when it said so.
         holder: Option<u32>,
     },
-    /// The file or its directory could not be read or written, or the file is damaged.
+    /// The file or its directory could not be read or written.
     #[error("cannot {action} {}: {why}", path.display())]
     Io {
         /// What was tried.
@@ -52,6 +53,14 @@ pub enum OpenError {
         /// On what.
         path: PathBuf,
         /// What the system or SQLite said.
+        why: String,
+    },
+    /// The file contradicts itself: starting again changes nothing, and going on could make it worse.
+    #[error("the store {} is damaged: {why}", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
         why: String,
     },
     /// The SQLite library is one that can corrupt a file.
@@ -75,7 +84,19 @@ impl OpenError {
             Self::OldLibrary(_) => 70,
             Self::Io { .. } => super::fatal::EXIT_IO,
             Self::Locked { .. } => 75,
-            Self::Unusable { .. } => 78,
+            Self::Unusable { .. } | Self::Damaged { .. } => 78,
+        }
+    }
+
+    /// What to do about it, as it is put behind the text; empty where the text says it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } => {
+                "; `hookgate store check` says how far. Nothing was changed in it: keep it, and put a copy that `hookgate store backup` \
+                 made in its place (without its -wal and -shm), or move it away to begin with an empty one"
+            }
+            _ => "",
         }
     }
 
@@ -162,6 +183,8 @@ pub(super) fn lock(path: &Path, wait: Duration) -> Result<Lock, OpenError> {
 /// Opens the writing connection: looks first, then sets it up, then makes the log part of the file.
 pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     let of = |action| move |error: rusqlite::Error| of_sqlite(action, path, &error);
+    // Opening a FIFO to write would wait for its reader.
+    regular::unless_other(path).map_err(|error| OpenError::unusable(path, format!("{error}; name another one")))?;
     // Made by us, so that it is nobody else's to read; SQLite gives its own files the same mode.
     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     made.map_err(|error| OpenError::io("open", path, &error))?;
@@ -281,9 +304,15 @@ fn level_of(_path: &Path, _directory: &Path) -> Result<Level, OpenError> {
     Ok(Level::Embedded)
 }
 
-fn of_sqlite(action: &'static str, path: &Path, error: &rusqlite::Error) -> OpenError {
+/// What an error of SQLite's says of the file.
+pub(super) fn of_sqlite(action: &'static str, path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::unusable(path, "it is not a database; name another file"),
+        Some(ErrorCode::NotADatabase) => {
+            let why =
+                "it is not a database; name another file, or, where it was the store, put a copy back that `hookgate store backup` made";
+            OpenError::unusable(path, why)
+        }
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path: path.to_owned(), why: error.to_string() },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path: path.to_owned(), holder: None },
         _ => OpenError::io(action, path, error),
     }

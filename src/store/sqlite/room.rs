@@ -71,8 +71,7 @@ impl Room {
             used: (pages * page_bytes).saturating_sub(spare) + log,
             spare,
             files: pages * page_bytes + log,
-            // A file system that does not say counts as one with room: SQLite will say when it has none.
-            free: rustix::fs::statvfs(&self.directory).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize)),
+            free: free_bytes(&self.directory),
         }
     }
 
@@ -127,12 +126,16 @@ impl Room {
 /// too. `true` when that was so; new events then have to wait until the ballast stands again.
 pub(super) fn make_room_to_start(path: &Path, directory: &Path) -> io::Result<bool> {
     let ballast = beside(path, "-ballast");
-    let free = rustix::fs::statvfs(directory).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-    if free >= BALLAST_BYTES || !ballast.exists() {
+    if free_bytes(directory) >= BALLAST_BYTES || !ballast.exists() {
         return Ok(false);
     }
     fs::remove_file(ballast)?;
     Ok(true)
+}
+
+/// Bytes free for us on the file system of a directory. One that does not say counts as one with room: SQLite will say when it has none.
+fn free_bytes(directory: &Path) -> u64 {
+    rustix::fs::statvfs(directory).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
 }
 
 /// The path with something added to its file name.

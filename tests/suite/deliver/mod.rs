@@ -47,23 +47,43 @@ fn only_2xx_is_success_and_every_status_has_its_class() {
         (500, AttemptResult::Http5xx),
         (503, AttemptResult::Http5xx),
         (799, AttemptResult::Http5xx),
+        (999, AttemptResult::Http5xx),
     ];
     for (status, result) in classes {
         let (failed, delivery) = after(answer(status), |_| {});
         assert_eq!((failed.result, failed.status), (result, Some(status)));
-        assert_eq!(failed.excerpt.as_deref(), Some(&*format!("this is {status}")));
+        let odd = if status > 599 { format!("status {status} is none of HTTP, and counts as 5xx: ") } else { String::new() };
+        assert_eq!(failed.excerpt.as_deref(), Some(&*format!("{odd}this is {status}")));
         assert_eq!((delivery.failures, delivery.status), (1, Some(200)), "{status}");
     }
 }
 
 #[test]
 fn a_broken_connection_is_a_failed_attempt() {
-    let plays = [Play::Reset, Play::HalfClose, bytes("what?\r\n\r\n"), bytes("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")];
-    for play in plays {
+    for play in [Play::Reset, Play::HalfClose] {
         let (failed, _) = after(play.clone(), |_| {});
         assert_eq!((failed.result, failed.status), (AttemptResult::Connect, None), "{play:?}: {failed:?}");
         assert!(failed.excerpt.is_some(), "{play:?}: a cause for people");
     }
+}
+
+#[test]
+fn what_is_no_answer_is_the_targets_fault_and_not_the_connections() {
+    let plays = [
+        bytes("what?\r\n\r\n"),
+        bytes("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
+        bytes("HTTP/1.1 abc OK\r\n\r\n"),
+        bytes("SSH-2.0-OpenSSH_9.9\r\n"),
+    ];
+    for play in plays {
+        let (failed, _) = after(play.clone(), |_| {});
+        assert_eq!((failed.result, failed.status), (AttemptResult::Http5xx, None), "{play:?}: {failed:?}");
+        let said = failed.excerpt.unwrap_or_default();
+        assert!(said.starts_with("the answer cannot be read as HTTP/1.1: "), "{play:?}: {said}");
+    }
+    let (failed, _) = after(bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), |_| {});
+    assert_eq!((failed.result, failed.status), (AttemptResult::Http5xx, Some(101)), "{failed:?}");
+    assert_eq!(failed.excerpt.as_deref(), Some("status 101 changes to a protocol that nobody asked for"));
 }
 
 #[test]
@@ -76,7 +96,7 @@ fn a_target_that_never_ends_its_head_runs_into_the_time_limit_or_a_bound() {
     assert_eq!(failed.result, AttemptResult::Timeout);
     let endless_head = Play::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-More: of the same\r\n".to_vec());
     let (failed, _) = after(endless_head, |_| {});
-    assert_eq!(failed.result, AttemptResult::Connect);
+    assert_eq!(failed.result, AttemptResult::Http5xx);
 }
 
 #[test]
@@ -201,7 +221,7 @@ fn what_is_not_reached_says_which_step_failed() {
     for (url, result) in cases {
         let mut to = target("app", &url);
         // A root of its own, which has signed nothing: the system's roots may be missing where the tests run.
-        to.tls = ClientTls { ca: Some(tls.stranger.clone()), ..ClientTls::default() };
+        to.tls = ClientTls { ca: Some(tls.stranger.clone().into()), ..ClientTls::default() };
         let rig = Rig::to(vec![to]);
         let id = rig.admit(&[], b"{}");
         wait_until("a failed attempt", || !rig.view(id).deliveries[0].attempts.is_empty());
@@ -214,7 +234,7 @@ fn what_is_not_reached_says_which_step_failed() {
 fn a_target_with_a_ca_of_its_own_is_trusted_by_it() {
     let tls = tls_target::TlsTarget::start();
     let mut to = target("app", &format!("https://localhost:{}/in", tls.port));
-    to.tls = ClientTls { ca: Some(tls.certificate.clone()), ..ClientTls::default() };
+    to.tls = ClientTls { ca: Some(tls.certificate.clone().into()), ..ClientTls::default() };
     let rig = Rig::to(vec![to]);
     for _ in 0..3 {
         let delivery = rig.wait_for(rig.admit(&[], b"over TLS"), State::Delivered);

@@ -3,7 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -32,9 +32,9 @@ fn pair(dir: &Path, file: &str, names: &[&str], years: std::ops::Range<i32>) -> 
     params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
     let key = rcgen::KeyPair::generate().expect("a key");
     let cert = params.self_signed(&key).expect("a certificate");
-    let paths = Certificate { cert: dir.join(format!("{file}.pem")), key: dir.join(format!("{file}.key")) };
-    std::fs::write(&paths.cert, cert.pem()).expect("written");
-    std::fs::write(&paths.key, key.serialize_pem()).expect("written");
+    let paths = Certificate { cert: dir.join(format!("{file}.pem")).into(), key: dir.join(format!("{file}.key")).into() };
+    std::fs::write(&paths.cert.path, cert.pem()).expect("written");
+    std::fs::write(&paths.key.path, key.serialize_pem()).expect("written");
     paths
 }
 
@@ -49,7 +49,7 @@ fn client_config(trusted: &[&Certificate]) -> ClientConfig {
 fn client_config_of(versions: &[&'static SupportedProtocolVersion], trusted: &[&Certificate]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for pair in trusted {
-        roots.add(CertificateDer::from_pem_file(&pair.cert).expect("a certificate")).expect("a root");
+        roots.add(CertificateDer::from_pem_file(&pair.cert.path).expect("a certificate")).expect("a root");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).expect("versions");
@@ -80,7 +80,7 @@ fn shown(setting: &Setting, config: ClientConfig, name: &str) -> CertificateDer<
 }
 
 fn leaf(pair: &Certificate) -> CertificateDer<'static> {
-    CertificateDer::from_pem_file(&pair.cert).expect("a certificate")
+    CertificateDer::from_pem_file(&pair.cert.path).expect("a certificate")
 }
 
 #[test]
@@ -180,15 +180,14 @@ fn what_does_not_fit_together_does_not_start() {
     };
     let mixed = bind(Certificate { cert: one.cert.clone(), key: other.key });
     assert!(mixed.contains("one.pem") && mixed.contains("other.key"), "{mixed}");
-    let missing = bind(Certificate { cert: dir.path().join("missing.pem"), key: one.key.clone() });
+    let missing = bind(Certificate { cert: dir.path().join("missing.pem").into(), key: one.key.clone() });
     assert!(missing.contains("missing.pem"), "{missing}");
     let empty = dir.path().join("empty.pem");
     std::fs::write(&empty, "no certificate").expect("written");
-    let empty = bind(Certificate { cert: empty, key: one.key.clone() });
+    let empty = bind(Certificate { cert: empty.into(), key: one.key.clone() });
     assert!(empty.contains("empty.pem"), "{empty}");
     let swapped = bind(Certificate { cert: one.key.clone(), key: one.cert.clone() });
     assert!(swapped.contains("one.key"), "{swapped}");
-    let _: PathBuf = one.cert;
 }
 
 #[test]

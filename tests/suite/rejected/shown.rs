@@ -22,6 +22,20 @@ const COOKIE: &str = "canary-cookie-2718281828459045235";
 const BEARER: &str = "canary-bearer-3141592653589793238";
 
 #[test]
+fn a_source_that_there_is_not_is_told_from_one_without_rejections() {
+    let target = Recorder::start();
+    let gateway = Gateway::start(&all_to(&target, &format!("sources:\n  hub: {{ provider: github, secret: \"{SECRET}\" }}\n")));
+    let (code, said) = command(&gateway, &["rejected", "--source", "hub"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = command(&gateway, &["rejected", "--source", "hbu"]);
+    assert_eq!((code, said.trim_end()), (Some(2), "there is no source `hbu`; did you mean `hub`?"));
+    let (code, said) = command(&gateway, &["rejected", "--source", "nosuch"]);
+    assert_eq!((code, said.trim_end()), (Some(2), "there is no source `nosuch`; the configuration has hub"));
+    let (code, said) = command(&gateway, &["rejected", "--since", "yesterday"]);
+    assert!(code == Some(2) && said.contains("`since` is a time"), "{said}");
+}
+
+#[test]
 fn no_secret_goes_into_the_ring() {
     let target = Recorder::start();
     let sections = format!(
