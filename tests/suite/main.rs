@@ -17,6 +17,7 @@ mod documents;
 mod door;
 mod guards;
 mod hostile;
+mod inline;
 mod mutation;
 mod observe;
 #[cfg(feature = "faults")]

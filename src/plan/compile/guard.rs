@@ -114,9 +114,8 @@ pub(super) fn guarded(name: &str, source: &Source, provider: &Provider, proved: 
         problems.warning(&allowed.at, format!("whoever knows its URL can ring at `{name}`: `{}` proves nothing", provider.slug));
         return;
     }
-    let at = source.provider.as_ref().map_or(&source.at, |provider| &provider.at);
     problems.error_hint(
-        at,
+        source.provider_at(),
         format!("whoever knows its URL could ring at `{name}`: `{}` proves nothing", provider.slug),
         "guard it by `url_token`, `allow_ips` or `client_cert`, or write `allow_unsigned: true`",
     );
