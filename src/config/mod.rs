@@ -11,6 +11,7 @@ mod credential;
 mod inline;
 mod interpolate;
 mod load;
+mod method;
 mod overrides;
 mod placed;
 mod providers;
@@ -34,6 +35,7 @@ pub use answers::{Body, OnReject, Respond};
 pub use credential::Credential;
 pub use inline::Inline;
 pub use load::{Located, load, locate};
+pub use method::EventMethod;
 pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, Text};
 pub use providers::catalogue;
 pub use route::Route;
@@ -369,6 +371,20 @@ mod tests {
         (
             "sources: { a: { provider: p, allow_ips: 10.0.0.300 } }",
             "f.yaml:1:41: `allow_ips` is a network such as `10.0.0.0/8`, or one address, and this is `10.0.0.300`",
+        ),
+        ("sources: { a: { provider: p, allow_methods: [] } }", "f.yaml:1:45: `allow_methods` is an empty list; name one, or leave it out"),
+        (
+            "sources: { a: { provider: p, allow_methods: [GET, POST] } }",
+            "f.yaml:1:51: `allow_methods` are those besides `POST`, which is always taken; leave it out",
+        ),
+        ("sources: { a: { provider: p, allow_methods: [PUT, GET, PUT] } }", "f.yaml:1:56: `allow_methods` names `PUT` twice"),
+        (
+            "sources: { a: { provider: p, allow_methods: TRACE } }",
+            "f.yaml:1:45: `allow_methods` is one of GET, HEAD, OPTIONS, PUT, PATCH, DELETE, and this is `TRACE`",
+        ),
+        (
+            "sources: { a: { provider: p, allow_methods: [PATHC] } }",
+            "f.yaml:1:46: `allow_methods` is one of GET, HEAD, OPTIONS, PUT, PATCH, DELETE, and this is `PATHC`; did you mean `PATCH`?",
         ),
         ("sources: { a: { provider: p, on_reject: 410 } }", "f.yaml:1:41: `on_reject` is one of provider, 403, 503, and this is `410`"),
         (

@@ -8,6 +8,7 @@ use super::{
     answers::{OnReject, Respond},
     credential::{Credential, credentials},
     inline::Inline,
+    method::{self, EventMethod},
     placed::{Link, Named, OneOrMany, Period, Placed, Size, Text},
     section::Section,
     values,
@@ -61,6 +62,11 @@ pub struct Source {
     /// `server.tls.client_ca`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_cert: Option<Placed<ClientCert>>,
+    /// Methods besides POST, which is always taken, whose requests are events too: proved, stored and delivered like any. A target is asked
+    /// with its own `method` all the same. HEAD and OPTIONS are taken as events like the others when they are named, and like them reach a
+    /// source in no other way but a handshake of its provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_methods: Option<Placed<OneOrMany<Placed<EventMethod>>>>,
     /// Takes what nothing proves: for a provider that signs nothing, when none of `url_token`, `allow_ips` and `client_cert` guards the
     /// source.
     pub allow_unsigned: Placed<bool>,
@@ -219,6 +225,7 @@ impl Source {
             credentials: named_credentials(&section.part("credentials"), section.problems),
             allow_ips: section.several_unless_off("allow_ips", values::network),
             client_cert: section.unless_off("client_cert", ClientCert::read),
+            allow_methods: method::methods(&mut section),
             allow_unsigned: section.value("allow_unsigned", false, values::flag),
             tolerance: section.value("tolerance", Tolerance::Provider, |node, what, problems| match plain(node) {
                 Some("provider") => Some(Tolerance::Provider),
@@ -238,7 +245,7 @@ impl Source {
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["allow_methods", "redact", "reply_from", "expect_every", "formerly"]);
+        section.planned(&["redact", "reply_from", "expect_every", "formerly"]);
         section.finish();
         read
     }

@@ -18,6 +18,7 @@ mod door;
 mod guards;
 mod hostile;
 mod inline;
+mod methods;
 mod mutation;
 mod observe;
 #[cfg(feature = "faults")]

@@ -144,6 +144,7 @@ impl Written<'_> {
             paths,
             endpoint,
             guard,
+            methods: guard::methods(written, provider, problems),
             unproved: provider.vectors.is_empty(),
             verifier: verifier?.observing_until(observe_until),
             body_limit,
