@@ -40,7 +40,8 @@ impl ConfigFile {
 }
 
 /// The providers there are for a command that can do without a configuration: those that come with hookgate and, when a file was named,
-/// those of its `providers_dir`. Whatever else is wrong with that file, a secret that is not set yet above all, is for `check` to say.
+/// those of its `providers_dir` and those its sources write themselves. Whatever else is wrong with that file, a secret that is not set yet
+/// above all, is for `check` to say.
 ///
 /// # Errors
 /// The exit code, and what keeps the directory from being known or read, a line each.
@@ -49,7 +50,8 @@ pub(super) fn providers(named: Option<&Path>) -> Result<Catalogue, (Exit, String
     let (mut elsewhere, mut problems) = (Problems::new(), Problems::new());
     let around = Surroundings::system();
     let config = config::load(Some(file), &around, &mut elsewhere);
-    match config.filter(|config| config.providers_dir.is_some() || !elsewhere.has_errors()) {
+    let has_own = |config: &Config| config.providers_dir.is_some() || config.sources.0.iter().any(|(_, source)| source.verify.is_some());
+    match config.filter(|config| has_own(config) || !elsewhere.has_errors()) {
         Some(config) => {
             let catalogue = config.catalogue(&around, &mut problems);
             if problems.has_errors() { Err((Exit::Config, told(problems))) } else { Ok(catalogue) }
@@ -58,7 +60,19 @@ pub(super) fn providers(named: Option<&Path>) -> Result<Catalogue, (Exit, String
     }
 }
 
-/// A provider by its name.
+/// The provider that a source writes itself.
+///
+/// # Errors
+/// The exit code, and what is wrong with it, or that the source writes none.
+pub(super) fn inline<'a>(catalogue: &'a Catalogue, source: &str) -> Result<&'a Provider, (Exit, String)> {
+    match catalogue.load_inline(source) {
+        Some(Ok(provider)) => Ok(provider),
+        Some(Err(problems)) => Err((Exit::Config, problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))),
+        None => Err((Exit::Usage, format!("the source `{source}` has no `verify` of its own"))),
+    }
+}
+
+/// A provider by its name; where there is none of it, the one that the source of this name writes itself.
 ///
 /// # Errors
 /// The exit code, and what to say of a name that there is not, or of a file that cannot be read as one.
@@ -66,6 +80,7 @@ pub(super) fn provider<'a>(catalogue: &'a Catalogue, slug: &str) -> Result<&'a P
     match catalogue.load(slug) {
         Some(Ok(provider)) => Ok(provider),
         Some(Err(problems)) => Err((Exit::Config, problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))),
+        None if catalogue.inline_names().any(|source| source == slug) => inline(catalogue, slug),
         None => Err((
             Exit::Usage,
             match nearest(slug, catalogue.names()) {

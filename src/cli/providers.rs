@@ -63,7 +63,7 @@ struct CredentialEntry<'a> {
 pub(super) struct Args {
     /// One provider, or `test`
     name: Option<String>,
-    /// A configuration: the files of its `providers_dir` are providers too
+    /// A configuration: the files of its `providers_dir` are providers too, and so is the `verify` of a source, by the source's name
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Answer in JSON
@@ -90,10 +90,14 @@ pub(super) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 /// # Errors
 /// The exit code and what to say: there is none of this name, or files of the user's own are broken. The others are listed all the same.
 fn providers(catalogue: &Catalogue, name: Option<&str>, json: bool, out: &mut dyn Write) -> Result<Exit, (Exit, String)> {
-    let wanted = name.map_or_else(|| catalogue.names().collect(), |name| vec![name]);
+    let all = || {
+        let files = catalogue.names().map(|slug| file::provider(catalogue, slug));
+        files.chain(catalogue.inline_names().map(|source| file::inline(catalogue, source))).collect()
+    };
+    let wanted: Vec<_> = name.map_or_else(all, |name| vec![file::provider(catalogue, name)]);
     let (mut found, mut broken) = (Vec::with_capacity(wanted.len()), Vec::new());
-    for slug in wanted {
-        match file::provider(catalogue, slug) {
+    for read in wanted {
+        match read {
             Ok(provider) => found.push(provider),
             Err(problem) if name.is_some() => return Err(problem),
             Err((_, why)) => broken.push(why),

@@ -138,6 +138,9 @@ pub(super) fn progress(count: u64) -> ProgressBar {
 }
 
 fn provider<'a>(name: &str, source: &Source, catalogue: &'a Catalogue) -> Result<&'a Provider, String> {
+    if source.verify.is_some() {
+        return file::inline(catalogue, name).map_err(|(_, why)| why);
+    }
     let slug = source.provider.as_ref().ok_or_else(|| format!("source `{name}` names no provider"))?;
     file::provider(catalogue, &slug.value).map_err(|(_, why)| why)
 }

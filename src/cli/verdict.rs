@@ -124,7 +124,8 @@ impl<'a> Known<'a> {
                 return if explanation.found { Ok(refused) } else { Err(faults.join("\n")) };
             }
         };
-        let outcome = outcome(&verifier, setting.provider, request, at);
+        let takes = |method: &str| self.source.as_ref().map_or(method == "POST", |source| source.takes(method));
+        let outcome = outcome(&verifier, setting.provider, request, at, &takes);
         Ok(outcome.unwrap_or_else(|rejection| refused(setting.provider, rejection, explained(rejection).text)))
     }
 
@@ -140,8 +141,14 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What its verifier makes of a request, as the door and the front half ask it.
-fn outcome<'a>(verifier: &Verifier, provider: &'a Provider, request: &RawRequest, at: UnixMs) -> Result<Answer<'a>, Rejection> {
+/// What its verifier makes of a request, as the door and the front half ask it. `takes` is whether events come with a method.
+fn outcome<'a>(
+    verifier: &Verifier,
+    provider: &'a Provider,
+    request: &RawRequest,
+    at: UnixMs,
+    takes: &dyn Fn(&str) -> bool,
+) -> Result<Answer<'a>, Rejection> {
     if let Some(greeted) = verifier.greet(request, at) {
         return Ok(handshake(provider, &greeted));
     }
@@ -152,7 +159,7 @@ fn outcome<'a>(verifier: &Verifier, provider: &'a Provider, request: &RawRequest
     if let Some(greeted) = verifier.greet_verified(&verified) {
         return Ok(handshake(provider, &greeted));
     }
-    if &*verified.request().method != "POST" {
+    if !takes(&verified.request().method) {
         return Err(Rejection::Method);
     }
     let identity = verifier.identify(&verified);

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{placed::Placed, section::Section, values};
 use crate::{
     secret::Secret,
-    yaml::{Node, Problems, Value, as_text, off},
+    yaml::{Node, Problems, Value, as_text, is_literal, off},
 };
 
 /// The longest answer, in bytes of its body.
@@ -119,8 +119,7 @@ fn write(node: &Node, body: &mut Body) {
         Value::Null => body.text.push_str("null"),
         Value::Scalar { text, quoted: in_quotes } => {
             body.hidden |= node.hidden;
-            let plain = serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_number() || value.is_boolean());
-            if plain && !in_quotes { body.text.push_str(text) } else { body.text.push_str(&quoted(text)) }
+            if !in_quotes && is_literal(text) { body.text.push_str(text) } else { body.text.push_str(&quoted(text)) }
         }
         Value::List(items) => {
             body.text.push('[');

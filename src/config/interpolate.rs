@@ -11,14 +11,55 @@ use crate::yaml::{Node, Problems, Value, nearest};
 /// The largest file that is inserted, in bytes: a secret, not a document.
 const FILE_BYTES_MAX: usize = 64 * 1024;
 
-/// Inserts what the values of `node` ask for. A value that asks for something that is not there is reported, and stays as it is.
-pub(super) fn interpolate(node: &mut Node, surroundings: &Surroundings, problems: &mut Problems) {
+/// Inserts what the values of a file ask for, `root` being its tree. A value that asks for something that is not there is reported, and
+/// stays as it is. What a source says of its provider itself is left alone: its braces are templates.
+pub(super) fn interpolate(root: &mut Node, surroundings: &Surroundings, problems: &mut Problems) {
+    walk(root, Place::Root, surroundings, problems);
+}
+
+/// Where in the tree a value stands, as far as it matters: on the way to the `verify` of a source, or off it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    Sources,
+    Source,
+    Defaults,
+    Grammar,
+    Elsewhere,
+}
+
+impl Place {
+    fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Root, "sources") => Self::Sources,
+            (Self::Root, "defaults") => Self::Defaults,
+            (Self::Sources, _) | (Self::Defaults, "source") => Self::Source,
+            (Self::Source, "verify") | (Self::Grammar, _) => Self::Grammar,
+            _ => Self::Elsewhere,
+        }
+    }
+}
+
+fn walk(node: &mut Node, place: Place, surroundings: &Surroundings, problems: &mut Problems) {
     match &mut node.value {
         Value::Null => {}
-        Value::List(items) => items.iter_mut().for_each(|item| interpolate(item, surroundings, problems)),
-        Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| interpolate(value, surroundings, problems)),
+        Value::List(items) => {
+            let place = if place == Place::Grammar { place } else { Place::Elsewhere };
+            items.iter_mut().for_each(|item| walk(item, place, surroundings, problems));
+        }
+        Value::Map(entries) => {
+            entries.iter_mut().for_each(|(key, value)| walk(value, place.below(&key.text), surroundings, problems));
+        }
         Value::Scalar { text, .. } => {
             if !text.contains("${") {
+                return;
+            }
+            if place == Place::Grammar {
+                if let Some(asked) = meant(text) {
+                    let hint =
+                        format!("give `{asked}` as `secret` or under the source's `credentials`, and name it: `{{credential:NAME}}`");
+                    problems.error_hint(&node.at, "nothing is inserted under `verify`, whose braces are templates", hint);
+                }
                 return;
             }
             let mut insertion = Insertion { surroundings, out: String::new(), inserted: false, warnings: Vec::new() };
@@ -33,6 +74,17 @@ pub(super) fn interpolate(node: &mut Node, surroundings: &Surroundings, problems
             }
         }
     }
+}
+
+/// What somebody plainly wanted inserted in the text of a grammar in which `${body}` is a `$` and a value of the request: the name of a
+/// variable as people write it, a default, a file. The atoms of the grammar are words in lower case.
+fn meant(text: &str) -> Option<&str> {
+    text.match_indices("${").find_map(|(at, _)| {
+        let rest = text.get(at..)?;
+        let inside = rest.get(2..rest.find('}')?)?;
+        let named = !inside.contains(':') && inside.bytes().any(|byte| byte.is_ascii_uppercase());
+        (named || inside.starts_with("file:") || inside.contains(":-")).then(|| rest.get(..inside.len() + 3))?
+    })
 }
 
 /// Why a value cannot be made.
@@ -225,6 +277,32 @@ mod tests {
             assert_eq!(expand(written).as_deref(), Ok(expected), "{written}");
         }
         assert_eq!(expand("${file:/most}").map(|text| text.len()), Ok(FILE_BYTES_MAX));
+    }
+
+    #[test]
+    fn templates_of_a_source_are_left_alone_and_nothing_else_is() {
+        let text = "sources:\n  verify:\n    verify: { message: '${body}$${key}${header:X-A}', event: { id: ['{x}${item:/A}'] } }\n    \
+                    secret: '${A}'\n    respond: { verify: '${A}' }\ndefaults: { source: { verify: ['${sig:t}'] } }\n\
+                    targets: { sources: { source: { verify: '${A}' } } }\n";
+        let mut problems = Problems::new();
+        let mut tree = parse(&Arc::from("t.yaml"), text, &mut problems).expect("YAML");
+        let untouched = tree.clone();
+        interpolate(&mut tree, &surroundings(), &mut problems);
+        assert_eq!(problems.into_sorted(), []);
+        let at = |tree: &Node, path: &[&str]| path.iter().try_fold(tree.clone(), |node, key| node.get(key).cloned());
+        for kept in [&["sources", "verify", "verify"][..], &["defaults", "source", "verify"]] {
+            assert_eq!(at(&tree, kept), at(&untouched, kept), "{kept:?}");
+        }
+        let inserted = [&["sources", "verify", "secret"][..], &["sources", "verify", "respond", "verify"]];
+        for path in inserted.into_iter().chain([&["targets", "sources", "source", "verify"][..]]) {
+            assert!(at(&tree, path).is_some_and(|node| node.value == Value::Scalar { text: "one".into(), quoted: true }), "{path:?}");
+        }
+        for (text, asked) in [("x${A}", Some("${A}")), ("${a:-b}", Some("${a:-b}")), ("${file:/x}", Some("${file:/x}"))] {
+            assert_eq!(meant(text), asked);
+        }
+        for text in ["${body}", "${header:X-A}${json:/A}", "${A", "${"] {
+            assert_eq!(meant(text), None, "{text}");
+        }
     }
 
     #[cfg(unix)]

@@ -8,8 +8,10 @@
 mod admin;
 mod answers;
 mod credential;
+mod inline;
 mod interpolate;
 mod load;
+mod method;
 mod overrides;
 mod placed;
 mod providers;
@@ -31,7 +33,9 @@ use serde::Serialize;
 pub use admin::{Admin, Role, Token};
 pub use answers::{Body, OnReject, Respond};
 pub use credential::Credential;
+pub use inline::Inline;
 pub use load::{Located, load, locate};
+pub use method::EventMethod;
 pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, Text};
 pub use providers::catalogue;
 pub use route::Route;
@@ -310,7 +314,7 @@ mod tests {
             "sources: { Git: { provider: github } }",
             "f.yaml:1:12: `Git` cannot be a name; a name begins with a-z, goes on with a-z, 0-9 and `-`, and has at most 63 characters",
         ),
-        ("sources: { a: {} }", "f.yaml:1:15: a source needs `provider`; `hookgate providers` lists them"),
+        ("sources: { a: {} }", "f.yaml:1:15: a source needs `provider` or `verify`; `hookgate providers` lists the providers"),
         (
             "sources: { a: { provider: p, tolerance: 5 } }",
             "f.yaml:1:41: `tolerance` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `5s` or `5ms`?",
@@ -332,7 +336,26 @@ mod tests {
             "f.yaml:1:45: `observe_until` is a date such as `2026-12-01`, or a time such as `2026-12-01T08:00:00Z`, and this is `tomorrow`",
         ),
         ("sources: { a: { provider: p, observe_until: } }", "f.yaml:1:43: `observe_until` is one value, and this is nothing"),
-        ("sources: { a: { provider: p, verify: {} } }", "f.yaml:1:30: `verify` is planned and not built yet"),
+        (
+            "sources: { a: { provider: p, verify: {} } }",
+            "f.yaml:1:38: `verify` says what `provider` at f.yaml:1:27 names; a source has one of the two",
+        ),
+        (
+            "sources: { a: { verify: } }",
+            "f.yaml:1:23: `verify` needs a check; write the keys of one, such as `{ scheme: hmac-sha256, signature: { at: \
+             header:X-Signature, encoding: hex }, message: \"{body}\" }`, or a list of them",
+        ),
+        ("sources: { a: { verify: yes } }", "f.yaml:1:25: `verify` is a mapping, and this is a value"),
+        ("sources: { a: { verify: { shceme: none, scheme: none } } }", "f.yaml:1:27: `verify` has no `shceme`; did you mean `scheme`?"),
+        (
+            "sources: { a: { verify: { scheme: none, verify: [] } } }",
+            "f.yaml:1:41: `verify` has the keys of one check, or its checks as a list under a `verify` of its own, and this has both",
+        ),
+        (
+            "sources: { a: { verify: { scheme: token, signature: { at: header:X, strip: \"${CANARY} \" } } } }",
+            "f.yaml:1:76: nothing is inserted under `verify`, whose braces are templates; give `${CANARY}` as `secret` or under the \
+             source's `credentials`, and name it: `{credential:NAME}`",
+        ),
         (
             "sources: { a: { provider: p, url_token: canary/0123456789 } }",
             "f.yaml:1:41: `url_token` is a segment of a path: letters, digits, `-`, `_`, `~` and `.` only; make one with `openssl rand \
@@ -348,6 +371,20 @@ mod tests {
         (
             "sources: { a: { provider: p, allow_ips: 10.0.0.300 } }",
             "f.yaml:1:41: `allow_ips` is a network such as `10.0.0.0/8`, or one address, and this is `10.0.0.300`",
+        ),
+        ("sources: { a: { provider: p, allow_methods: [] } }", "f.yaml:1:45: `allow_methods` is an empty list; name one, or leave it out"),
+        (
+            "sources: { a: { provider: p, allow_methods: [GET, POST] } }",
+            "f.yaml:1:51: `allow_methods` are those besides `POST`, which is always taken; leave it out",
+        ),
+        ("sources: { a: { provider: p, allow_methods: [PUT, GET, PUT] } }", "f.yaml:1:56: `allow_methods` names `PUT` twice"),
+        (
+            "sources: { a: { provider: p, allow_methods: TRACE } }",
+            "f.yaml:1:45: `allow_methods` is one of GET, HEAD, OPTIONS, PUT, PATCH, DELETE, and this is `TRACE`",
+        ),
+        (
+            "sources: { a: { provider: p, allow_methods: [PATHC] } }",
+            "f.yaml:1:46: `allow_methods` is one of GET, HEAD, OPTIONS, PUT, PATCH, DELETE, and this is `PATHC`; did you mean `PATCH`?",
         ),
         ("sources: { a: { provider: p, on_reject: 410 } }", "f.yaml:1:41: `on_reject` is one of provider, 403, 503, and this is `410`"),
         (
@@ -619,10 +656,15 @@ mod tests {
         let text = "server: { listen: 127.0.0.1:1, limits: { answer_within: 1500ms, body: 1000KiB } }\n\
                     targets: { t: { url: \"http://x/a b\", headers: { X-A: \"true: #\" }, retry: { dead_on: [410, 5xx], \
                      give_up_after: none } } }\nstore: { retention: { rejected: none } }\n\
-                    sources: { s: { provider: p, tolerance: none, dedup: none } }\nroutes: [{ to: t, types: [\"*\", \"a.*\"] }]\n";
+                    sources: { s: { provider: p, tolerance: none, dedup: none }, i: { verify: { scheme: token, message: \"$${a}{b}\", \
+                    require: { a: true, b: \"true\", c: [\"false\", null, 01, 1.50, \"1.50\"] } } } }\n\
+                    routes: [{ to: t, types: [\"*\", \"a.*\"] }]\n";
         let listing = good(text, &[]).listing();
         assert_eq!(good(&listing, &[]).listing(), listing);
         assert!(listing.contains("answer_within: 1500ms") && listing.contains("body: 1000KiB"), "{listing}");
+        for kept in ["a: true\n", "b: \"true\"\n", "- 1.50\n", "- \"1.50\"\n", "$${a}{b}"] {
+            assert!(listing.contains(kept), "{kept} {listing}");
+        }
     }
 
     /// All keys a schema offers, by the path of the mapping they stand in. `*` stands for any name, `#` for an item of a list.
@@ -670,7 +712,8 @@ mod tests {
     fn the_schema_says_what_is_required_and_what_the_defaults_are() {
         let schema = schema();
         let source = &schema["properties"]["sources"]["additionalProperties"];
-        assert_eq!(source["required"], serde_json::json!(["provider"]));
+        assert_eq!(source["oneOf"], serde_json::json!([{ "required": ["provider"] }, { "required": ["verify"] }]));
+        assert!(schema["properties"]["defaults"]["properties"]["source"].get("oneOf").is_none());
         assert_eq!(source["additionalProperties"], false);
         assert!(schema.get("required").is_none());
         assert_eq!(schema["properties"]["server"]["properties"]["listen"]["default"], "127.0.0.1:8080");

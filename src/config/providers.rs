@@ -1,10 +1,11 @@
-//! `providers_dir`: provider files of the user's own, found and read; what they say is looked at when a source names one.
+//! `providers_dir`: provider files of the user's own, found and read, beside what sources say of their provider themselves; what is written
+//! in them is looked at when a source names one.
 
 use std::path::Path;
 
 use super::{Config, load::read_text, surroundings::Surroundings};
 use crate::{
-    provider::Catalogue,
+    provider::{Catalogue, INLINE},
     yaml::{At, Problem, Problems, Severity},
 };
 
@@ -12,14 +13,20 @@ use crate::{
 const FILES_MAX: usize = 1000;
 
 impl Config {
-    /// All providers that its sources may name: those that come with the binary, and those of its `providers_dir`. What is wrong with the
-    /// directory, or keeps a file from being read, is noted.
+    /// All providers that its sources may name or are: those that come with the binary, those of its `providers_dir`, and each `verify` of
+    /// a source. What is wrong with the directory, or keeps a file from being read, is noted.
     #[must_use]
     pub fn catalogue(&self, surroundings: &Surroundings, problems: &mut Problems) -> Catalogue {
-        match &self.providers_dir {
+        let mut catalogue = match &self.providers_dir {
             Some(folder) => catalogue(&folder.value, Some(&folder.at), surroundings, problems),
             None => Catalogue::embedded(),
+        };
+        for (name, source) in &self.sources.0 {
+            if let Some(inline) = &source.verify {
+                catalogue.add_inline(&name.text, inline.tree.clone());
+            }
         }
+        catalogue
     }
 }
 
@@ -51,7 +58,10 @@ pub fn catalogue(folder: &Path, at: Option<&At>, surroundings: &Surroundings, pr
     for path in &files {
         let Some(slug) = named(path) else { continue };
         let Some((file, text)) = read_text(path, surroundings, problems) else { continue };
-        if !catalogue.add(&slug, file, text) {
+        if slug == INLINE {
+            let said = format!("{}: a source with a `verify` of its own is shown as the provider `{INLINE}`", path.display());
+            blame(problems, said, Some("give the file, and the `provider` in it, another name"));
+        } else if !catalogue.add(&slug, file, text) {
             let said = format!("{}: there is a provider `{slug}` already, which comes with hookgate", path.display());
             blame(problems, said, Some("give the file, and the `provider` in it, another name"));
         }
@@ -95,5 +105,8 @@ mod tests {
         let taken = "f.yaml:1:16: p/github.yaml: there is a provider `github` already, which comes with hookgate; give the file, and the \
                      `provider` in it, another name";
         assert_eq!(said("p", &[("p/github.yaml", "")]), [taken]);
+        let kept = "f.yaml:1:16: p/inline.yaml: a source with a `verify` of its own is shown as the provider `inline`; give the file, and \
+                    the `provider` in it, another name";
+        assert_eq!(said("p", &[("p/inline.yaml", "")]), [kept]);
     }
 }

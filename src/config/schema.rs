@@ -46,7 +46,10 @@ fn make() -> Value {
 pub(super) fn defaults(generator: &mut SchemaGenerator) -> Schema {
     let (mut source, mut target) = (Source::json_schema(generator).to_value(), Target::json_schema(generator).to_value());
     for half in [&mut source, &mut target] {
-        half.as_object_mut().map(|half| half.remove("x-required"));
+        if let Some(half) = half.as_object_mut() {
+            half.remove("x-required");
+            half.remove("oneOf");
+        }
     }
     schemars::json_schema!({ "type": "object", "properties": { "source": source, "target": target } })
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::{
     answers::{OnReject, Respond},
     credential::{Credential, credentials},
+    inline::Inline,
+    method::{self, EventMethod},
     placed::{Link, Named, OneOrMany, Period, Placed, Size, Text},
     section::Section,
     values,
@@ -24,7 +26,7 @@ const URL_TOKEN_BYTES_MAX: usize = 256;
 
 /// A configured intake: a path, a provider, its credentials, its limits.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(extend("x-required" = ["provider"]))]
+#[schemars(extend("oneOf" = [{ "x-required": ["provider"] }, { "x-required": ["verify"] }]))]
 pub struct Source {
     /// Where it begins.
     #[serde(skip)]
@@ -33,6 +35,10 @@ pub struct Source {
     /// The kind of sender: a name from `hookgate providers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<Placed<String>>,
+    /// Instead of `provider`: what the sender signs and sends, in the grammar of the provider files. One check by its keys, with what else
+    /// such a file says beside them, or a list of checks. `{...}` are templates here, and nothing is inserted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Placed<Inline>>,
     /// The exact path, `/hooks/<name>` when left out; a list while migrating.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Placed<OneOrMany<Placed<String>>>>,
@@ -56,6 +62,11 @@ pub struct Source {
     /// `server.tls.client_ca`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_cert: Option<Placed<ClientCert>>,
+    /// Methods besides POST, which is always taken, whose requests are events too: proved, stored and delivered like any. A target is asked
+    /// with its own `method` all the same. HEAD and OPTIONS are taken as events like the others when they are named, and like them reach a
+    /// source in no other way but a handshake of its provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_methods: Option<Placed<OneOrMany<Placed<EventMethod>>>>,
     /// Takes what nothing proves: for a provider that signs nothing, when none of `url_token`, `allow_ips` and `client_cert` guards the
     /// source.
     pub allow_unsigned: Placed<bool>,
@@ -178,10 +189,24 @@ impl Source {
         all.filter(move |token| token.until.as_ref().is_none_or(|until| now < until.0))
     }
 
+    /// Where it is said what its provider is.
+    #[must_use]
+    pub fn provider_at(&self) -> &At {
+        let inline = || self.verify.as_ref().map(|verify| &verify.at);
+        self.provider.as_ref().map(|provider| &provider.at).or_else(inline).unwrap_or(&self.at)
+    }
+
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
-        // An inline `verify` would do as well, and is refused as planned.
-        if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && node.get("provider").or(node.get("verify")).is_none() {
-            problems.error_hint(&node.at, "a source needs `provider`", "`hookgate providers` lists them");
+        let is_mapping = !matches!(node.value, Value::Scalar { .. } | Value::List(_));
+        match (node.get("provider"), node.get("verify")) {
+            (None, None) if is_mapping => {
+                problems.error_hint(&node.at, "a source needs `provider` or `verify`", "`hookgate providers` lists the providers");
+            }
+            (Some(provider), Some(verify)) => {
+                let said = format!("`verify` says what `provider` at {} names", provider.at);
+                problems.error_hint(&verify.at, said, "a source has one of the two");
+            }
+            _ => {}
         }
         Self::read_part(node, problems)
     }
@@ -192,6 +217,7 @@ impl Source {
         let read = Self {
             at: node.at.clone(),
             provider: section.optional("provider", values::string),
+            verify: section.optional("verify", |node, _, problems| Inline::read(node, problems)),
             path: section.several("path", path),
             public_url: section.optional("public_url", values::link),
             url_token: section.optional("url_token", |node, what, problems| Some(url_tokens(node, what, problems))),
@@ -199,6 +225,7 @@ impl Source {
             credentials: named_credentials(&section.part("credentials"), section.problems),
             allow_ips: section.several_unless_off("allow_ips", values::network),
             client_cert: section.unless_off("client_cert", ClientCert::read),
+            allow_methods: method::methods(&mut section),
             allow_unsigned: section.value("allow_unsigned", false, values::flag),
             tolerance: section.value("tolerance", Tolerance::Provider, |node, what, problems| match plain(node) {
                 Some("provider") => Some(Tolerance::Provider),
@@ -218,7 +245,7 @@ impl Source {
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["verify", "allow_methods", "redact", "reply_from", "expect_every", "formerly"]);
+        section.planned(&["redact", "reply_from", "expect_every", "formerly"]);
         section.finish();
         read
     }

@@ -78,9 +78,9 @@ pub(super) fn pass<'a>(rung: Rung<'a>, client: IpAddr, head: &Head, now: UnixMs)
     }
 }
 
-/// Method (one of a handshake's is looked at further), loop, encoding, repeated fields, size.
+/// Method (one that only handshakes come with is looked at further), loop, encoding, repeated fields, size.
 pub(super) fn check(source: &Source, head: &Head) -> Result<(), Refusal> {
-    if &*head.method != "POST" && !source.verifier.methods().contains(&head.method) {
+    if !source.takes(&head.method) && !source.verifier.methods().contains(&head.method) {
         return Err(Rejection::Method.into());
     }
     if visits(head) >= VIA_MAX {

@@ -136,8 +136,8 @@ impl Ingest {
             }
             Proven::Observed(identified) => identified,
         };
-        // Other methods reach a source through handshakes only, and this was none.
-        if &*identified.request().method != "POST" {
+        // A method that only handshakes come with, and this was none.
+        if !source.takes(&identified.request().method) {
             return Err(Rejection::Method.into());
         }
         account.proved(identified.proof());

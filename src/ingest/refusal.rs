@@ -104,8 +104,7 @@ impl Refusal {
             Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => Answer::plain(503),
         };
         if *self == Self::Rejected(Rejection::Method) {
-            let further = source.map(|source| source.verifier.methods()).unwrap_or_default();
-            let methods: Vec<&str> = std::iter::once("POST").chain(further.iter().map(|method| &**method)).collect();
+            let methods = source.map_or_else(|| vec!["POST"], Source::allowed);
             answer.headers.push(("Allow".into(), methods.join(", ")));
         }
         // RFC 9110, 11.6.1: a 401 names a way to do better. Which signature it is, the vendor knows.

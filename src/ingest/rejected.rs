@@ -222,7 +222,7 @@ fn prove_again(rung: &Rung<'_>, kept: RejectedRequest) -> Result<Verified, NotRe
     if verifier.greet_verified(&verified).is_some() {
         return Err(NotReadmitted::Handshake);
     }
-    if &*verified.request().method != "POST" {
+    if !rung.source.takes(&verified.request().method) {
         return Err(refused(Rejection::Method.into()));
     }
     Ok(verified)

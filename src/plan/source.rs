@@ -23,6 +23,8 @@ pub struct Source {
     pub endpoint: Option<url::Url>,
     /// Who may come to its door at all.
     pub guard: Guard,
+    /// Methods besides `POST` whose requests are events.
+    pub methods: Box<[&'static str]>,
     /// Whether no known answer proves the file of its provider.
     pub unproved: bool,
     /// How its requests are proved.
@@ -49,6 +51,25 @@ impl Source {
     #[must_use]
     pub fn verification(&self, now: UnixMs) -> &'static str {
         if self.verifier.observes(now) { "unproved" } else { self.enforced() }
+    }
+
+    /// Whether a request of this method is an event, once it is proved and is no handshake.
+    #[must_use]
+    pub fn takes(&self, method: &str) -> bool {
+        method == "POST" || self.methods.contains(&method)
+    }
+
+    /// All methods it may be rung with, each once: those of its events, then those that only handshakes come with.
+    #[must_use]
+    pub fn allowed(&self) -> Vec<&str> {
+        let of_handshakes = self.verifier.methods().iter().map(|method| &**method).filter(|method| !self.takes(method));
+        let mut allowed: Vec<&str> = std::iter::once("POST").chain(self.methods.iter().copied()).collect();
+        for method in of_handshakes {
+            if !allowed.contains(&method) {
+                allowed.push(method);
+            }
+        }
+        allowed
     }
 
     /// Whether a request that is let in is proved, by a signature or by a token.

@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Provider, read};
-use crate::yaml::{Problem, Problems};
+use super::{Provider, read, read_inline};
+use crate::yaml::{Node, Problem, Problems};
 
 /// The embedded files, `config/providers/*.yaml`.
 #[derive(rust_embed::RustEmbed)]
@@ -18,6 +18,18 @@ struct Files;
 #[derive(Debug, Default)]
 pub struct Catalogue {
     entries: BTreeMap<Box<str>, Entry>,
+    /// What sources say of their provider themselves, by the source.
+    inline: BTreeMap<Box<str>, Inline>,
+}
+
+/// What was read: the provider, or what is wrong with it.
+type Outcome = Result<Box<Provider>, Vec<Problem>>;
+
+/// A provider that is written in a source.
+#[derive(Debug)]
+struct Inline {
+    tree: Node,
+    read: OnceLock<Outcome>,
 }
 
 /// A provider file.
@@ -25,8 +37,7 @@ pub struct Catalogue {
 struct Entry {
     /// The name and the text of a file of the user's own; `None` for one that is part of the binary.
     own: Option<(Arc<str>, String)>,
-    /// What was read: the provider, or what is wrong with it.
-    read: OnceLock<Result<Box<Provider>, Vec<Problem>>>,
+    read: OnceLock<Outcome>,
 }
 
 impl Catalogue {
@@ -34,7 +45,7 @@ impl Catalogue {
     #[must_use]
     pub fn embedded() -> Self {
         let slugs = Files::iter().filter_map(|file| file.strip_suffix(".yaml").map(Box::from));
-        Self { entries: slugs.map(|slug| (slug, Entry::default())).collect() }
+        Self { entries: slugs.map(|slug| (slug, Entry::default())).collect(), inline: BTreeMap::new() }
     }
 
     /// Adds a file of the user's own, `file` by its name and `slug` by the beginning of that; nothing is read yet. `false` when there is a
@@ -46,6 +57,28 @@ impl Catalogue {
             self.entries.insert(slug.into(), Entry { own: Some((file, text)), read: OnceLock::new() });
         }
         free
+    }
+
+    /// Adds what the source of this name says of its provider itself, as [`super::inline`] made a tree of it; nothing is read yet.
+    pub fn add_inline(&mut self, source: &str, tree: Node) {
+        self.inline.insert(source.into(), Inline { tree, read: OnceLock::new() });
+    }
+
+    /// The sources that say themselves what their provider is, in order.
+    pub fn inline_names(&self) -> impl Iterator<Item = &str> {
+        self.inline.keys().map(|source| &**source)
+    }
+
+    /// The provider of a source that says itself what it is, or what is wrong with it. `None` for any other source.
+    #[must_use]
+    pub fn load_inline(&self, source: &str) -> Option<Result<&Provider, &[Problem]>> {
+        let (source, inline) = self.inline.get_key_value(source)?;
+        let read = inline.read.get_or_init(|| {
+            let mut problems = Problems::new();
+            let provider = read_inline(source, &inline.tree, &|slug| self.text(slug), &mut problems);
+            outcome(provider, problems)
+        });
+        Some(read.as_ref().map(|provider| &**provider).map_err(Vec::as_slice))
     }
 
     /// Whether the file of this provider is the user's own.
@@ -74,18 +107,28 @@ impl Catalogue {
         Some(read.as_ref().map(|provider| &**provider).map_err(Vec::as_slice))
     }
 
-    /// Reads one file. Its warnings are for its author, so they count as problems only together with an error.
-    fn read(&self, slug: &str) -> Result<Box<Provider>, Vec<Problem>> {
-        let text = |slug: &str| match self.entries.get(slug).and_then(|entry| entry.own.clone()) {
+    /// Reads one file.
+    fn read(&self, slug: &str) -> Outcome {
+        let (file, content) = self.text(slug).unwrap_or_default();
+        let mut problems = Problems::new();
+        let provider = read(&file, &content, &|slug| self.text(slug), &mut problems);
+        outcome(provider, problems)
+    }
+
+    /// The name and the text of a provider's file.
+    fn text(&self, slug: &str) -> Option<(Arc<str>, String)> {
+        match self.entries.get(slug).and_then(|entry| entry.own.clone()) {
             None => embedded(slug),
             own => own,
-        };
-        let (file, content) = text(slug).unwrap_or_default();
-        let mut problems = Problems::new();
-        match read(&file, &content, &text, &mut problems) {
-            Some(provider) if !problems.has_errors() => Ok(Box::new(provider)),
-            _ => Err(problems.into_sorted()),
         }
+    }
+}
+
+/// What is kept of a reading. Its warnings are for the author, so they count as problems only together with an error.
+fn outcome(provider: Option<Provider>, problems: Problems) -> Outcome {
+    match provider {
+        Some(provider) if !problems.has_errors() => Ok(Box::new(provider)),
+        _ => Err(problems.into_sorted()),
     }
 }
 

@@ -9,7 +9,8 @@
 //! In the order of a file: [`read`] takes the file apart ([`like`] fills it up from another first), [`check`] its `verify` part with
 //! [`scheme`], [`signature`], [`key`] and [`condition`], [`event`] what a request is, [`handshake`] and [`reply`] what is answered;
 //! [`template`] and [`atom`] are what stands in all of them, [`covers`] what follows from it, [`vector`] the known answers that prove it.
-//! Nothing here knows the configuration, a key, or a request; files of the user's own are given to the [`catalogue`] as text.
+//! Nothing here knows the configuration, a key, or a request; files of the user's own are given to the [`catalogue`] as text, and what a
+//! source says of its provider itself as the tree that [`inline`] makes a file of.
 
 mod atom;
 mod catalogue;
@@ -18,6 +19,7 @@ mod condition;
 mod covers;
 mod event;
 mod handshake;
+mod inline;
 mod key;
 mod like;
 mod measure;
@@ -38,8 +40,9 @@ pub use catalogue::Catalogue;
 pub use check::{Check, TimeUnit, TimestampRule, UrlSpelling};
 pub use condition::{Condition, Demand, Want};
 pub use handshake::{After, Computation, Compute, HANDSHAKES_MAX, Handshake};
+pub use inline::{INLINE, inline};
 pub use key::{Derivation, KeyForm, KeyRule};
-pub use read::{Others, read};
+pub use read::{Others, read, read_inline};
 pub use reply::{JsonRule, ReplyBody, ReplyRule};
 pub use scheme::{Family, Scheme, SchemeRule};
 pub use signature::{Encoding, Shape, SignatureRule};

@@ -8,6 +8,7 @@ use super::{
     check::{self, Check},
     covers, event,
     handshake::{Handshake, handshakes},
+    inline::INLINE,
     like, measure,
     reply::replies,
     vector,
@@ -28,24 +29,48 @@ pub type Others<'a> = &'a dyn Fn(&str) -> Option<(Arc<str>, String)>;
 pub fn read(file: &Arc<str>, text: &str, others: Others<'_>, problems: &mut Problems) -> Option<Provider> {
     // What the parser finds counts as well: a key that stands twice leaves a tree behind.
     let mut found = Problems::new();
-    let provider = parse(file, text, &mut found).and_then(|mut root| {
-        like::fill(&mut root, others, &mut found);
-        provider(file, &root, &mut found)
-    });
+    let provider = parse(file, text, &mut found).and_then(|root| provider(Origin::File(file), root, others, &mut found));
+    whole(provider, found, problems)
+}
+
+/// Reads the provider that the `verify` of a source is, from the tree that [`super::inline`] makes of it; `source` is the source's name.
+/// `None` when anything in it is wrong; `problems` then says all of it.
+pub fn read_inline(source: &str, root: &Node, others: Others<'_>, problems: &mut Problems) -> Option<Provider> {
+    let mut found = Problems::new();
+    let provider = provider(Origin::Source(source), root.clone(), others, &mut found);
+    whole(provider, found, problems)
+}
+
+/// What was read, unless something in it is wrong; `found` is told in any case.
+fn whole(provider: Option<Provider>, found: Problems, problems: &mut Problems) -> Option<Provider> {
     let broken = found.has_errors();
     problems.extend(found);
     provider.filter(|_| !broken)
 }
 
-fn provider(file: &str, root: &Node, problems: &mut Problems) -> Option<Provider> {
+/// Where a provider stands.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    /// In a file of this name, which says what it is called.
+    File(&'a str),
+    /// In the source of this name, which alone uses it.
+    Source(&'a str),
+}
+
+fn provider(origin: Origin<'_>, mut root: Node, others: Others<'_>, problems: &mut Problems) -> Option<Provider> {
+    like::fill(&mut root, others, problems);
+    let root = &root;
     let mut fields = Fields::of(root, "a provider file", problems);
-    let slug = fields.need("provider", root, problems).and_then(|node| slug(file, node, problems));
     let title = fields.take("title").and_then(|node| as_text(node, "the title", problems));
+    let (slug, title) = match origin {
+        Origin::File(file) => (fields.need("provider", root, problems).and_then(|node| slug(file, node, problems)), title.map(Box::from)),
+        Origin::Source(source) => (Some(INLINE), Some(format!("`verify` of the source {source}").into())),
+    };
     // What it is like was looked up before.
     fields.take("like");
     let docs = fields.take("docs").map(|node| texts(node, "a link", false, problems)).unwrap_or_default();
     let confidence = fields.take("confidence").and_then(|node| choice(node, "the confidence", &CONFIDENCES, problems));
-    let credentials = fields.take("credentials").map_or_else(|| vec![usual_credential()], |node| credentials(node, problems));
+    let written = fields.take("credentials").map(|node| credentials(node, problems));
     let document = fields.take("document").map_or_else(|| vec![DocumentPlace::Body], |node| document(node, problems));
     let verify = fields.need("verify", root, problems);
     let checks = verify.map(|node| check::checks(node, problems)).unwrap_or_default();
@@ -57,6 +82,7 @@ fn provider(file: &str, root: &Node, problems: &mut Problems) -> Option<Provider
     let setup = fields.take("setup").map(|node| texts(node, "a step", false, problems)).unwrap_or_default();
     let vectors = fields.take("vectors").map(|node| vector::vectors(node, problems)).unwrap_or_default();
     fields.finish(problems);
+    let credentials = written.unwrap_or_else(|| usual_credentials(origin, &checks, &handshakes));
     if let Some(node) = verify {
         declared(&checks, &handshakes, &credentials, node, problems);
     }
@@ -64,7 +90,7 @@ fn provider(file: &str, root: &Node, problems: &mut Problems) -> Option<Provider
     let atoms = checks.iter().flat_map(Check::atoms).chain(handshakes.iter().flat_map(Handshake::atoms));
     let needs_public_url = atoms.chain(event.atoms()).any(Atom::needs_public_url);
     Some(Provider {
-        title: title.map_or_else(|| slug.clone(), Box::from),
+        title: title.unwrap_or_else(|| slug.clone()),
         slug,
         docs,
         confidence: confidence.unwrap_or(Confidence::Low),
@@ -101,9 +127,24 @@ fn slug<'a>(file: &str, node: &'a Node, problems: &mut Problems) -> Option<&'a s
     Some(slug)
 }
 
-/// What a file without `credentials` needs: one secret.
-fn usual_credential() -> CredentialRule {
-    CredentialRule { name: "secret".into(), label: "Signing secret".into(), place: None, prefix: None, required: true, warn: None }
+/// What is needed where no `credentials` are written: of a file one secret, of a source what its checks and handshakes name.
+fn usual_credentials(origin: Origin<'_>, checks: &[Check], handshakes: &[Handshake]) -> Vec<CredentialRule> {
+    let mut names: Vec<Box<str>> = Vec::new();
+    match origin {
+        Origin::File(_) => names.push("secret".into()),
+        Origin::Source(_) => {
+            for name in named(checks, handshakes) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+    }
+    let rule = |name: Box<str>| {
+        let label = if &*name == "secret" { "Signing secret".into() } else { name.clone() };
+        CredentialRule { name, label, place: None, prefix: None, required: true, warn: None }
+    };
+    names.into_iter().map(rule).collect()
 }
 
 fn credentials(node: &Node, problems: &mut Problems) -> Vec<CredentialRule> {
@@ -135,18 +176,23 @@ fn credentials(node: &Node, problems: &mut Problems) -> Vec<CredentialRule> {
 /// Every credential that a check or a handshake names is declared.
 fn declared(checks: &[Check], handshakes: &[Handshake], credentials: &[CredentialRule], node: &Node, problems: &mut Problems) {
     let known: Vec<&str> = credentials.iter().map(|rule| &*rule.name).collect();
-    let named = |atom: &Atom| match atom {
+    for name in named(checks, handshakes) {
+        if !known.contains(&&*name) {
+            problems.error_hint(&node.at, format!("`credentials` has no `{name}`"), format!("declared: {}", known.join(", ")));
+        }
+    }
+}
+
+/// The credentials that checks and handshakes name, some more than once.
+fn named<'a>(checks: &'a [Check], handshakes: &'a [Handshake]) -> impl Iterator<Item = Box<str>> + 'a {
+    let name = |atom: &Atom| match atom {
         Atom::Credential(name) => Some(name.clone()),
         _ => None,
     };
     let keyed = |check: &&Check| check.scheme.family() != super::Family::None;
     let keys = checks.iter().filter(keyed).flat_map(|check| check.key.from.iter().cloned());
-    let atoms = checks.iter().flat_map(Check::atoms).chain(handshakes.iter().flat_map(Handshake::atoms)).filter_map(named);
-    for name in keys.chain(atoms) {
-        if !known.contains(&&*name) {
-            problems.error_hint(&node.at, format!("`credentials` has no `{name}`"), format!("declared: {}", known.join(", ")));
-        }
-    }
+    let atoms = checks.iter().flat_map(Check::atoms).chain(handshakes.iter().flat_map(Handshake::atoms)).filter_map(name);
+    keys.chain(atoms)
 }
 
 fn document(node: &Node, problems: &mut Problems) -> Vec<DocumentPlace> {

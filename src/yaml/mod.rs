@@ -13,7 +13,7 @@ mod write;
 pub use parse::{DEPTH_MAX, FILE_BYTES_MAX, parse, parse_own};
 pub use problem::{Problem, Problems, Severity, nearest};
 pub use read::{Fields, as_bool, as_list, as_text, off};
-pub use write::write;
+pub use write::{is_literal, write};
 
 use std::{fmt, sync::Arc};
 

@@ -73,10 +73,19 @@ fn after(value: &Node, indent: usize, out: &mut String) {
 fn inline(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
+        // In quotes these are texts, where the difference is made.
+        Value::Scalar { text, quoted: true } if is_literal(text) => quoted(text),
         Value::Scalar { text, .. } => scalar(text),
         Value::List(_) => "[]".to_owned(),
         Value::Map(_) => "{}".to_owned(),
     }
+}
+
+/// Whether JSON has this text without quotes, as a number or as `true` or `false`.
+#[must_use]
+pub fn is_literal(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | 't' | 'f'))
+        && serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_number() || value.is_boolean())
 }
 
 /// A scalar, in double quotes unless it can only be read as itself.
@@ -140,6 +149,12 @@ mod tests {
         let text = "a: 0123\nb: [1, \"null\", {c: 'x: y', d: []}, [[e]]]\nf: {}\n\"odd: key\": \"-\"\ng: null\n";
         let node = read(text);
         assert_eq!(shape(&read(&write(&node))), shape(&node));
+    }
+
+    #[test]
+    fn a_number_in_quotes_stays_a_text() {
+        let text = "a: true\nb: \"true\"\nc: 1.50\nd: \"1.50\"\ne: 01\nf: truth\n";
+        assert_eq!(write(&read(text)), text);
     }
 
     #[test]

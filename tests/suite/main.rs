@@ -17,6 +17,8 @@ mod documents;
 mod door;
 mod guards;
 mod hostile;
+mod inline;
+mod methods;
 mod mutation;
 mod observe;
 mod odd_files;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 use super::source::paths_of;
 use crate::{
     clock::UnixMs,
-    config::{Config, Credential, Placed, Source, Tls},
+    config::{Config, Credential, DedupBy, Placed, Source, Tls},
     limits::{ACTIVE_SECRETS_MAX, ALLOWED_NETWORKS_MAX, CLIENT_NAMES_MAX, OBSERVED_MAX},
     plan::{Guard, UrlToken, with_token},
     provider::{Atom, Provider},
@@ -114,12 +114,27 @@ pub(super) fn guarded(name: &str, source: &Source, provider: &Provider, proved: 
         problems.warning(&allowed.at, format!("whoever knows its URL can ring at `{name}`: `{}` proves nothing", provider.slug));
         return;
     }
-    let at = source.provider.as_ref().map_or(&source.at, |provider| &provider.at);
     problems.error_hint(
-        at,
+        source.provider_at(),
         format!("whoever knows its URL could ring at `{name}`: `{}` proves nothing", provider.slug),
         "guard it by `url_token`, `allow_ips` or `client_cert`, or write `allow_unsigned: true`",
     );
+}
+
+/// Methods besides `POST` that are taken as events. Where nothing but the body tells events apart, those without one are all the same, and
+/// whoever allows such methods should know.
+pub(super) fn methods(source: &Source, provider: &Provider, problems: &mut Problems) -> Box<[&'static str]> {
+    let Some(allowed) = &source.allow_methods else { return Box::default() };
+    let by_body = match *source.dedup.by {
+        DedupBy::Provider => provider.event.id.is_empty() && !provider.event.once,
+        DedupBy::Body => true,
+        DedupBy::None => false,
+    };
+    if let Some(bare) = allowed.iter().find(|method| by_body && method.is_bare()) {
+        let said = "has usually no body, which is all that tells its events apart: the second would be a duplicate of the first";
+        problems.warning(&bare.at, format!("a {} {said}; `dedup: none` takes each as new", bare.word()));
+    }
+    allowed.iter().map(|method| method.word()).collect()
 }
 
 /// Refuses a token that would make the path of another source, which would be found first.

@@ -4,6 +4,7 @@
 mod answers;
 mod egress;
 mod guard;
+mod provider;
 mod route;
 mod server;
 mod source;
@@ -69,7 +70,8 @@ mod tests {
         let mut problems = Problems::new();
         let around = Surroundings::held(files, variables, Clock::System);
         let config = config::load(Some(Path::new("f.yaml")), &around, &mut problems).expect("a tree");
-        let plan = compile(&config, &Catalogue::embedded(), &mut problems);
+        let catalogue = config.catalogue(&around, &mut problems);
+        let plan = compile(&config, &catalogue, &mut problems);
         assert_eq!(plan.is_none(), problems.has_errors());
         (plan, problems.into_sorted().iter().map(ToString::to_string).collect())
     }
@@ -453,6 +455,79 @@ mod tests {
         assert_eq!(compiled(&text, &[]).1, ["f.yaml:2:3: events of `a` may go to 65 targets, and 64 is the most"]);
     }
 
+    /// A file with one source `a`, of which this is said beside its secret.
+    fn written(source: &str) -> String {
+        format!("sources:\n  a:\n    secret: {SECRET}\n{source}targets: {{ t: {{ url: \"http://x/\" }} }}\n{ROUTE}\n")
+    }
+
+    const SIGNED: &str = "{ scheme: hmac-sha256, signature: { at: header:X-Sig, encoding: hex }, message: \"{body}\"";
+
+    #[test]
+    fn a_provider_written_in_a_source_runs_like_one_in_a_file() {
+        let unproved = |at: &str| {
+            format!(
+                "f.yaml:{at}: warning: the `verify` of `a` is unproved: nothing shows that it verifies as its sender signs; a file in \
+                 `providers_dir` can, by its `vectors`"
+            )
+        };
+        let one = format!(
+            "    verify: {SIGNED}, event: {{ id: \"{{json:/id}}\" }}, limits: {{ body: 2KiB }}, \
+             replies: {{ accepted: {{ status: 202 }} }} }}\n"
+        );
+        let several = format!("    verify:\n      - {SIGNED} }}\n      - {{ scheme: none, require: {{ header:X: true }} }}\n");
+        let like = "    verify: { like: github, event: { id: \"{json:/id}\" } }\n".to_owned();
+        for (text, place) in [(&one, "4:13"), (&several, "5:7"), (&like, "4:13")] {
+            let (plan, problems) = compiled(&written(text), &[]);
+            assert_eq!(problems, [unproved(place)], "{text}");
+            let plan = plan.expect("compiled");
+            let source = &plan.paths["/hooks/a"];
+            assert_eq!((&*source.provider, source.verification(crate::clock::UnixMs(0)), source.unproved), ("inline", "unproved", true));
+        }
+        let source = compiled(&written(&one), &[]).0.expect("compiled").paths["/hooks/a"].clone();
+        assert_eq!((source.body_limit, source.accepted.status), (2048, 202));
+        // A guarded source without any proof needs no secret, and one without a guard does not load.
+        let none = "sources: { a: { verify: { scheme: none } } }\n";
+        let guarded = none.replace("verify", "url_token: 0123456789abcdef, verify");
+        assert!(compiled(&format!("{guarded}targets: {{ t: {{ url: \"http://x/\" }} }}\n{ROUTE}"), &[]).0.is_some());
+        assert!(compiled(none, &[]).1.iter().any(|said| said.starts_with("f.yaml:1:25: whoever knows its URL could ring at `a`")));
+    }
+
+    #[test]
+    fn what_is_wrong_with_it_is_told_where_it_stands() {
+        let cases = [
+            ("hmac-sha256", "hmac-sha265", "f.yaml:4:23: the scheme cannot be `hmac-sha265`; did you mean `hmac-sha256`?"),
+            ("encoding: hex", "encodign: hex", "f.yaml:4:67: a signature has no `encodign`; did you mean `encoding`?"),
+            ("{body}", "{bodi}", "f.yaml:4:93: the message: there is no atom `bodi`; did you mean `body`?"),
+            ("{body}", "${body}{credential:word}", "f.yaml:3:5: inline needs `word` (word)"),
+            (
+                "{body}",
+                "$${CANARY}",
+                "f.yaml:4:93: nothing is inserted under `verify`, whose braces are templates; give `${CANARY}` as `secret` or under the \
+                 source's `credentials`, and name it: `{credential:NAME}`",
+            ),
+            (
+                "{body}\"",
+                "{body}\", like: githbu",
+                "f.yaml:4:109: there is no provider `githbu` to be like; `hookgate providers` lists them",
+            ),
+            ("{body}\"", "{body}\", credentials: { key: { label: Key } }", "f.yaml:4:13: `credentials` has no `secret`; declared: key"),
+            ("{body}\"", "{body}\", vectors: []", "f.yaml:4:103: `verify` has no `vectors`; known here: "),
+            ("{body}\"", "{url}\"", "`inline` signs its URL, and no public URL of `a` is known"),
+        ];
+        let mut wrong = Vec::new();
+        for (old, new, expected) in cases {
+            let text = written(&format!("    verify: {SIGNED} }}\n")).replacen(old, new, 1);
+            let said = compiled(&text, &[("CANARY", "canary")]).1;
+            if !said.iter().any(|said| said.contains(expected)) {
+                wrong.push(format!("{new}: wanted {expected}\n{said:#?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        // A secret for what takes none is no oversight.
+        let named = written("    verify: { scheme: none }\n    allow_unsigned: true\n");
+        assert!(compiled(&named, &[]).1.iter().any(|said| said.starts_with("f.yaml:3:13: `inline` has no credential `secret`")));
+    }
+
     #[test]
     fn the_reference_and_every_example_compile() {
         let files = [
@@ -470,6 +545,10 @@ mod tests {
             ("STRIPE_SECRET_OLD", "whsec_canary-old-0123456789"),
             ("SHOP_URL_TOKEN", "canary-shop-0123456789"),
             ("PARTNER_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("LEGACY_SECRET", "canary-legacy-0123456789"),
+            ("BATCH_SEAL", "canary-seal-0123456789"),
+            ("BATCH_WORD", "canary-word-0123456789"),
+            ("STAGING_SECRET", "whsec_canary-staging-0123456789"),
             ("CRM_TOKEN", "canary-crm-0123456789"),
             ("OLD_LOGIN", "canary:canary-0123456789"),
         ];
@@ -480,11 +559,14 @@ mod tests {
             held.insert("/run/secrets/GITHUB_SECRET".into(), b"canary-github-0123456789\n".to_vec());
             let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             let mut problems = Problems::new();
-            let config = config::load(Some(Path::new("f.yaml")), &Surroundings::held(held, variables, Clock::System), &mut problems);
-            let config = config.expect("a tree");
-            let plan = compile(&config, &Catalogue::embedded(), &mut problems);
+            let around = Surroundings::held(held, variables, Clock::System);
+            let config = config::load(Some(Path::new("f.yaml")), &around, &mut problems).expect("a tree");
+            let plan = compile(&config, &config.catalogue(&around, &mut problems), &mut problems);
             let said: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
-            assert_eq!(said, Vec::<String>::new(), "{text}");
+            // What is written in a source is never proved, and that is all there is to say of these.
+            let (unproved, other): (Vec<String>, Vec<String>) = said.into_iter().partition(|said| said.contains("` is unproved: "));
+            assert_eq!(other, Vec::<String>::new(), "{text}");
+            assert_eq!(unproved.len(), config.sources.0.iter().filter(|(_, source)| source.verify.is_some()).count());
             assert!(!format!("{config:?} {plan:?} {}", config.listing()).contains("canary"));
         }
     }

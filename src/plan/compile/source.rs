@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{answers, guard};
+use super::{answers, guard, provider};
 use crate::{
     clock::UnixMs,
     config::{self, BodyLimit, Config, OnRepeat, OneOrMany, Size, Window},
@@ -15,8 +15,8 @@ use crate::{
     plan::{Dedup, DedupBy, Source, Unrouted, with_token},
     provider::{Catalogue, Provider, Retries},
     secret::Secret,
-    verify::{Credential, Setting, Tolerance, Verifier, prove, prove_handshakes},
-    yaml::{At, Problem, Problems, nearest},
+    verify::{Credential, Setting, Tolerance, Verifier},
+    yaml::{At, Problems, nearest},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,7 +36,7 @@ pub fn intake<'c>(config: &Config, name: &str, catalogue: &'c Catalogue, problem
     let source = written.compile(catalogue, problems)?;
     // What is wrong was noted by now, so it is not said twice.
     let mut told = Problems::new();
-    let provider = written.provider(catalogue, &mut told)?;
+    let provider = provider::find(name, written.source, catalogue, &mut told)?;
     let setting = written.setting(provider, source.endpoint.as_ref(), &mut told)?;
     Some((source, setting))
 }
@@ -126,7 +126,7 @@ impl Written<'_> {
     fn compile(self, catalogue: &Catalogue, problems: &mut Problems) -> Option<Source> {
         let written = self.source;
         let paths: Vec<Box<str>> = paths_of(self.name, written).into_iter().map(String::into_boxed_str).collect();
-        let provider = self.provider(catalogue, problems)?;
+        let provider = provider::find(self.name, written, catalogue, problems)?;
         let endpoint = self.public_url();
         let guard = guard::guard(self.config, self.name, written, provider, problems);
         let observe_until = guard::observe_until(self.config, self.name, written, problems);
@@ -134,9 +134,7 @@ impl Written<'_> {
         if let Some(verifier) = &verifier {
             guard::guarded(self.name, written, provider, verifier.verification() != "none", problems);
         }
-        if catalogue.is_own(&provider.slug) {
-            self.known_answers(provider, problems);
-        }
+        provider::known_answers(self.name, written, provider, catalogue, problems);
         let body_limit = self.body_limit(provider, problems);
         let dedup = self.dedup(provider, problems);
         let answer_within = self.config.server.limits.answer_within.0;
@@ -146,6 +144,7 @@ impl Written<'_> {
             paths,
             endpoint,
             guard,
+            methods: guard::methods(written, provider, problems),
             unproved: provider.vectors.is_empty(),
             verifier: verifier?.observing_until(observe_until),
             body_limit,
@@ -159,48 +158,6 @@ impl Written<'_> {
             rejected: answers::rejected(written, provider),
             disabled: *written.disabled,
         })
-    }
-
-    fn provider<'c>(self, catalogue: &'c Catalogue, problems: &mut Problems) -> Option<&'c Provider> {
-        let asked = self.source.provider.as_ref()?;
-        match catalogue.load(asked) {
-            Some(Ok(provider)) => Some(provider),
-            Some(Err(faults)) => {
-                faults.iter().for_each(|fault| problems.push(Problem::clone(fault)));
-                None
-            }
-            None => {
-                let said = format!("there is no provider {}", asked.shown());
-                match problems.nearest(asked, catalogue.names()) {
-                    Some(meant) => problems.error_hint(&asked.at, said, format!("did you mean `{meant}`?")),
-                    None => problems.error_hint(&asked.at, said, "`hookgate providers` lists them"),
-                }
-                None
-            }
-        }
-    }
-
-    /// Runs the known answers of a file that no test of ours has seen.
-    fn known_answers(self, provider: &Provider, problems: &mut Problems) {
-        let Some(at) = self.source.provider.as_ref().map(|provider| &provider.at) else { return };
-        let slug = &provider.slug;
-        if provider.vectors.is_empty() {
-            problems.warning(
-                at,
-                format!("`{slug}` is unproved: its file has no `vectors`, so nothing shows that it verifies as its vendor signs"),
-            );
-        }
-        for tried in prove(provider) {
-            if let Some(problem) = tried.problem {
-                let edit = tried.edit.map(|edit| format!(" ({edit})")).unwrap_or_default();
-                problems.error(at, format!("the vector `{}`{edit} of `{slug}` does not come out: {problem}", tried.vector));
-            }
-        }
-        for (name, answered) in prove_handshakes(provider) {
-            if let Err(problem) = answered {
-                problems.error(at, format!("the example of the handshake `{name}` of `{slug}` does not come out: {problem}"));
-            }
-        }
     }
 
     /// The public URL of the first path, as the provider was given it.

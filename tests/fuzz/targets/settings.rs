@@ -83,6 +83,13 @@ pub(super) fn config(input: &[u8]) {
     let listing = config.listing();
     let mut problems = Problems::new();
     assert!(yaml::parse_own(&"listing".into(), &listing, &mut problems).is_some() && !problems.has_errors(), "{listing}");
+    // What sources say of their provider themselves is read when it is asked for.
+    let nothing_else = Surroundings::held(BTreeMap::new(), BTreeMap::new(), Clock::Sim(Arc::default()));
+    let catalogue = config.catalogue(&nothing_else, &mut Problems::new());
+    for wrong in catalogue.inline_names().filter_map(|name| catalogue.load_inline(name)?.err()).flatten() {
+        assert!(wrong.at.is_some(), "{wrong}");
+        assert!(!kept || !wrong.to_string().contains("c4n4ry"), "{wrong}");
+    }
 }
 
 fn load(text: &str) -> (Option<Config>, Problems) {

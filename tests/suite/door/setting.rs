@@ -175,6 +175,7 @@ fn source() -> Source {
         paths: vec![PATH.into()],
         endpoint: Some(format!("https://hooks.example.com{PATH}").parse().expect("a URL")),
         guard: Guard::default(),
+        methods: Box::default(),
         unproved: false,
         verifier: Verifier::compile(github, &[credential], None, None).expect("compiled"),
         body_limit: 256 * 1024,
