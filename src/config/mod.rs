@@ -7,6 +7,7 @@
 
 mod admin;
 mod answers;
+mod breaker;
 mod credential;
 mod interpolate;
 mod load;
@@ -30,6 +31,7 @@ use serde::Serialize;
 
 pub use admin::{Admin, Role, Token};
 pub use answers::{Body, OnReject, Respond};
+pub use breaker::{Breaker, Ramp, Rate, RateLimit};
 pub use credential::Credential;
 pub use load::{Located, load, locate};
 pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, Text};

@@ -61,6 +61,7 @@ pub struct Metrics {
     attempts: IntCounterVec,
     attempt_seconds: HistogramVec,
     lag: HistogramVec,
+    breaker: GaugeVec,
     /// Waiting, leased, parked and dead deliveries, by target and state.
     pub queue_deliveries: IntGaugeVec,
     /// Age of the oldest open delivery, by target.
@@ -151,6 +152,11 @@ impl Metrics {
             attempts: declare.counters("attempts_total", "Attempts by result.", &["target", "result"])?,
             attempt_seconds: declare.histograms("attempt_seconds", "How long attempts take.", &["target"], ATTEMPT_BUCKETS_S)?,
             lag: declare.histograms("delivery_lag_seconds", "From a delivery's birth to its success.", &["target"], LAG_BUCKETS_S)?,
+            breaker: declare.gauges(
+                "target_breaker_open",
+                "1 while a target is left alone, 0.5 while one attempt finds out.",
+                &["target"],
+            )?,
             queue_deliveries: declare.int_gauges(
                 "queue_deliveries",
                 "Deliveries in the shared store; aggregate gateways with max.",
@@ -279,6 +285,7 @@ impl Metrics {
             attempts: AttemptResult::ALL.map(|result| self.attempts.with_label_values(&[name, result.code()])),
             attempt_seconds: self.attempt_seconds.with_label_values(&[name]),
             lag_seconds: self.lag.with_label_values(&[name]),
+            breaker_open: self.breaker.with_label_values(&[name]),
         }
     }
 
@@ -321,6 +328,7 @@ impl Metrics {
             let _ = self.created.remove_label_values(&[name.as_str()]);
             let _ = self.attempt_seconds.remove_label_values(&[name.as_str()]);
             let _ = self.lag.remove_label_values(&[name.as_str()]);
+            let _ = self.breaker.remove_label_values(&[name.as_str()]);
         }
     }
 }

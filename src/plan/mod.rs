@@ -23,7 +23,7 @@ pub use server::{
     StoreSettings, Tls, TlsVersion,
 };
 pub use source::{Dedup, DedupBy, Source, Unrouted};
-pub use target::{Auth, ClientTls, RetryPolicy, StatusPattern, Target};
+pub use target::{Auth, BreakerPolicy, ClientTls, RampPolicy, Rate, RetryPolicy, StatusPattern, Target};
 
 use crate::{
     name::{SourceName, TargetName},

@@ -186,7 +186,10 @@ impl Lanes {
         let mut asked = std::mem::take(&mut self.claims.asked);
         for answer in claimed {
             asked.retain(|target| *target != answer.target);
-            self.touch(&answer.target, |lane| lane.backlog.claim_answered(Some(answer.next_due)));
+            self.touch(&answer.target, |lane| {
+                lane.backlog.claim_answered(Some(answer.next_due));
+                lane.claimed(answer.leases.len());
+            });
             answer.leases.into_iter().for_each(|lease| self.take(lease));
         }
         for target in asked {
@@ -208,6 +211,7 @@ impl Lanes {
         let (target, failures, first_at) = (held.target.clone(), held.failures, held.first_at);
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.note_latency(attempt.took);
+        lane.brakes.ended(&lane.target, started.id, &attempt, now.mono, dice);
         let write = match judge(&lane.target.retry, &attempt, failures, first_at, now.wall, dice) {
             Outcome::Delivered => Fenced::Delivered(lease, attempt),
             Outcome::Retry { due, failures } => Fenced::Retry { lease, attempt, due, failures },
@@ -256,6 +260,7 @@ impl Lanes {
             let Some(target) = self.leases.running(started).map(|held| held.target.clone()) else { continue };
             let Some(current) = self.leases.current(started.id) else { continue };
             self.ended(&target);
+            self.touch(&target, |lane| lane.brakes.cut(started.id));
             self.write(&target, Fenced::Released(current, Why::Cut));
         }
     }
@@ -284,8 +289,9 @@ impl Lanes {
 
     /// One lane's turn: give back, start, ask, publish, and see when the next turn is.
     fn turn(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
+        self.turn_brakes(target, now, out);
         self.release_unusable(target, now);
-        self.start(target, out);
+        self.start(target, now, out);
         self.clear_wake(target);
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let is_open = lane.is_open(self.cut_at.is_some());
@@ -314,6 +320,16 @@ impl Lanes {
         }
     }
 
+    /// Lets time pass for the brakes, and tells how the breaker stands when that is new.
+    fn turn_brakes(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        lane.turn_brakes(now);
+        let phase = lane.brakes.phase();
+        if std::mem::replace(&mut lane.told, phase) != phase {
+            out.push(Action::Breaker(target.clone(), phase));
+        }
+    }
+
     fn clear_wake(&mut self, target: &TargetName) {
         if let Some(wake) = self.lanes.get_mut(target).and_then(|lane| lane.wake.take()) {
             self.wakes.remove(&(wake, target.clone()));
@@ -324,24 +340,30 @@ impl Lanes {
     fn release_unusable(&mut self, target: &TargetName, now: Now) {
         let stopping = self.cut_at.is_some();
         let Some(lane) = self.lanes.get_mut(target).filter(|lane| !lane.ready.is_empty()) else { return };
-        let is_open = lane.is_open(stopping);
+        let (is_open, is_shut) = (lane.is_open(stopping), lane.brakes.is_shut(now.mono));
+        let may_start = is_open && !is_shut;
         let waiting = std::mem::take(&mut lane.ready).into_iter();
-        let (keep, back): (VecDeque<Lease>, VecDeque<Lease>) = waiting.partition(|lease| is_open && lane.can_start(lease, now.mono));
+        let (keep, back): (VecDeque<Lease>, VecDeque<Lease>) = waiting.partition(|lease| may_start && lane.can_start(lease, now.mono));
         lane.ready = keep;
-        let why = if is_open { Why::NoTime } else { Why::Stopping };
+        let why = match (is_open, is_shut) {
+            (false, _) => Why::Stopping,
+            (true, true) => Why::LeftAlone,
+            (true, false) => Why::NoTime,
+        };
         for lease in back {
-            self.counts.unused += u64::from(is_open);
+            self.counts.unused += u64::from(why == Why::NoTime);
             self.write(target, Fenced::Released(lease.reference(), why));
         }
         // `write` touches the lane whose turn this is.
         self.touched.remove(target);
     }
 
-    fn start(&mut self, target: &TargetName, out: &mut Vec<Action>) {
+    fn start(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
-        while lane.room(&self.share) > 0
+        while lane.room(&self.share, now.mono) > 0
             && let Some(lease) = lane.ready.pop_front()
         {
+            lane.brakes.started(&lane.target, lease.id, now.mono);
             self.share.moved(lane.running, lane.running + 1, lane.cap());
             lane.running += 1;
             self.leases.start(lease.reference());

@@ -200,6 +200,8 @@ impl World {
                     gateway.running.remove(&lease.id);
                 }
             }
+            // The line in the story is all there is to it.
+            Action::Breaker(..) => {}
             Action::Sleep(until) => self.sleep(until),
         }
     }
