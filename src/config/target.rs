@@ -6,9 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use super::{
-    breaker::{Breaker, RateLimit, rate_limit},
+    breaker::Breaker,
     credential,
     placed::{Guarded, Link, Named, OneOrMany, Period, Placed},
+    rate::{RateLimit, rate_limit},
     section::Section,
     values,
 };

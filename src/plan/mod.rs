@@ -3,6 +3,7 @@
 //!
 //! `config` is what was written, `Plan` is what runs; they are two types, so the engine can never meet an unresolved name.
 
+mod breaker;
 mod compile;
 mod egress;
 mod guard;
@@ -16,6 +17,7 @@ use std::{
 };
 
 pub use crate::provider::{Accepted, Rejected};
+pub use breaker::{BreakerPolicy, RampPolicy, Rate};
 pub use compile::{compile, intake};
 pub use guard::{Guard, UrlToken, with_token};
 pub use server::{
@@ -23,7 +25,7 @@ pub use server::{
     StoreSettings, Tls, TlsVersion,
 };
 pub use source::{Dedup, DedupBy, Source, Unrouted};
-pub use target::{Auth, BreakerPolicy, ClientTls, RampPolicy, Rate, RetryPolicy, StatusPattern, Target};
+pub use target::{Auth, ClientTls, RetryPolicy, StatusPattern, Target};
 
 use crate::{
     name::{SourceName, TargetName},

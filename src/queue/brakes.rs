@@ -12,9 +12,13 @@ use crate::{
 use super::{
     Dice,
     breaker::{Breaker, Phase, Sign},
-    pace::{self, Pace, Ramp},
+    pace::{self, Pace},
+    ramp::Ramp,
     retry::asked_for,
 };
+
+/// The least pause a target that asks for time gets: "Retry-After: 0" must not become a loop without one.
+const ASKED_MIN: Duration = Duration::from_secs(1);
 
 /// A lane's brakes.
 #[derive(Debug)]
@@ -99,7 +103,7 @@ impl Brakes {
     pub(super) fn ended(&mut self, target: &Target, id: DeliveryId, attempt: &Attempt, now: Mono, dice: &mut Dice) {
         let asked = asked_for(&target.retry, attempt);
         if let Some(asked) = asked {
-            self.asked_until = self.asked_until.max(now + asked);
+            self.asked_until = self.asked_until.max(now + asked.max(ASKED_MIN));
         }
         let Some(policy) = &target.breaker else { return };
         let before = self.breaker.phase();
@@ -123,16 +127,14 @@ impl Brakes {
         }
     }
 
-    /// When they let more start, if they are what holds up work that waits.
+    /// When they let more start, if nothing happens before; without work only what keeps the gate shut has a time.
     pub(super) fn wake(&self, target: &Target, has_work: bool, now: Mono) -> Option<Mono> {
-        if !has_work {
-            return self.breaker.wake();
-        }
         let asked = Some(self.asked_until).filter(|until| now < *until);
-        let ramp = self.ramping(target).filter(|(ramp, policy)| ramp.room(*policy, now) == 0).map(|(ramp, policy)| ramp.wake(policy));
-        let pace = target.rate_limit.filter(|rate| self.pace.room(*rate, now) == 0).map(|_| self.pace.wake());
+        let ramp = self.ramping(target).filter(|(ramp, policy)| has_work && ramp.room(*policy, now) == 0);
+        let pace = target.rate_limit.filter(|rate| has_work && self.pace.room(*rate, now) == 0);
         // All of them must let go, so only the last of these moments is worth a turn.
-        [self.breaker.wake(), asked, ramp, pace].into_iter().flatten().max()
+        let moments = [self.breaker.wake(), asked, ramp.map(|(ramp, policy)| ramp.wake(policy)), pace.map(|_| self.pace.wake())];
+        moments.into_iter().flatten().max()
     }
 
     /// The breaker was switched off.

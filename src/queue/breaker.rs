@@ -6,7 +6,7 @@
 //!                                   +--the probe fails, and the next time is twice as long
 //! ```
 //!
-//! What counts is whether the target can work at all: no connection, no answer in time, 5xx. A status such as 400 or 410 is about one
+//! What counts is whether the target can work at all: no connection, no answer in time, 5xx, 429. A status such as 400 or 410 is about one
 //! event, so it never opens a breaker, and a probe that is answered so has found somebody there. What the target asks for itself
 //! (`Retry-After`) counts neither way. Attempts that were under way when it opened have no say in when it closes.
 
@@ -52,13 +52,14 @@ impl Sign {
             _ if asked => Self::None,
             AttemptResult::Delivered => Self::Well,
             AttemptResult::Http3xx | AttemptResult::Http4xx => Self::Answered,
-            AttemptResult::Http5xx
+            AttemptResult::Http429
+            | AttemptResult::Http5xx
             | AttemptResult::Timeout
             | AttemptResult::Connect
             | AttemptResult::Dns
             | AttemptResult::Tls
             | AttemptResult::EgressDenied => Self::Ill,
-            AttemptResult::Http429 | AttemptResult::Body | AttemptResult::LeaseLost => Self::None,
+            AttemptResult::Body | AttemptResult::LeaseLost => Self::None,
         }
     }
 }

@@ -206,10 +206,13 @@ impl Lane {
 
     /// When the lane must have its turn again, if nothing happens before.
     pub(super) fn next_wake(&self, now: Now) -> Option<Mono> {
+        let brakes = self.brakes.wake(&self.target, self.has_work(now), now.mono);
+        if self.brakes.is_shut(now.mono) {
+            return brakes;
+        }
         let lapse = self.ready.iter().map(|lease| self.lapse(lease)).min();
         let due = self.backlog.due().filter(|due| *due > now.wall);
         let due = due.map(|due| now.mono + Duration::from_millis(due.ms_since(now.wall)).min(WAKE_WITHIN));
-        let brakes = self.brakes.wake(&self.target, self.has_work(now), now.mono);
         [lapse, due, brakes].into_iter().flatten().min()
     }
 

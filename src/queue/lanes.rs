@@ -3,6 +3,8 @@
 //! One claim and one settle are out at a time, for all lanes together: what comes up meanwhile goes with the next one, so batches grow with
 //! the load by themselves. A lane that knows of nothing has no timer.
 
+mod claims;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -11,19 +13,20 @@ use std::{
 use crate::{
     clock::{Mono, Now},
     delivery::{Attempt, Outcome},
-    lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Why},
-    limits::CLAIM_MAX,
+    lease::{Fate, Fenced, Lease, LeaseRef, Why},
     name::TargetName,
     plan::{Plan, Target},
 };
 
 use super::{
     Action, Dice, Input,
-    held::{Leases, Pause, Taken, due_after},
+    held::{Leases, Taken, due_after},
     lane::{Lane, LaneNumbers},
     retry::judge,
     share::Share,
 };
+
+use claims::Claims;
 
 /// All lanes of a shard.
 #[derive(Debug, Default)]
@@ -39,16 +42,6 @@ pub struct Lanes {
     wakes: BTreeSet<(Mono, TargetName)>,
     /// Lanes whose turn it is in this step.
     touched: BTreeSet<TargetName>,
-}
-
-/// The claim that is out, and who wants the next one.
-#[derive(Debug, Default)]
-struct Claims {
-    asked: Vec<TargetName>,
-    wanting: BTreeSet<TargetName>,
-    /// The last lane of the last claim: the next one starts behind it, so that a full claim passes nobody over twice.
-    last: Option<TargetName>,
-    pause: Pause,
 }
 
 /// What happened to leases that should not, since the start.
@@ -179,30 +172,6 @@ impl Lanes {
             Taken::Kept => self.counts.lost += 1,
         }
         self.touched.insert(target);
-    }
-
-    fn claimed(&mut self, claimed: Vec<Claimed>) {
-        self.claims.pause.end();
-        let mut asked = std::mem::take(&mut self.claims.asked);
-        for answer in claimed {
-            asked.retain(|target| *target != answer.target);
-            self.touch(&answer.target, |lane| {
-                lane.backlog.claim_answered(Some(answer.next_due));
-                lane.claimed(answer.leases.len());
-            });
-            answer.leases.into_iter().for_each(|lease| self.take(lease));
-        }
-        for target in asked {
-            self.touch(&target, |lane| lane.backlog.claim_answered(None));
-        }
-    }
-
-    fn claim_failed(&mut self, targets: &[TargetName], now: Now, dice: &mut Dice) {
-        self.claims.asked.clear();
-        self.claims.pause.lengthen(now.mono, dice);
-        for target in targets {
-            self.touch(target, |lane| lane.backlog.claim_failed());
-        }
     }
 
     fn finished(&mut self, started: LeaseRef, attempt: Attempt, now: Now, dice: &mut Dice) {
@@ -368,37 +337,6 @@ impl Lanes {
             lane.running += 1;
             self.leases.start(lease.reference());
             out.push(Action::Start(lease));
-        }
-    }
-
-    /// One claim for all lanes that want, starting behind the last one of the claim before.
-    fn claim(&mut self, now: Now, out: &mut Vec<Action>) {
-        if !self.claims.asked.is_empty() || self.claims.wanting.is_empty() || now.mono < self.claims.pause.until {
-            return;
-        }
-        let behind_last = |target: &&TargetName| self.claims.last.as_ref().is_some_and(|last| *target > last);
-        let (behind, before): (Vec<_>, Vec<_>) = self.claims.wanting.iter().partition(behind_last);
-        let in_turn = behind.into_iter().chain(before).cloned().collect::<Vec<_>>();
-        let mut left = CLAIM_MAX;
-        let mut wants = Vec::new();
-        for target in in_turn {
-            let Some(lane) = self.lanes.get_mut(&target) else { continue };
-            let Some(count) = lane.want(&self.share, now) else {
-                // It wanted while the wall clock stood later: it sees anew when its time comes.
-                self.turn(&target, now, out);
-                continue;
-            };
-            if left == 0 {
-                break;
-            }
-            wants.push(lane.claim(count.min(left), now));
-            left -= count.min(left);
-            self.claims.wanting.remove(&target);
-            self.claims.asked.push(target.clone());
-            self.claims.last = Some(target);
-        }
-        if !wants.is_empty() {
-            out.push(Action::Claim(wants));
         }
     }
 

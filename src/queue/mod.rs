@@ -25,6 +25,7 @@ mod held;
 mod lane;
 mod lanes;
 mod pace;
+mod ramp;
 mod retry;
 mod share;
 

@@ -1,19 +1,14 @@
-//! How many attempts may start by now: a target's rate limit, and the rising rate at which a backlog comes back after an outage.
+//! How many attempts a target's rate limit lets start by now.
 //!
-//! Both are asked before anything is taken ("how many, and when the next?"), which is why they are written here: a rate limiter from a
-//! library takes a cell or refuses it, and has no way to look first.
+//! It is asked before anything is taken ("how many, and when the next?"), which is why it is written here: a rate limiter from a library
+//! takes a cell or refuses it, and has no way to look first.
 
 use std::time::Duration;
 
-use crate::{
-    clock::Mono,
-    plan::{RampPolicy, Rate},
-};
+use crate::{clock::Mono, plan::Rate};
 
 /// What may start at once beyond the even spread: a timer wakes no more often than this is worth.
 const BURST: Duration = Duration::from_millis(100);
-/// Starts a second at which a ramp is over: no lane starts as many.
-const RAMP_OVER_PER_S: f64 = 10_000.0;
 
 /// A rate limit, evenly spread: the generic cell rate algorithm (ITU-T I.371, annex A), in its virtual scheduling form.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,65 +46,18 @@ fn interval(rate: Rate) -> Duration {
     rate.per / rate.count.max(1)
 }
 
-/// A rate that doubles again and again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ramp {
-    since: Mono,
-    started: u32,
-}
-
-impl Ramp {
-    /// It begins.
-    pub(super) fn begin(now: Mono) -> Self {
-        Self { since: now, started: 0 }
-    }
-
-    /// Starts that it allows now.
-    pub(super) fn room(&self, policy: RampPolicy, now: Mono) -> usize {
-        let allowed = allowed(policy, now.since(self.since));
-        // Rounded down, and never below nothing: what is counted are whole starts.
-        (allowed - f64::from(self.started)).max(0.0) as usize
-    }
-
-    /// An attempt starts.
-    pub(super) fn started(&mut self) {
-        self.started = self.started.saturating_add(1);
-    }
-
-    /// When the next start is allowed.
-    pub(super) fn wake(&self, policy: RampPolicy) -> Mono {
-        let doublings = (1.0 + f64::from(self.started) / growth(policy)).log2();
-        let after = Duration::try_from_secs_f64(policy.double_every.as_secs_f64() * doublings).unwrap_or(Duration::MAX);
-        // A little later than the exact moment, or rounding would wake us again and again just before it.
-        self.since + after.saturating_add(Duration::from_micros(100))
-    }
-
-    /// Whether it no longer holds anything up.
-    pub(super) fn is_over(&self, policy: RampPolicy, now: Mono) -> bool {
-        let doublings = now.since(self.since).as_secs_f64() / policy.double_every.as_secs_f64().max(f64::MIN_POSITIVE);
-        f64::from(policy.per_second) * doublings.exp2() >= RAMP_OVER_PER_S
-    }
-}
-
-/// Starts allowed after so long: one at once, and the integral of the rate.
-fn allowed(policy: RampPolicy, elapsed: Duration) -> f64 {
-    let doublings = elapsed.as_secs_f64() / policy.double_every.as_secs_f64().max(f64::MIN_POSITIVE);
-    1.0 + growth(policy) * (doublings.exp2() - 1.0)
-}
-
-/// Starts in the time in which the rate grows e-fold.
-fn growth(policy: RampPolicy) -> f64 {
-    f64::from(policy.per_second) * policy.double_every.as_secs_f64() / std::f64::consts::LN_2
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     /// Starts whatever may start, waking when told; the times of all starts within `time`.
-    fn starts(time: Duration, mut room: impl FnMut(Mono) -> usize, mut step: impl FnMut(Mono) -> Mono) -> Vec<Duration> {
+    pub(in crate::queue) fn starts(
+        time: Duration,
+        mut room: impl FnMut(Mono) -> usize,
+        mut step: impl FnMut(Mono) -> Mono,
+    ) -> Vec<Duration> {
         let begin = Mono(5_000_000_000);
         let (mut now, mut times) = (begin, Vec::new());
         for _ in 0..1_000_000 {
@@ -162,29 +110,5 @@ mod tests {
         for (earlier, later) in times.iter().zip(&times[1..]) {
             assert!(*later - *earlier >= Duration::from_secs(30) - BURST, "{earlier:?} and {later:?}");
         }
-    }
-
-    #[test]
-    fn a_ramp_doubles_and_is_over_in_the_end() {
-        let policy = RampPolicy { per_second: 10, double_every: Duration::from_secs(5) };
-        let ramp = std::cell::Cell::new(Ramp::begin(Mono(5_000_000_000)));
-        let times = starts(
-            Duration::from_secs(20),
-            |now| ramp.get().room(policy, now),
-            |_| {
-                let mut moved = ramp.get();
-                moved.started();
-                ramp.set(moved);
-                moved.wake(policy)
-            },
-        );
-        let in_five = |from: u64| times.iter().filter(|time| (from..from + 5).contains(&time.as_secs())).count();
-        let counts = [in_five(0), in_five(5), in_five(10), in_five(15)];
-        // The integral over the first five seconds is 10 * 5 / ln 2 = 72, and twice as many in each five after.
-        for (count, expected) in counts.into_iter().zip([72_usize, 144, 288, 577]) {
-            assert!(count.abs_diff(expected) <= 2, "{counts:?}");
-        }
-        assert!(!ramp.get().is_over(policy, Mono(5_000_000_000) + Duration::from_secs(49)));
-        assert!(ramp.get().is_over(policy, Mono(5_000_000_000) + Duration::from_secs(50)));
     }
 }

@@ -167,10 +167,10 @@ impl Rows {
         due.flat_map(move |due| due.range((UnixMs(i64::MIN), first)..(UnixMs(now.0.saturating_add(1)), first))).map(|(_, id)| *id)
     }
 
-    /// The same and, behind them, those that wait for a later try.
-    pub(super) fn due_or_waiting(&self, target: &TargetName, now: UnixMs) -> impl Iterator<Item = DeliveryId> {
+    /// The same and, where it is `ahead` of time, those that wait for a later try behind them.
+    pub(super) fn claimable(&self, target: &TargetName, now: UnixMs, ahead: bool) -> impl Iterator<Item = DeliveryId> {
+        let waits = move |id: &DeliveryId| ahead && self.delivery(*id).is_some_and(|row| row.state == State::Pending);
         let all = self.due.get(target).into_iter().flatten();
-        let waits = |id: &DeliveryId| self.delivery(*id).is_some_and(|row| row.state == State::Pending);
         all.filter(move |(due, id)| *due <= now || waits(id)).map(|(_, id)| *id)
     }
 
