@@ -112,6 +112,8 @@ impl Fenced {
 pub enum Why {
     /// Too little of it was left to start an attempt.
     NoTime,
+    /// The target is being left alone: its breaker is open, or it asked for time.
+    LeftAlone,
     /// The gateway is stopping, or the target left the plan.
     Stopping,
     /// The running attempt was cut at the stop's deadline: the target may have it.
@@ -138,6 +140,8 @@ pub struct Want {
     pub oldest: usize,
     /// How many more, newest due first: under a backlog new events are not starved either.
     pub fresh: usize,
+    /// Whether the oldest may be such as wait for a later try: the target is back, and they need not wait on.
+    pub ahead: bool,
     /// How long the leases shall last.
     pub lease: Duration,
 }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod answers;
+mod breaker;
 mod credential;
 mod inline;
 mod interpolate;
@@ -15,6 +16,7 @@ mod method;
 mod overrides;
 mod placed;
 mod providers;
+mod rate;
 mod route;
 mod schema;
 mod section;
@@ -32,12 +34,14 @@ use serde::Serialize;
 
 pub use admin::{Admin, Role, Token};
 pub use answers::{Body, OnReject, Respond};
+pub use breaker::{Breaker, Ramp};
 pub use credential::Credential;
 pub use inline::Inline;
 pub use load::{Located, load, locate};
 pub use method::EventMethod;
 pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, Text};
 pub use providers::catalogue;
+pub use rate::{Rate, RateLimit};
 pub use route::Route;
 pub use schema::schema;
 pub use server::{Certificate, Limits, Listen, Monitor, Server, Shutdown, Tls, TlsVersion};
@@ -443,6 +447,27 @@ mod tests {
             "targets: { t: { url: http://x/, retry: { dead_on: [200] } } }",
             "f.yaml:1:52: `dead_on` are statuses other than 2xx, such as `410` or `4xx`, and this is `200`",
         ),
+        (
+            "targets: { t: { url: http://x/, rate_limit: fast } }",
+            "f.yaml:1:45: `rate_limit` is a number of attempts in a time, such as `100/s`, `600/m` or `1000/h`, and this is `fast`",
+        ),
+        (
+            "targets: { t: { url: http://x/, rate_limit: 0/s } }",
+            "f.yaml:1:45: `rate_limit` is a number of attempts in a time, such as `100/s`, `600/m` or `1000/h`, and this is `0/s`",
+        ),
+        (
+            "targets: { t: { url: http://x/, rate_limit: 100 } }",
+            "f.yaml:1:45: `rate_limit` is a number of attempts in a time, such as `100/s`, `600/m` or `1000/h`, and this is `100`",
+        ),
+        (
+            "targets: { t: { url: http://x/, breaker: { open_for: 2m } } }",
+            "f.yaml:1:54: `open_for` (2m) is longer than `open_for_max` (1m)",
+        ),
+        (
+            "targets: { t: { url: http://x/, breaker: { ramp: { from: 100/m } } } }",
+            "f.yaml:1:58: `from` is a number of attempts a second, such as `10/s`",
+        ),
+        ("targets: { t: { url: http://x/, breaker: 5 } }", "f.yaml:1:42: `breaker` is a mapping, and this is a value"),
         ("targets: { t: { url: http://x/, auth: {} } }", "f.yaml:1:39: `auth` needs `bearer` or `basic`"),
         ("targets: { t: { url: http://x/, method: GET } }", "f.yaml:1:41: `method` is one of POST, PUT, PATCH, and this is `GET`"),
         ("routes: {}", "f.yaml:1:9: `routes` is a list, and this is a mapping; write each as `- { from: source, to: target }`"),

@@ -6,8 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use super::{
+    breaker::Breaker,
     credential,
     placed::{Guarded, Link, Named, OneOrMany, Period, Placed},
+    rate::{RateLimit, rate_limit},
     section::Section,
     values,
 };
@@ -41,8 +43,12 @@ pub struct Target {
     pub connect_timeout: Placed<Period>,
     /// Attempts under way at once.
     pub concurrency: Placed<u32>,
+    /// Attempts that may start in a time.
+    pub rate_limit: Placed<RateLimit>,
     /// When to try again, and when no more. `none` tries once.
     pub retry: Retry,
+    /// When it is left alone, and how its backlog comes back.
+    pub breaker: Option<Breaker>,
     /// How we show who we are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
@@ -246,12 +252,14 @@ impl Target {
             timeout,
             connect_timeout: section.value("connect_timeout", connect_default, values::lasting),
             concurrency: section.value("concurrency", 16, |node, what, problems| values::count(node, what, 1, in_flight_max, problems)),
+            rate_limit: section.value("rate_limit", RateLimit::None, rate_limit),
             retry: Retry::read(&section.part("retry"), section.problems),
+            breaker: breaker(&section.part("breaker"), section.problems),
             auth: section.node("auth").filter(|node| !off(node)).map(|node| Auth::read(node, section.problems)),
             tls: section.node("tls").filter(|node| !off(node)).map(|node| TargetTls::read(node, section.problems)),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["rate_limit", "breaker", "order_by", "sign", "proxy", "forward_credentials", "formerly"]);
+        section.planned(&["order_by", "sign", "proxy", "forward_credentials", "formerly"]);
         section.finish();
         read
     }
@@ -273,6 +281,11 @@ fn kind(node: &Node, what: &str, problems: &mut Problems) -> Option<Kind> {
         None => problems.error(&node.at, said),
     }
     None
+}
+
+fn breaker(node: &Node, problems: &mut Problems) -> Option<Breaker> {
+    // `breaker: none` switches it off; a key with nothing behind it is not meant that way.
+    (!off(node) || node.value == Value::Null).then(|| Breaker::read(node, problems))
 }
 
 fn headers(node: &Node, problems: &mut Problems) -> Named<HeaderText> {

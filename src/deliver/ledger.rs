@@ -14,6 +14,7 @@ use crate::{
     metrics::{Metrics, TargetMetrics},
     name::TargetName,
     plan::LogWhat,
+    queue::Phase,
 };
 
 /// The leases under way.
@@ -95,6 +96,22 @@ impl Ledger {
                 true
             }
             Stage::Reading | Stage::Over => false,
+        }
+    }
+
+    /// How a target's breaker stands from now on.
+    pub(super) fn breaker(&self, target: &TargetName, phase: Phase) {
+        if let Some(of) = self.metrics.target(target) {
+            of.breaker_open.set(match phase {
+                Phase::Closed => 0.0,
+                Phase::HalfOpen => 0.5,
+                Phase::Open => 1.0,
+            });
+        }
+        match phase {
+            Phase::Open => tracing::warn!(event = "breaker", %target, result = "open", "too many attempts fail: the target is left alone"),
+            Phase::HalfOpen => tracing::info!(event = "breaker", %target, result = "half_open", "one attempt finds out whether it is back"),
+            Phase::Closed => tracing::info!(event = "breaker", %target, result = "closed", "the target is back: its deliveries go on"),
         }
     }
 

@@ -79,6 +79,7 @@ async fn deliver(mut shard: Shard, plan: &Plan) -> Stopped {
                 // Room for more -> leases, which come as `Input::Claimed`, or through the gate as `Input::Handed`.
                 Action::Claim(wants) => shard.claim(wants),
                 Action::Gate(target, limit) => shard.open_gate(&target, limit),
+                Action::Breaker(target, phase) => shard.tell_breaker(&target, phase),
                 Action::Sleep(until) => shard.wake_at(until),
             }
         }

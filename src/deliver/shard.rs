@@ -38,7 +38,7 @@ use crate::{
     handoff::{Handoff, LaneGate},
     lease::{Fate, Fenced, Lease, LeaseRef, PayloadRef, Want},
     name::TargetName,
-    queue::{Action, Dice, Input, Lanes},
+    queue::{Action, Dice, Input, Lanes, Phase},
     store::{Store, StoreError},
 };
 
@@ -194,6 +194,11 @@ impl Shard {
         if let Some(gate) = self.gates.get(target) {
             gate.publish(limit);
         }
+    }
+
+    /// Tells how a target's breaker stands.
+    pub(super) fn tell_breaker(&self, target: &TargetName, phase: Phase) {
+        self.ledger.breaker(target, phase);
     }
 
     /// Asks the store for leases.

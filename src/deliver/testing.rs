@@ -28,6 +28,8 @@ pub(super) fn target(name: &str, url: &str) -> Target {
             retry_after_max: Duration::from_secs(60),
             dead_on: vec![],
         },
+        rate_limit: None,
+        breaker: None,
         disabled: false,
     }
 }

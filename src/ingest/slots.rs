@@ -67,7 +67,9 @@ mod tests {
             timeout: TIMEOUT,
             connect_timeout: TIMEOUT,
             concurrency: 1,
+            rate_limit: None,
             retry,
+            breaker: None,
             disabled,
         };
         (name(text), Arc::new(target))

@@ -91,6 +91,8 @@ pub struct TargetMetrics {
     pub attempt_seconds: Histogram,
     /// From a delivery's birth to its success.
     pub lag_seconds: Histogram,
+    /// 1 while it is left alone, 0.5 while one attempt finds out whether it is back.
+    pub breaker_open: Gauge,
 }
 
 impl TargetMetrics {

@@ -61,6 +61,7 @@ pub struct Metrics {
     attempts: IntCounterVec,
     attempt_seconds: HistogramVec,
     lag: HistogramVec,
+    breaker: GaugeVec,
     /// Waiting, leased, parked and dead deliveries, by target and state.
     pub queue_deliveries: IntGaugeVec,
     /// Age of the oldest open delivery, by target.
@@ -131,15 +132,7 @@ impl Metrics {
         let source_last =
             declare.gauges("source_last_event_timestamp_seconds", "When the last event came in, 0 for never.", &["source"])?;
         let operations = declare.histograms("store_operation_seconds", "How long the store takes.", &["operation"], STORE_BUCKETS_S)?;
-        let unmatched = SourceMetrics {
-            requests: RequestResult::ALL.map(|result| requests.with_label_values(&[UNMATCHED, result.as_str()])),
-            rejected: Rejection::ALL.map(|reason| rejected.with_label_values(&[UNMATCHED, reason.code()])),
-            ack_seconds: ack.with_label_values(&[UNMATCHED]),
-            skew_seconds: skew.with_label_values(&[UNMATCHED]),
-            last_event: source_last.with_label_values(&[UNMATCHED]),
-            secrets: HashMap::new(),
-            handshakes: Vec::new(),
-        };
+        let unmatched = unmatched((&requests, &rejected), &ack, &skew, &source_last);
         let build = declare.int_gauges("build_info", "1, with the version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
@@ -151,6 +144,7 @@ impl Metrics {
             attempts: declare.counters("attempts_total", "Attempts by result.", &["target", "result"])?,
             attempt_seconds: declare.histograms("attempt_seconds", "How long attempts take.", &["target"], ATTEMPT_BUCKETS_S)?,
             lag: declare.histograms("delivery_lag_seconds", "From a delivery's birth to its success.", &["target"], LAG_BUCKETS_S)?,
+            breaker: declare.gauges("target_breaker_open", "1 while a target is left alone, 0.5 while one attempt asks.", &["target"])?,
             queue_deliveries: declare.int_gauges(
                 "queue_deliveries",
                 "Deliveries in the shared store; aggregate gateways with max.",
@@ -279,6 +273,7 @@ impl Metrics {
             attempts: AttemptResult::ALL.map(|result| self.attempts.with_label_values(&[name, result.code()])),
             attempt_seconds: self.attempt_seconds.with_label_values(&[name]),
             lag_seconds: self.lag.with_label_values(&[name]),
+            breaker_open: self.breaker.with_label_values(&[name]),
         }
     }
 
@@ -321,7 +316,26 @@ impl Metrics {
             let _ = self.created.remove_label_values(&[name.as_str()]);
             let _ = self.attempt_seconds.remove_label_values(&[name.as_str()]);
             let _ = self.lag.remove_label_values(&[name.as_str()]);
+            let _ = self.breaker.remove_label_values(&[name.as_str()]);
         }
+    }
+}
+
+/// The handles of requests that belong to no source.
+fn unmatched(
+    (requests, rejected): (&IntCounterVec, &IntCounterVec),
+    ack: &HistogramVec,
+    skew: &HistogramVec,
+    source_last: &GaugeVec,
+) -> SourceMetrics {
+    SourceMetrics {
+        requests: RequestResult::ALL.map(|result| requests.with_label_values(&[UNMATCHED, result.as_str()])),
+        rejected: Rejection::ALL.map(|reason| rejected.with_label_values(&[UNMATCHED, reason.code()])),
+        ack_seconds: ack.with_label_values(&[UNMATCHED]),
+        skew_seconds: skew.with_label_values(&[UNMATCHED]),
+        last_event: source_last.with_label_values(&[UNMATCHED]),
+        secrets: HashMap::new(),
+        handshakes: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! `config` is what was written, `Plan` is what runs; they are two types, so the engine can never meet an unresolved name.
 
+mod breaker;
 mod compile;
 mod egress;
 mod guard;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use crate::provider::{Accepted, Rejected};
+pub use breaker::{BreakerPolicy, RampPolicy, Rate};
 pub use compile::{compile, intake};
 pub use guard::{Guard, UrlToken, with_token};
 pub use pem::PemFile;

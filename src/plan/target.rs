@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::PemFile;
+use super::{BreakerPolicy, PemFile, Rate};
 use crate::{limits, name::TargetName, secret::Secret};
 
 /// A configured receiver of events: an internal HTTP service.
@@ -26,8 +26,12 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// Attempts under way at once.
     pub concurrency: u32,
+    /// Attempts that may start in a time; `None` as many as there are.
+    pub rate_limit: Option<Rate>,
     /// When to try again, and when no more.
     pub retry: RetryPolicy,
+    /// When it is left alone; `None` never.
+    pub breaker: Option<BreakerPolicy>,
     /// Switched off: its deliveries wait.
     pub disabled: bool,
 }

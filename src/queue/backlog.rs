@@ -83,6 +83,11 @@ impl Backlog {
         }
     }
 
+    /// Whether it is known that nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known == Known::Empty
+    }
+
     /// When the first one is due, if that is known.
     pub(super) fn due(&self) -> Option<UnixMs> {
         match self.known {

@@ -9,7 +9,7 @@ use crate::{
     plan::Target,
 };
 
-use super::{backlog::Backlog, share::Share};
+use super::{backlog::Backlog, brakes::Brakes, breaker::Phase, share::Share};
 
 /// Writes without a fate, in multiples of the lane's concurrency, at which it starts nothing more: the store must keep up.
 const UNSETTLED_PER_PLACE: usize = 4;
@@ -34,6 +34,10 @@ pub(super) struct Lane {
     /// Writes whose fate is not known.
     pub(super) unsettled: usize,
     pub(super) backlog: Backlog,
+    /// What holds attempts back besides the places.
+    pub(super) brakes: Brakes,
+    /// The breaker's phase as it was last told.
+    pub(super) told: Phase,
     /// What the gate was last told; `None` when it must be told again.
     pub(super) gate: Option<u32>,
     /// Whether it waits in the share's queue.
@@ -41,6 +45,8 @@ pub(super) struct Lane {
     /// Its entry in the list of timers.
     pub(super) wake: Option<Mono>,
     latency: Duration,
+    /// Leases that the claim which is out asked for beyond what is due; `None` when it asked for due ones only.
+    pulling: Option<usize>,
     /// Leases claimed since one of the newest was.
     since_fresh: usize,
 }
@@ -56,6 +62,8 @@ pub struct LaneNumbers {
     pub unsettled: usize,
     /// Slots its gate may have out.
     pub gate: u32,
+    /// How its breaker stands.
+    pub breaker: Phase,
 }
 
 impl Lane {
@@ -69,9 +77,12 @@ impl Lane {
             running: 0,
             unsettled: 0,
             backlog: Backlog::unknown(),
+            brakes: Brakes::off(),
+            told: Phase::Closed,
             gate: None,
             is_asking: false,
             wake: None,
+            pulling: None,
             since_fresh: 0,
         }
     }
@@ -80,6 +91,12 @@ impl Lane {
     pub(super) fn replan(&mut self, target: Arc<Target>) {
         if self.is_gone || self.target.disabled != target.disabled {
             self.backlog.doubt();
+        }
+        if self.target.url != target.url {
+            // Somebody else is there now, and nothing is known of them.
+            self.brakes = Brakes::off();
+        } else if target.breaker.is_none() {
+            self.brakes.close_breaker();
         }
         self.latency = self.latency.min(target.timeout);
         self.target = target;
@@ -102,15 +119,25 @@ impl Lane {
         self.running == 0 && self.ready.is_empty() && self.unsettled == 0 && !self.backlog.is_claiming()
     }
 
-    /// Attempts that may start now. A breaker, a ramp, a pace would each make it less.
-    pub(super) fn room(&self, share: &Share) -> usize {
-        if self.is_behind() { 0 } else { share.room(self.running, self.cap()) }
+    /// Attempts that may start now.
+    pub(super) fn room(&self, share: &Share, now: Mono) -> usize {
+        if self.is_behind() { 0 } else { share.room(self.running, self.cap()).min(self.brakes.room(&self.target, now)) }
     }
 
     /// Whether it has work for a place it did not get.
     pub(super) fn lacks_share(&self, share: &Share, now: Now) -> bool {
-        let has_work = !self.ready.is_empty() || self.backlog.is_due(now.wall);
-        has_work && self.running < self.cap() && !self.is_behind() && share.room(self.running, self.cap()) == 0
+        let may_start = self.running < self.cap() && !self.is_behind() && self.brakes.room(&self.target, now.mono) > 0;
+        may_start && self.has_work(now) && share.room(self.running, self.cap()) == 0
+    }
+
+    /// Whether something waits that could start, as far as time goes.
+    fn has_work(&self, now: Now) -> bool {
+        !self.ready.is_empty() || self.is_due(now)
+    }
+
+    /// Whether there is, or may be, something to claim. After an outage that is whatever waits.
+    fn is_due(&self, now: Now) -> bool {
+        self.backlog.is_due(now.wall) || self.brakes.pulls() && self.backlog.due().is_some()
     }
 
     /// What the gate may promise: nothing while there is something due, or may be. A delivery that is due later does not close it: it has
@@ -120,20 +147,21 @@ impl Lane {
     /// place would be written as waiting, claimed and read back, at twice the price of being handed over. Once places are scarce it does
     /// not.
     pub(super) fn promise(&self, share: &Share, now: Now) -> u32 {
-        if self.backlog.is_due(now.wall) || self.is_behind() {
+        if self.backlog.is_due(now.wall) || self.is_behind() || !self.brakes.is_off(now.mono) {
             return 0;
         }
         let places = share.promise(self.running, self.cap());
         let ahead = if share.is_scarce() { 0 } else { self.prefetch(self.running + places) };
-        u32::try_from((places + ahead).saturating_sub(self.ready.len())).unwrap_or(u32::MAX)
+        let paced = self.brakes.room(&self.target, now.mono).saturating_add(self.brakes.ahead(&self.target, self.window()));
+        u32::try_from((places + ahead).min(paced).saturating_sub(self.ready.len())).unwrap_or(u32::MAX)
     }
 
     /// What to ask the store for, if anything.
     pub(super) fn want(&self, share: &Share, now: Now) -> Option<usize> {
-        if self.is_behind() || self.backlog.is_claiming() || !self.backlog.is_due(now.wall) {
+        if self.is_behind() || self.backlog.is_claiming() || !self.is_due(now) || self.brakes.is_shut(now.mono) {
             return None;
         }
-        let room = self.room(share);
+        let room = self.room(share, now.mono);
         let prefetch = self.prefetch(self.running + room);
         let wanted = (room + prefetch).checked_sub(self.ready.len()).filter(|wanted| *wanted > 0)?;
         let runs_low = self.ready.is_empty() && room > 0 || self.ready.len() * 2 < prefetch;
@@ -150,7 +178,25 @@ impl Lane {
             self.since_fresh %= FRESH_ONE_IN;
         }
         self.backlog.claim_sent();
-        Want { target: self.target.name.clone(), oldest: count - fresh, fresh, lease: self.target.lease() }
+        self.pulling = self.brakes.pulls().then_some(count - fresh);
+        let ahead = self.pulling.is_some();
+        Want { target: self.target.name.clone(), oldest: count - fresh, fresh, ahead, lease: self.target.lease() }
+    }
+
+    /// A claim gave so many leases.
+    pub(super) fn claimed(&mut self, leases: usize) {
+        if self.pulling.take().is_some_and(|wanted| leases < wanted) {
+            self.brakes.pulled_all();
+        }
+    }
+
+    /// Time passes for the brakes.
+    pub(super) fn turn_brakes(&mut self, now: Now) {
+        if self.backlog.is_empty() && !self.backlog.is_claiming() {
+            self.brakes.pulled_all();
+        }
+        let caught_up = !self.has_work(now) && !self.backlog.is_claiming();
+        self.brakes.turn(&self.target, caught_up, now.mono);
     }
 
     /// Whether this lease has enough left for an attempt.
@@ -160,10 +206,14 @@ impl Lane {
 
     /// When the lane must have its turn again, if nothing happens before.
     pub(super) fn next_wake(&self, now: Now) -> Option<Mono> {
+        let brakes = self.brakes.wake(&self.target, self.has_work(now), now.mono);
+        if self.brakes.is_shut(now.mono) {
+            return brakes;
+        }
         let lapse = self.ready.iter().map(|lease| self.lapse(lease)).min();
         let due = self.backlog.due().filter(|due| *due > now.wall);
         let due = due.map(|due| now.mono + Duration::from_millis(due.ms_since(now.wall)).min(WAKE_WITHIN));
-        [lapse, due].into_iter().flatten().min()
+        [lapse, due, brakes].into_iter().flatten().min()
     }
 
     /// An attempt took this long.
@@ -173,7 +223,13 @@ impl Lane {
 
     /// The lane in numbers.
     pub(super) fn numbers(&self) -> LaneNumbers {
-        LaneNumbers { running: self.running, ready: self.ready.len(), unsettled: self.unsettled, gate: self.gate.unwrap_or_default() }
+        LaneNumbers {
+            running: self.running,
+            ready: self.ready.len(),
+            unsettled: self.unsettled,
+            gate: self.gate.unwrap_or_default(),
+            breaker: self.brakes.phase(),
+        }
     }
 
     /// Whether the store is so far behind with this lane's writes that it must wait.
@@ -188,11 +244,17 @@ impl Lane {
 
     /// Leases worth holding beyond the places: what recent attempts say will start well before it lapses.
     fn prefetch(&self, places: usize) -> usize {
+        let window = self.window();
+        let started = places as u128 * window.as_micros() / self.latency.as_micros().max(1);
+        let ahead = places.saturating_mul(PREFETCH_PER_PLACE).min(self.brakes.ahead(&self.target, window));
+        usize::try_from(started).unwrap_or(usize::MAX).min(ahead)
+    }
+
+    /// How long a lease may wait for its place.
+    fn window(&self) -> Duration {
         let lease = self.target.lease();
         let slack = lease.saturating_sub(LEASE_LOCAL_MARGIN + LEASE_START_MARGIN + self.target.timeout);
-        let window = (lease / 3).min(slack / 2);
-        let started = places as u128 * window.as_micros() / self.latency.as_micros().max(1);
-        usize::try_from(started).unwrap_or(usize::MAX).min(places * PREFETCH_PER_PLACE)
+        (lease / 3).min(slack / 2)
     }
 }
 

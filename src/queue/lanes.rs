@@ -3,6 +3,8 @@
 //! One claim and one settle are out at a time, for all lanes together: what comes up meanwhile goes with the next one, so batches grow with
 //! the load by themselves. A lane that knows of nothing has no timer.
 
+mod claims;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -11,19 +13,20 @@ use std::{
 use crate::{
     clock::{Mono, Now},
     delivery::{Attempt, Outcome},
-    lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Why},
-    limits::CLAIM_MAX,
+    lease::{Fate, Fenced, Lease, LeaseRef, Why},
     name::TargetName,
     plan::{Plan, Target},
 };
 
 use super::{
     Action, Dice, Input,
-    held::{Leases, Pause, Taken, due_after},
+    held::{Leases, Taken, due_after},
     lane::{Lane, LaneNumbers},
     retry::judge,
     share::Share,
 };
+
+use claims::Claims;
 
 /// All lanes of a shard.
 #[derive(Debug, Default)]
@@ -39,16 +42,6 @@ pub struct Lanes {
     wakes: BTreeSet<(Mono, TargetName)>,
     /// Lanes whose turn it is in this step.
     touched: BTreeSet<TargetName>,
-}
-
-/// The claim that is out, and who wants the next one.
-#[derive(Debug, Default)]
-struct Claims {
-    asked: Vec<TargetName>,
-    wanting: BTreeSet<TargetName>,
-    /// The last lane of the last claim: the next one starts behind it, so that a full claim passes nobody over twice.
-    last: Option<TargetName>,
-    pause: Pause,
 }
 
 /// What happened to leases that should not, since the start.
@@ -181,33 +174,13 @@ impl Lanes {
         self.touched.insert(target);
     }
 
-    fn claimed(&mut self, claimed: Vec<Claimed>) {
-        self.claims.pause.end();
-        let mut asked = std::mem::take(&mut self.claims.asked);
-        for answer in claimed {
-            asked.retain(|target| *target != answer.target);
-            self.touch(&answer.target, |lane| lane.backlog.claim_answered(Some(answer.next_due)));
-            answer.leases.into_iter().for_each(|lease| self.take(lease));
-        }
-        for target in asked {
-            self.touch(&target, |lane| lane.backlog.claim_answered(None));
-        }
-    }
-
-    fn claim_failed(&mut self, targets: &[TargetName], now: Now, dice: &mut Dice) {
-        self.claims.asked.clear();
-        self.claims.pause.lengthen(now.mono, dice);
-        for target in targets {
-            self.touch(target, |lane| lane.backlog.claim_failed());
-        }
-    }
-
     fn finished(&mut self, started: LeaseRef, attempt: Attempt, now: Now, dice: &mut Dice) {
         let Some(held) = self.leases.running(started) else { return };
         let lease = LeaseRef { id: started.id, token: held.token };
         let (target, failures, first_at) = (held.target.clone(), held.failures, held.first_at);
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.note_latency(attempt.took);
+        lane.brakes.ended(&lane.target, started.id, &attempt, now.mono, dice);
         let write = match judge(&lane.target.retry, &attempt, failures, first_at, now.wall, dice) {
             Outcome::Delivered => Fenced::Delivered(lease, attempt),
             Outcome::Retry { due, failures } => Fenced::Retry { lease, attempt, due, failures },
@@ -256,6 +229,7 @@ impl Lanes {
             let Some(target) = self.leases.running(started).map(|held| held.target.clone()) else { continue };
             let Some(current) = self.leases.current(started.id) else { continue };
             self.ended(&target);
+            self.touch(&target, |lane| lane.brakes.cut(started.id));
             self.write(&target, Fenced::Released(current, Why::Cut));
         }
     }
@@ -284,8 +258,9 @@ impl Lanes {
 
     /// One lane's turn: give back, start, ask, publish, and see when the next turn is.
     fn turn(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
+        self.turn_brakes(target, now, out);
         self.release_unusable(target, now);
-        self.start(target, out);
+        self.start(target, now, out);
         self.clear_wake(target);
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let is_open = lane.is_open(self.cut_at.is_some());
@@ -314,6 +289,16 @@ impl Lanes {
         }
     }
 
+    /// Lets time pass for the brakes, and tells how the breaker stands when that is new.
+    fn turn_brakes(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        lane.turn_brakes(now);
+        let phase = lane.brakes.phase();
+        if std::mem::replace(&mut lane.told, phase) != phase {
+            out.push(Action::Breaker(target.clone(), phase));
+        }
+    }
+
     fn clear_wake(&mut self, target: &TargetName) {
         if let Some(wake) = self.lanes.get_mut(target).and_then(|lane| lane.wake.take()) {
             self.wakes.remove(&(wake, target.clone()));
@@ -324,59 +309,34 @@ impl Lanes {
     fn release_unusable(&mut self, target: &TargetName, now: Now) {
         let stopping = self.cut_at.is_some();
         let Some(lane) = self.lanes.get_mut(target).filter(|lane| !lane.ready.is_empty()) else { return };
-        let is_open = lane.is_open(stopping);
+        let (is_open, is_shut) = (lane.is_open(stopping), lane.brakes.is_shut(now.mono));
+        let may_start = is_open && !is_shut;
         let waiting = std::mem::take(&mut lane.ready).into_iter();
-        let (keep, back): (VecDeque<Lease>, VecDeque<Lease>) = waiting.partition(|lease| is_open && lane.can_start(lease, now.mono));
+        let (keep, back): (VecDeque<Lease>, VecDeque<Lease>) = waiting.partition(|lease| may_start && lane.can_start(lease, now.mono));
         lane.ready = keep;
-        let why = if is_open { Why::NoTime } else { Why::Stopping };
+        let why = match (is_open, is_shut) {
+            (false, _) => Why::Stopping,
+            (true, true) => Why::LeftAlone,
+            (true, false) => Why::NoTime,
+        };
         for lease in back {
-            self.counts.unused += u64::from(is_open);
+            self.counts.unused += u64::from(why == Why::NoTime);
             self.write(target, Fenced::Released(lease.reference(), why));
         }
         // `write` touches the lane whose turn this is.
         self.touched.remove(target);
     }
 
-    fn start(&mut self, target: &TargetName, out: &mut Vec<Action>) {
+    fn start(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
-        while lane.room(&self.share) > 0
+        while lane.room(&self.share, now.mono) > 0
             && let Some(lease) = lane.ready.pop_front()
         {
+            lane.brakes.started(&lane.target, lease.id, now.mono);
             self.share.moved(lane.running, lane.running + 1, lane.cap());
             lane.running += 1;
             self.leases.start(lease.reference());
             out.push(Action::Start(lease));
-        }
-    }
-
-    /// One claim for all lanes that want, starting behind the last one of the claim before.
-    fn claim(&mut self, now: Now, out: &mut Vec<Action>) {
-        if !self.claims.asked.is_empty() || self.claims.wanting.is_empty() || now.mono < self.claims.pause.until {
-            return;
-        }
-        let behind_last = |target: &&TargetName| self.claims.last.as_ref().is_some_and(|last| *target > last);
-        let (behind, before): (Vec<_>, Vec<_>) = self.claims.wanting.iter().partition(behind_last);
-        let in_turn = behind.into_iter().chain(before).cloned().collect::<Vec<_>>();
-        let mut left = CLAIM_MAX;
-        let mut wants = Vec::new();
-        for target in in_turn {
-            let Some(lane) = self.lanes.get_mut(&target) else { continue };
-            let Some(count) = lane.want(&self.share, now) else {
-                // It wanted while the wall clock stood later: it sees anew when its time comes.
-                self.turn(&target, now, out);
-                continue;
-            };
-            if left == 0 {
-                break;
-            }
-            wants.push(lane.claim(count.min(left), now));
-            left -= count.min(left);
-            self.claims.wanting.remove(&target);
-            self.claims.asked.push(target.clone());
-            self.claims.last = Some(target);
-        }
-        if !wants.is_empty() {
-            out.push(Action::Claim(wants));
         }
     }
 

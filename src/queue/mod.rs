@@ -8,6 +8,7 @@
 //!   lane     one target's lane: room, gate, what to ask the store for
 //!   backlog  what a lane knows of deliveries in the store that it does not hold
 //!   held     every lease from hand-over or claim until its fate is known, and the writes that are due
+//!   brakes   what holds a lane's attempts back besides its places: the breaker, the ramp after it, the rate limit, `Retry-After`
 //!   share    how lanes share the places of a shard
 //!   retry    judge: from an attempt to delivered, retry or dead
 //! ```
@@ -17,10 +18,14 @@
 //! A gate lives as long as the process, also while its target is out of the plan: its slots and announcements may come later than the plan.
 
 mod backlog;
+mod brakes;
+mod breaker;
 mod dice;
 mod held;
 mod lane;
 mod lanes;
+mod pace;
+mod ramp;
 mod retry;
 mod share;
 
@@ -32,6 +37,7 @@ use crate::{
     plan::Plan,
 };
 
+pub use breaker::Phase;
 pub use dice::Dice;
 pub use lane::LaneNumbers;
 pub use lanes::{Lanes, LeaseCounts};
@@ -73,6 +79,8 @@ pub enum Action {
     Settle(Vec<Fenced>),
     /// Publish how many slots of this lane may be out at once.
     Gate(TargetName, u32),
+    /// A breaker stands so from now on.
+    Breaker(TargetName, Phase),
     /// Cut this running attempt: no `Finished` will be heard for it.
     Cut(LeaseRef),
     /// Call again at this time at the latest. The last one counts.

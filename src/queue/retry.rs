@@ -54,7 +54,7 @@ fn backoff(policy: &RetryPolicy, failures: u32) -> Duration {
 }
 
 /// The pause the target asked for, where that means something (RFC 9110, section 10.2.3; RFC 6585, section 4).
-fn asked_for(policy: &RetryPolicy, attempt: &Attempt) -> Option<Duration> {
+pub(super) fn asked_for(policy: &RetryPolicy, attempt: &Attempt) -> Option<Duration> {
     let asked = attempt.retry_after.filter(|_| matches!(attempt.status, Some(429 | 503)))?;
     Some(asked.min(policy.retry_after_max).min(BACKOFF_MAX))
 }

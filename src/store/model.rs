@@ -126,7 +126,7 @@ impl Model {
         let mut left = CLAIM_MAX;
         let mut answer = Vec::with_capacity(wants.len());
         for want in wants {
-            let oldest = self.rows.due(&want.target, now.wall).take(want.oldest.min(left)).collect::<Vec<_>>();
+            let oldest = self.rows.claimable(&want.target, now.wall, want.ahead).take(want.oldest.min(left)).collect::<Vec<_>>();
             left -= oldest.len();
             let newest_first = self.rows.due(&want.target, now.wall).rev().filter(|id| !oldest.contains(id));
             let fresh = newest_first.take(want.fresh.min(left)).collect::<Vec<_>>();

@@ -6,6 +6,7 @@ use hookgate::{
     delivery::{DeliveryId, State},
     event::EventId,
     name::TargetName,
+    queue::{LaneNumbers, Phase},
     store::DeliveryRow,
 };
 
@@ -78,7 +79,16 @@ impl World {
             let Some(gateway) = &self.gateway else { return };
             let numbers = gateway.lanes.numbers().find(|(name, _)| *name == target).map(|(_, numbers)| numbers);
             let cap = gateway.plan.targets.get(target).map_or(0, |target| target.concurrency as usize);
-            if numbers.is_none_or(|numbers| numbers.running < cap) {
+            let asked_until = self.books.health.get(target).map_or(0, |health| health.asked_until);
+            let is_held_back = |numbers: LaneNumbers| match numbers.breaker {
+                Phase::Closed => false,
+                Phase::HalfOpen => numbers.running > 0,
+                Phase::Open => true,
+            };
+            let is_left_alone = numbers.is_some_and(is_held_back) || self.at < asked_until;
+            if is_left_alone {
+                self.asleep.remove(target);
+            } else if numbers.is_none_or(|numbers| numbers.running < cap) {
                 let probes = self.asleep.entry(target.clone()).or_default();
                 *probes += 1;
                 if *probes > PROBES_ASLEEP_MAX {

@@ -13,7 +13,7 @@ use hookgate::{
     limits::{LEASE_START_MARGIN, PREFETCH_PER_PLACE},
     name::TargetName,
     plan::{Plan, Target},
-    queue::{Action, Dice, Input, Lanes},
+    queue::{Action, Dice, Input, LaneNumbers, Lanes, Phase},
 };
 use tokio::sync::{Semaphore, mpsc};
 
@@ -70,7 +70,9 @@ impl Gateway {
             return Some(format!("{} slots of {name} are out", gate.out()));
         }
         let is_open = |name: &TargetName, gate: u32| self.plan.targets.get(name).is_some_and(|target| target.concurrency <= gate);
-        if let Some((name, numbers)) = self.lanes.numbers().find(|(name, numbers)| !is_open(name, numbers.gate)) {
+        // A breaker that nobody rang for since it opened stays half open: the next delivery finds out, by way of the store.
+        let is_closed = |numbers: &LaneNumbers| numbers.breaker == Phase::Closed;
+        if let Some((name, numbers)) = self.lanes.numbers().find(|(name, of)| is_closed(of) && !is_open(name, of.gate)) {
             return Some(format!("the lane of {name} is {numbers:?}"));
         }
         (self.wake != Mono::NEVER).then(|| format!("a timer is set for {:?}", self.wake))
@@ -118,6 +120,8 @@ impl World {
             Some(Target { concurrency, disabled, ..scripted.target.clone() })
         });
         let targets = targets.collect::<Vec<_>>();
+        // Who left the plan is a stranger when it comes back.
+        self.books.health.retain(|name, _| targets.iter().any(|target| target.name == *name));
         if let Some(gateway) = &mut self.gateway {
             gateway.adopt(targets);
         }
@@ -200,6 +204,7 @@ impl World {
                     gateway.running.remove(&lease.id);
                 }
             }
+            Action::Breaker(_, phase) => self.counts.opened += u64::from(phase == Phase::Open),
             Action::Sleep(until) => self.sleep(until),
         }
     }
@@ -260,6 +265,7 @@ impl World {
                 self.broke(Rule::HandedInOrder, format!("{lease:?} is number {order}, after {before:?}"));
             }
         }
+        self.check_left_alone(lease.id, &lease.target);
         let Some(gateway) = &self.gateway else { return };
         let running = gateway.running.values().filter(|running| running.lease.target == lease.target).count();
         // While a plan is being taken it is not yet in its place.
@@ -279,6 +285,7 @@ impl World {
             self.books.delivered.entry(reference.id).or_insert((age_ms, now));
         }
         self.asleep.remove(&running.lease.target);
+        self.note_health(reference.id, &running.lease.target, &running.attempt);
         self.feed(Input::Finished(reference, running.attempt));
     }
 

@@ -49,6 +49,8 @@ pub(crate) fn target(text: &str) -> Target {
             retry_after_max: Duration::from_secs(3600),
             dead_on: Vec::new(),
         },
+        rate_limit: None,
+        breaker: None,
         disabled: false,
     }
 }

@@ -6,6 +6,7 @@ mod checks;
 mod desk;
 mod fairness;
 mod gateway;
+mod health;
 mod made;
 mod model;
 mod outside;
@@ -15,6 +16,7 @@ mod rules;
 mod script;
 mod shard;
 mod stories;
+mod trouble;
 mod world;
 
 use std::{

@@ -51,7 +51,7 @@ fn id(event: i64, slot: u8) -> DeliveryId {
 }
 
 fn want(target: &str, oldest: usize, fresh: usize) -> Want {
-    Want { target: made::name(target), oldest, fresh, lease: LEASE }
+    Want { target: made::name(target), oldest, fresh, ahead: false, lease: LEASE }
 }
 
 fn attempt(result: AttemptResult) -> Attempt {

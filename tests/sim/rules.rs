@@ -1,7 +1,7 @@
 //! What must hold, and the books that are kept to tell.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
 };
 
@@ -32,6 +32,10 @@ pub(crate) enum Rule {
     LeasesHaveHolders,
     /// Attempts, slots and held leases stay within their caps.
     WithinCaps,
+    /// A target that keeps failing, or asked for time, is left alone.
+    LeftAlone,
+    /// No more attempts start in a time than a target's rate allows.
+    WithinRate,
     /// What is open is never purged.
     OpenIsNeverPurged,
     /// Dead only for a reason the policy has.
@@ -84,6 +88,8 @@ pub(crate) struct Books {
     pub(crate) last_started: BTreeMap<TargetName, u64>,
     /// Leases that came through a slot.
     pub(crate) handed: BTreeSet<Token>,
+    /// By target: how it went lately, in this life.
+    pub(crate) health: BTreeMap<TargetName, Health>,
     /// By delivery: milliseconds from its birth to the 2xx of its target, and when that was.
     pub(crate) delivered: BTreeMap<DeliveryId, (u64, UnixMs)>,
 }
@@ -96,7 +102,22 @@ impl Books {
         self.lost.clear();
         self.last_started.clear();
         self.handed.clear();
+        self.health.clear();
     }
+}
+
+/// How a target's attempts went lately, as its neighbour across the street sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// Attempts that ended with the target unable to work, in a row.
+    pub(crate) ill: u32,
+    /// Attempts that started since the row was too long, and when one of them last ended so too.
+    pub(crate) probing: BTreeSet<DeliveryId>,
+    pub(crate) probe_failed: Option<u64>,
+    /// It asked to be left alone until then.
+    pub(crate) asked_until: u64,
+    /// When the latest attempts started.
+    pub(crate) starts: VecDeque<u64>,
 }
 
 /// What happened in a run, for the report.
@@ -114,6 +135,8 @@ pub(crate) struct Counts {
     pub(crate) stale: u64,
     pub(crate) lost: u64,
     pub(crate) unused: u64,
+    /// Breakers that opened.
+    pub(crate) opened: u64,
     pub(crate) faults: [u64; FAULTS.len()],
 }
 
@@ -167,6 +190,7 @@ impl Counts {
         self.stale += other.stale;
         self.lost += other.lost;
         self.unused += other.unused;
+        self.opened += other.opened;
         for (sum, more) in self.faults.iter_mut().zip(other.faults) {
             *sum += more;
         }
@@ -181,7 +205,11 @@ impl fmt::Display for Counts {
             "handed {}, claims {}, settles {}, revived {}, dead {}",
             self.handed, self.claims, self.settles, self.revived, self.dead
         )?;
-        writeln!(f, "stale writes {}, leases lost {}, leases unused {}", self.stale, self.lost, self.unused)?;
+        writeln!(
+            f,
+            "stale writes {}, leases lost {}, leases unused {}, breakers opened {}",
+            self.stale, self.lost, self.unused, self.opened
+        )?;
         let faults = FAULTS.iter().zip(self.faults).map(|(name, count)| format!("{name} {count}"));
         write!(f, "faults: {}", faults.collect::<Vec<_>>().join(", "))
     }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use hookgate::plan::{StatusPattern, Target};
+use hookgate::plan::{BreakerPolicy, RampPolicy, Rate, StatusPattern, Target};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::made;
@@ -113,7 +113,10 @@ impl Script {
 
     /// The longest a target may make a delivery wait between attempts.
     pub(crate) fn backoff_max(&self) -> Duration {
-        let longest = |scripted: &Scripted| scripted.target.retry.max.max(scripted.target.retry.retry_after_max);
+        let longest = |scripted: &Scripted| {
+            let open = scripted.target.breaker.map_or(Duration::ZERO, |breaker| breaker.open_for_max);
+            scripted.target.retry.max.max(scripted.target.retry.retry_after_max) + open
+        };
         self.targets.iter().map(longest).max().unwrap_or_default()
     }
 }
@@ -129,6 +132,8 @@ impl Scripted {
         target.retry.retry_after_max = Duration::from_secs(chance.random_range(1..20));
         target.retry.attempts = chance.random_bool(0.2).then(|| chance.random_range(1..8));
         target.retry.give_up_after = chance.random_bool(0.3).then(|| Duration::from_secs(chance.random_range(1..120)));
+        target.breaker = chance.random_bool(0.7).then(|| breaker(chance));
+        target.rate_limit = chance.random_bool(0.2).then(|| Rate { count: chance.random_range(1..50), per: Duration::from_secs(1) });
         let often = chance.random_range(0.05..0.9);
         let way = match chance.random_range(0..8) {
             0 => Way::Flaky(often),
@@ -143,6 +148,21 @@ impl Scripted {
         }
         let fastest = chance.random_range(0..50);
         Self { target, way, latency_ms: fastest..fastest + chance.random_range(1..500) }
+    }
+}
+
+fn breaker(chance: &mut SmallRng) -> BreakerPolicy {
+    let open_for = Duration::from_secs(chance.random_range(1..5));
+    BreakerPolicy {
+        consecutive: chance.random_range(1..8),
+        failure_percent: chance.random_range(20..=100),
+        window: Duration::from_secs(chance.random_range(2..30)),
+        min_attempts: chance.random_range(2..20),
+        open_for,
+        open_for_max: open_for * chance.random_range(1..6),
+        ramp: chance
+            .random_bool(0.7)
+            .then(|| RampPolicy { per_second: chance.random_range(1..20), double_every: Duration::from_secs(chance.random_range(1..6)) }),
     }
 }
 

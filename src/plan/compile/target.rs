@@ -6,10 +6,10 @@ use http::{HeaderName, HeaderValue};
 
 use super::server::pem;
 use crate::{
-    config::{self, Attempts, Config, GiveUp, Named, Status},
+    config::{self, Attempts, Config, GiveUp, Named, RateLimit, Status},
     limits,
     name::TargetName,
-    plan::{Auth, ClientTls, Egress, RetryPolicy, StatusPattern, Target},
+    plan::{Auth, BreakerPolicy, ClientTls, Egress, RampPolicy, Rate, RetryPolicy, StatusPattern, Target},
     yaml::Problems,
 };
 
@@ -48,6 +48,11 @@ fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, p
     let auth = written.auth.as_ref().and_then(|auth| show_who(auth, problems));
     let tls = tls(written, problems);
     let retry = retry(&written.retry, problems);
+    let rate = |rate: &config::Rate| Rate { count: rate.count, per: rate.per() };
+    let rate_limit = match &*written.rate_limit {
+        RateLimit::None => None,
+        RateLimit::AtMost(limit) => Some(rate(limit)),
+    };
     if written.timeout.0 > limits::TIMEOUT_MAX {
         problems.error(&written.timeout.at, format!("`timeout` is at most {}s", limits::TIMEOUT_MAX.as_secs()));
     }
@@ -69,7 +74,9 @@ fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, p
         timeout: written.timeout.0,
         connect_timeout: written.connect_timeout.0,
         concurrency: *written.concurrency,
+        rate_limit,
         retry,
+        breaker: written.breaker.as_ref().map(breaker),
         disabled: *written.disabled,
     })
 }
@@ -155,6 +162,18 @@ fn tls(written: &config::Target, problems: &mut Problems) -> ClientTls {
         problems.error_hint(&tls.at, "`tls` says nothing about an http URL", "write https, or leave `tls` out");
     }
     ClientTls { ca: tls.ca.as_ref().map(pem), cert: tls.cert.as_ref().map(pem), key: tls.key.as_ref().map(pem) }
+}
+
+fn breaker(written: &config::Breaker) -> BreakerPolicy {
+    BreakerPolicy {
+        consecutive: *written.consecutive,
+        failure_percent: written.failure_rate.0,
+        window: written.window.0,
+        min_attempts: *written.min_attempts,
+        open_for: written.open_for.0,
+        open_for_max: written.open_for_max.0,
+        ramp: written.ramp.as_ref().map(|ramp| RampPolicy { per_second: ramp.from.count, double_every: ramp.double_every.0 }),
+    }
 }
 
 fn retry(written: &config::Retry, problems: &mut Problems) -> RetryPolicy {

@@ -167,6 +167,13 @@ impl Rows {
         due.flat_map(move |due| due.range((UnixMs(i64::MIN), first)..(UnixMs(now.0.saturating_add(1)), first))).map(|(_, id)| *id)
     }
 
+    /// The same and, where it is `ahead` of time, those that wait for a later try behind them.
+    pub(super) fn claimable(&self, target: &TargetName, now: UnixMs, ahead: bool) -> impl Iterator<Item = DeliveryId> {
+        let waits = move |id: &DeliveryId| ahead && self.delivery(*id).is_some_and(|row| row.state == State::Pending);
+        let all = self.due.get(target).into_iter().flatten();
+        all.filter(move |(due, id)| *due <= now || waits(id)).map(|(_, id)| *id)
+    }
+
     /// The least due time of a target's open deliveries.
     pub(super) fn next_due(&self, target: &TargetName) -> Option<UnixMs> {
         self.due.get(target).and_then(BTreeSet::first).map(|(due, _)| *due)

@@ -35,9 +35,10 @@ struct Row {
     replay_of: Option<u8>,
 }
 
-/// Due deliveries of a target in the order of the index; the walk touches only what it returns.
+/// Due deliveries of a target in the order of the index, and up to a horizon (4) those that wait for a later try; the walk touches what it
+/// returns, and leases that have not run out on its way.
 pub(super) const OLDEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of
-    FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?2 ORDER BY due, event, slot LIMIT ?3";
+    FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?4 AND (due<=?2 OR state=0) ORDER BY due, event, slot LIMIT ?3";
 /// The same from the other end.
 pub(super) const NEWEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of
     FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?2 ORDER BY due DESC, event DESC, slot DESC LIMIT ?3";
@@ -65,10 +66,12 @@ pub(super) fn claim(turn: &mut Turn<'_, '_>, wants: &[Want]) -> Result<Vec<Claim
         let mut answer = Claimed { target: want.target.clone(), leases: Vec::new(), next_due: None };
         if let Some(target) = turn.memory.names.known_target(&want.target) {
             let now = turn.now.wall.0;
-            find(&mut turn.sql.claim.oldest, &mut turn.sql.claim.found, target, now, want.oldest.min(left))?;
+            let horizon = if want.ahead { i64::MAX } else { now };
+            let oldest = params![target, now, limit(want.oldest.min(left)), horizon];
+            find(&mut turn.sql.claim.oldest, &mut turn.sql.claim.found, oldest)?;
             left -= lease_found(turn, target, want, &mut answer)?;
             // What was just leased is due later by now, so the same row is not found from both ends.
-            find(&mut turn.sql.claim.newest, &mut turn.sql.claim.found, target, now, want.fresh.min(left))?;
+            find(&mut turn.sql.claim.newest, &mut turn.sql.claim.found, params![target, now, limit(want.fresh.min(left))])?;
             left -= lease_found(turn, target, want, &mut answer)?;
             answer.next_due = turn.sql.claim.next_due.query_row([target], |row| row.get(0).map(UnixMs)).optional()?;
         }
@@ -77,12 +80,13 @@ pub(super) fn claim(turn: &mut Turn<'_, '_>, wants: &[Want]) -> Result<Vec<Claim
     Ok(claimed)
 }
 
-fn find(walk: &mut Statement<'_>, found: &mut Vec<Row>, target: i64, now: i64, at_most: usize) -> Result<()> {
+fn limit(at_most: usize) -> i64 {
+    i64::try_from(at_most).unwrap_or(i64::MAX)
+}
+
+fn find(walk: &mut Statement<'_>, found: &mut Vec<Row>, bounds: &[&dyn rusqlite::ToSql]) -> Result<()> {
     found.clear();
-    if at_most == 0 {
-        return Ok(());
-    }
-    let mut rows = walk.query(params![target, now, i64::try_from(at_most).unwrap_or(i64::MAX)])?;
+    let mut rows = walk.query(bounds)?;
     while let Some(row) = rows.next()? {
         let event: i64 = row.get(0)?;
         let event = EventId::from_i64(event).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, event))?;
@@ -144,7 +148,7 @@ mod tests {
     fn every_walk_is_a_seek_in_the_targets_own_part_of_the_index() {
         let conn = Connection::open_in_memory().expect("memory");
         schema::migrate(&conn).expect("the schema");
-        for (sql, parameters) in [(OLDEST, 3), (NEWEST, 3), (NEXT_DUE, 1), (open::VOID, 4), (open::CLAMP, 3)] {
+        for (sql, parameters) in [(OLDEST, 4), (NEWEST, 3), (NEXT_DUE, 1), (open::VOID, 4), (open::CLAMP, 3)] {
             let plan = plan(&conn, sql, parameters);
             assert!(plan.contains("delivery_due (target=?"), "{sql}: {plan}");
             assert!(!plan.contains("SCAN delivery") && !plan.contains("B-TREE FOR ORDER"), "{sql}: {plan}");

@@ -3,6 +3,7 @@
 mod rig;
 mod target;
 mod tls_target;
+mod trouble;
 
 use std::{sync::atomic::Ordering, time::Duration};
 

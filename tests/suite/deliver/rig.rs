@@ -176,6 +176,8 @@ pub(crate) fn target(name: &str, url: &str) -> Target {
         timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(3),
         concurrency: 4,
+        rate_limit: None,
+        breaker: None,
         retry: RetryPolicy {
             first: Duration::from_millis(20),
             factor: 1.0,
