@@ -12,6 +12,20 @@ const METADATA_V4: [Ipv4Addr; 3] = [Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr:
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
 impl Egress {
+    /// The same for who is asked for keys and called: vendors are on the internet and nowhere else, wherever targets may be.
+    #[must_use]
+    pub fn outside(&self) -> Self {
+        let deny_classes = vec![
+            EgressClass::LinkLocal,
+            EgressClass::Metadata,
+            EgressClass::Unspecified,
+            EgressClass::Loopback,
+            EgressClass::Private,
+            EgressClass::Multicast,
+        ];
+        Self { deny_classes, ..self.clone() }
+    }
+
     /// Why an address is refused, for people; `None` lets it through. What is allowed by name wins over every refusal.
     #[must_use]
     pub fn refusal(&self, address: IpAddr) -> Option<String> {
@@ -117,6 +131,15 @@ mod tests {
             assert!(denying(&[EgressClass::Metadata]).refusal(address(text)).is_some(), "{text}");
         }
         assert!(denying(&[EgressClass::Loopback]).refusal(address("::ffff:127.0.0.1")).is_some());
+    }
+
+    #[test]
+    fn outside_is_nowhere_near_unless_that_is_allowed_by_name() {
+        let egress = Egress { allow: vec!["10.1.0.0/16".parse().expect("a network")], ..denying(&[]) }.outside();
+        for text in ["10.2.2.3", "127.0.0.1", "169.254.169.254", "::1", "fc00::1", "0.0.0.0", "::ffff:10.2.2.3"] {
+            assert!(egress.refusal(address(text)).is_some(), "{text}");
+        }
+        assert!(egress.refusal(address("10.1.2.3")).is_none() && egress.refusal(address("93.184.216.34")).is_none());
     }
 
     #[test]

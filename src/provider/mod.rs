@@ -7,9 +7,10 @@
 //! covers, and whether the public URL is signed.
 //!
 //! In the order of a file: [`read`] takes the file apart ([`like`] fills it up from another first), [`check`] its `verify` part with
-//! [`scheme`], [`signature`], [`key`] and [`condition`], [`event`] what a request is, [`handshake`] and [`reply`] what is answered;
-//! [`template`] and [`atom`] are what stands in all of them, [`covers`] what follows from it, [`vector`] the known answers that prove it.
-//! Nothing here knows the configuration, a key, or a request; files of the user's own are given to the [`catalogue`] as text.
+//! [`scheme`], [`signature`], [`key`] (with [`key_source`]) and [`condition`], [`event`] what a request is, [`handshake`] and [`reply`]
+//! what is answered; [`template`] and [`atom`] are what stands in all of them, [`covers`] what follows from it, [`vector`] the known
+//! answers that prove it. Nothing here knows the configuration, a key, or a request; files of the user's own are given to the
+//! [`catalogue`] as text.
 
 mod atom;
 mod catalogue;
@@ -19,6 +20,7 @@ mod covers;
 mod event;
 mod handshake;
 mod key;
+mod key_source;
 mod like;
 mod measure;
 mod read;
@@ -37,8 +39,9 @@ pub use atom::{Atom, Filter, HeaderList, Pointer, Step};
 pub use catalogue::Catalogue;
 pub use check::{Check, TimeUnit, TimestampRule, UrlSpelling};
 pub use condition::{Condition, Demand, Want};
-pub use handshake::{After, Computation, Compute, HANDSHAKES_MAX, Handshake};
+pub use handshake::{After, Computation, Compute, Effect, HANDSHAKES_MAX, Handshake};
 pub use key::{Derivation, KeyForm, KeyRule};
+pub use key_source::{HostPattern, Issuer, KeySource, SourceKind, is_region};
 pub use read::{Others, read};
 pub use reply::{JsonRule, ReplyBody, ReplyRule};
 pub use scheme::{Family, Scheme, SchemeRule};

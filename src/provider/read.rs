@@ -45,10 +45,12 @@ fn provider(file: &str, root: &Node, problems: &mut Problems) -> Option<Provider
     fields.take("like");
     let docs = fields.take("docs").map(|node| texts(node, "a link", false, problems)).unwrap_or_default();
     let confidence = fields.take("confidence").and_then(|node| choice(node, "the confidence", &CONFIDENCES, problems));
-    let credentials = fields.take("credentials").map_or_else(|| vec![usual_credential()], |node| credentials(node, problems));
+    let credentials = fields.take("credentials").map(|node| credentials(node, problems));
     let document = fields.take("document").map_or_else(|| vec![DocumentPlace::Body], |node| document(node, problems));
     let verify = fields.need("verify", root, problems);
     let checks = verify.map(|node| check::checks(node, problems)).unwrap_or_default();
+    let fetches = checks.iter().any(|check| check.key.source.is_some());
+    let credentials = credentials.unwrap_or_else(|| vec![usual_credential(!fetches)]);
     let event = fields.take("event").map(|node| event::event(node, &checks, problems)).unwrap_or_default();
     let handshakes = fields.take("handshakes").map(|node| handshakes(node, &checks, problems)).unwrap_or_default();
     let (accepted, rejected) = fields.take("replies").map(|node| replies(node, problems)).unwrap_or_default();
@@ -101,9 +103,10 @@ fn slug<'a>(file: &str, node: &'a Node, problems: &mut Problems) -> Option<&'a s
     Some(slug)
 }
 
-/// What a file without `credentials` needs: one secret.
-fn usual_credential() -> CredentialRule {
-    CredentialRule { name: "secret".into(), label: "Signing secret".into(), place: None, prefix: None, required: true, warn: None }
+/// What a file without `credentials` has: one secret, which is needed unless keys are fetched.
+fn usual_credential(required: bool) -> CredentialRule {
+    let label = if required { "Signing secret" } else { "Public key, pinned" };
+    CredentialRule { name: "secret".into(), label: label.into(), place: None, prefix: None, required, warn: None }
 }
 
 fn credentials(node: &Node, problems: &mut Problems) -> Vec<CredentialRule> {
@@ -139,9 +142,14 @@ fn declared(checks: &[Check], handshakes: &[Handshake], credentials: &[Credentia
         Atom::Credential(name) => Some(name.clone()),
         _ => None,
     };
-    let keyed = |check: &&Check| check.scheme.family() != super::Family::None;
+    // A key that is fetched need not have a place to be pinned in.
+    let keyed = |check: &&Check| check.scheme.family() != super::Family::None && check.key.source.is_none();
     let keys = checks.iter().filter(keyed).flat_map(|check| check.key.from.iter().cloned());
     let atoms = checks.iter().flat_map(Check::atoms).chain(handshakes.iter().flat_map(Handshake::atoms)).filter_map(named);
+    let optional = |name: &str| credentials.iter().any(|rule| *rule.name == *name && !rule.required);
+    for name in handshakes.iter().filter_map(|handshake| handshake.allow_list(checks)).filter(|name| optional(name)) {
+        problems.error(&node.at, format!("`{name}` says whose subscriptions are confirmed, so it is `required`"));
+    }
     for name in keys.chain(atoms) {
         if !known.contains(&&*name) {
             problems.error_hint(&node.at, format!("`credentials` has no `{name}`"), format!("declared: {}", known.join(", ")));
