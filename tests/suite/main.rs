@@ -17,6 +17,8 @@ mod documents;
 mod door;
 mod guards;
 mod hostile;
+#[cfg(feature = "faults")]
+mod keys;
 mod mutation;
 mod observe;
 #[cfg(feature = "faults")]
