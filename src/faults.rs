@@ -66,6 +66,23 @@ pub fn rate(fault: Fault) -> f64 {
     chosen.iter().find(|(code, _)| code == fault.code()).map_or(0.0, |(_, rate)| *rate)
 }
 
+/// Who stands in for every vendor that is asked for a key or called, and listens there.
+#[cfg(not(feature = "faults"))]
+#[must_use]
+pub const fn stand_in() -> Option<std::net::SocketAddr> {
+    None
+}
+
+/// Who stands in for every vendor that is asked for a key or called, and listens there: `HOOKGATE_STAND_IN=127.0.0.1:8443`. Where names
+/// lead is all it changes: certificates and the egress guard are as they would be.
+#[cfg(feature = "faults")]
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "a test-only switch that must not be part of the configuration")]
+pub fn stand_in() -> Option<std::net::SocketAddr> {
+    static CHOSEN: std::sync::OnceLock<Option<std::net::SocketAddr>> = std::sync::OnceLock::new();
+    *CHOSEN.get_or_init(|| std::env::var("HOOKGATE_STAND_IN").ok()?.parse().ok())
+}
+
 #[cfg(feature = "faults")]
 #[expect(clippy::disallowed_methods, reason = "a test-only switch that must not be part of the configuration")]
 fn read_environment() -> Vec<(String, f64)> {

@@ -20,8 +20,8 @@
 //!
 //! Around it: [`config`] is what was written and [`plan`] what runs; [`app`] starts and stops everything in order; [`admin`] shows it;
 //! [`cli`] is the command line. The words that everything uses stand in modules of their own ([`event`], [`delivery`], [`lease`],
-//! [`request`], [`rejection`], [`name`], [`subject`], [`clock`], [`secret`], [`regular`], [`limits`], [`metrics`], [`telemetry`]). Imports
-//! point only downward, in the order of ARCHITECTURE.md; `tests/tidy.rs` checks it.
+//! [`request`], [`rejection`], [`name`], [`subject`], [`clock`], [`secret`], [`errand`], [`regular`], [`limits`], [`metrics`],
+//! [`telemetry`]). Imports point only downward, in the order of ARCHITECTURE.md; `tests/tidy.rs` checks it.
 
 pub mod admin;
 pub mod app;
@@ -31,6 +31,7 @@ pub mod config;
 pub mod deliver;
 pub mod delivery;
 pub mod door;
+pub mod errand;
 pub mod event;
 pub mod faults;
 pub mod handoff;

@@ -127,6 +127,11 @@ pub const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 /// Seconds a refused provider is asked to wait, at least and at most: spread, so that all do not come back at once.
 pub const RETRY_AFTER_S: std::ops::RangeInclusive<u32> = 5..=30;
 
+/// How long one errand may take: fetching a key, confirming a subscription; name, connection and whole answer together.
+pub const ERRAND_TIME: Duration = Duration::from_secs(2);
+/// Bytes of its answer; a longer one is none.
+pub const ERRAND_BYTES_MAX: usize = 64 * 1024;
+
 /// Bytes of rejected.db that hold requests, in pages: what does not fit goes out by who holds most, oldest first.
 pub const RING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of one rejected request; a larger one is not kept.

@@ -15,7 +15,7 @@ use crate::{
     admin,
     clock::Clock,
     config::{self, Surroundings},
-    deliver::TlsByTarget,
+    deliver::{Runner, TlsByTarget},
     door, limits,
     metrics::{Metrics, SourceFacts},
     plan::{self, Plan},
@@ -40,6 +40,9 @@ pub enum PrepareError {
     /// TLS files of a target.
     #[error("{0}")]
     Targets(io::Error),
+    /// No roots to trust where keys are fetched.
+    #[error("cannot fetch keys or confirm subscriptions: {0}")]
+    Errands(io::Error),
     /// An address of the admin side, or its token.
     #[error(transparent)]
     Admin(#[from] admin::AdminError),
@@ -89,6 +92,7 @@ pub fn inspect(plan: &Plan) -> Vec<PrepareError> {
     let mut wrong = Vec::new();
     wrong.extend(door::check(plan).err().map(PrepareError::Door));
     wrong.extend(TlsByTarget::prepare(plan).err().map(PrepareError::Targets));
+    wrong.extend(Runner::check(plan).err().map(PrepareError::Errands));
     wrong.extend(is_writable(&plan.store.data_dir).err().map(|source| PrepareError::DataDir { path: plan.store.data_dir.clone(), source }));
     wrong
 }
@@ -142,7 +146,9 @@ impl PrepareError {
                 Exit::TryAgain
             }
             Self::Internal(_) | Self::Door(door::DoorError::Threads(_)) => Exit::Internal,
-            Self::DataDir { .. } | Self::Door(_) | Self::Targets(_) | Self::Admin(_) | Self::Durability { .. } => Exit::Config,
+            Self::DataDir { .. } | Self::Door(_) | Self::Targets(_) | Self::Errands(_) | Self::Admin(_) | Self::Durability { .. } => {
+                Exit::Config
+            }
             Self::Store(error) => match error {
                 OpenError::Locked { .. } => Exit::TryAgain,
                 OpenError::Io { .. } => Exit::StoreIo,

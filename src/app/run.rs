@@ -21,7 +21,8 @@ use crate::{
     admin::{Gateway, Phase, Step, Workers},
     clock::Clock,
     config::Surroundings,
-    deliver::Shards,
+    deliver::{Runner, Shards},
+    errand::Errands,
     event::EventIds,
     handoff::Gates,
     ingest::Ingest,
@@ -153,7 +154,9 @@ fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> Result<(Run
     let ids = Arc::new(EventIds::above(store.highest_event_id(), 0));
     let ring = Arc::new(RejectedRing::start(&plan.store, clock.clone(), Arc::clone(&metrics)));
     let ingest = Ingest::new(Arc::clone(&plan), Arc::clone(&store), Arc::clone(&gates), ids, clock.clone(), Arc::clone(&metrics));
-    let ingest = Arc::new(ingest.keeping(Arc::clone(&ring)));
+    let runner = Runner::start(&plan, &clock, tokio::runtime::Handle::current()).map_err(PrepareError::Errands)?;
+    let errands = runner.map(|runner| -> Arc<dyn Errands> { runner });
+    let ingest = Arc::new(ingest.keeping(Arc::clone(&ring)).sending(errands));
     let gateway = Arc::new(Gateway {
         plan: Arc::clone(&plan),
         store: Arc::clone(&store),

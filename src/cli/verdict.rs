@@ -126,7 +126,10 @@ impl<'a> Known<'a> {
         };
         let takes = |method: &str| self.source.as_ref().map_or(method == "POST", |source| source.takes(method));
         let outcome = outcome(&verifier, setting.provider, request, at, &takes);
-        Ok(outcome.unwrap_or_else(|rejection| refused(setting.provider, rejection, explained(rejection).text)))
+        Ok(outcome.unwrap_or_else(|rejection| {
+            let text = unfetched(&verifier, setting.provider, request, at).filter(|_| rejection == Rejection::BadSignature);
+            refused(setting.provider, rejection, text.unwrap_or_else(|| explained(rejection).text))
+        }))
     }
 
     fn explained(
@@ -171,6 +174,15 @@ fn outcome<'a>(
         event_type: identity.types.to_string(),
         explanation: accepted(provider, verified.proof().skew_ms()),
     })
+}
+
+/// That there is no key to verify with: the gateway would fetch it, and whoever looks at a request after the fact may be nowhere near.
+fn unfetched(verifier: &Verifier, provider: &Provider, request: &RawRequest, at: UnixMs) -> Option<String> {
+    let wanted = verifier.wanted(request, at)?;
+    let url = wanted.url.as_str().escape_debug().to_string();
+    let names = provider.checks.iter().filter(|check| check.key.source.is_some()).flat_map(|check| &check.key.from);
+    let pin = names.map(|name| format!("`{name}`")).next().unwrap_or_default();
+    Some(format!("The key is at {url}, where the gateway fetches it and this command does not: fetch it and give it as {pin}."))
 }
 
 /// What a source refuses before anything is verified.

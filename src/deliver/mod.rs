@@ -7,6 +7,7 @@
 mod acks;
 mod answer;
 mod client;
+mod errands;
 mod ledger;
 mod pin;
 mod request;
@@ -58,6 +59,7 @@ use crate::{
 pub use self::answer::delay_asked_for;
 pub use self::{
     client::{Client, ConnectError, Connector, client},
+    errands::Runner,
     tls::TlsByTarget,
 };
 

@@ -52,7 +52,8 @@ impl Resolver {
         Self::asking(clock, ask_the_system)
     }
 
-    fn asking(clock: Clock, ask: fn(&str) -> io::Result<Vec<IpAddr>>) -> Self {
+    /// The same, which asks somebody else.
+    pub(super) fn asking(clock: Clock, ask: fn(&str) -> io::Result<Vec<IpAddr>>) -> Self {
         Self { clock, ask, names: Arc::default() }
     }
 

@@ -92,7 +92,7 @@ fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, Fault> {
     Ok(Arc::new(config))
 }
 
-fn builder() -> io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+pub(super) fn builder() -> io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
     // Named, not the process default: whatever else is linked in, this is the one that is used.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| invalid(error.to_string()))

@@ -21,6 +21,7 @@ mod checks;
 mod head;
 mod identity;
 mod keys;
+mod outside;
 mod refusal;
 mod rejected;
 mod slots;
@@ -41,6 +42,7 @@ pub use rejected::{NotReadmitted, Readmitted};
 
 use crate::{
     clock::{Clock, Mono, Now},
+    errand::Errands,
     event::{EventId, EventIds, Payload},
     handoff::Gates,
     limits,
@@ -55,6 +57,7 @@ use address::Client;
 use answer::{Acknowledged, Taken};
 use budget::Budget;
 use checks::Rung;
+use outside::Outside;
 use refusal::Refusal;
 use rejected::Proven;
 
@@ -70,6 +73,8 @@ pub struct Ingest {
     budget: Budget,
     /// Where requests go that are not proved.
     ring: Arc<RejectedRing>,
+    /// Who goes out for it.
+    outside: Outside,
     /// Who we are in a `Via`.
     via: Box<str>,
 }
@@ -126,10 +131,16 @@ impl Ingest {
         {
             return greeted.into();
         }
+        if early.is_ok() && rung.let_by.is_none() {
+            self.bring_keys(source, &request, now.mono).await?;
+        }
         let identified = match self.prove(&rung, client, request, early)? {
             Proven::Verified(verified) => {
                 share.is_verified();
                 if let Some(greeted) = source.verifier.greet_verified(&verified) {
+                    if let Some(url) = &greeted.call {
+                        self.confirm(source, &greeted.handshake, url, now.mono).await?;
+                    }
                     return greeted.into();
                 }
                 source.verifier.identified(verified)
@@ -199,13 +210,20 @@ impl Ingest {
         let budget = Budget::new(metrics.inflight_bytes.clone());
         let via = head::via(rand::random());
         let ring = Arc::new(RejectedRing::off());
-        Self { plan: ArcSwap::new(plan), store, gates, ids, clock, metrics, budget, ring, via }
+        let outside = Outside::default();
+        Self { plan: ArcSwap::new(plan), store, gates, ids, clock, metrics, budget, ring, outside, via }
     }
 
     /// The same, which keeps what it rejects in this ring.
     #[must_use]
     pub fn keeping(self, ring: Arc<RejectedRing>) -> Self {
         Self { ring, ..self }
+    }
+
+    /// The same, with somebody who goes out for it. Without one no key is fetched and no subscription confirmed.
+    #[must_use]
+    pub fn sending(self, errands: Option<Arc<dyn Errands>>) -> Self {
+        Self { outside: errands.map(Outside::by).unwrap_or_default(), ..self }
     }
 
     /// Where requests are that were not proved.

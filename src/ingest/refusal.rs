@@ -25,6 +25,15 @@ pub(super) enum Refusal {
     HeadTooLarge,
     /// Its body ended before its end.
     BrokenBody,
+    /// A key that it may be proved with could not be fetched.
+    KeyAway,
+    /// A key that it may be proved with is not fetched now: that failed a moment ago, or has been asked for too often.
+    KeyBusy,
+    /// A handshake that is proved, and whose call was not made or not answered well.
+    Unconfirmed {
+        /// Which.
+        name: Box<str>,
+    },
     /// There is no room for its bytes.
     BytesBusy,
     /// Its source has no room for its bytes.
@@ -54,7 +63,13 @@ impl Refusal {
             }
             Self::HeadTooLarge => metrics.reject(Rejection::TooLarge),
             Self::BrokenBody => metrics.reject(Rejection::Malformed),
-            Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => metrics.request(self.result()),
+            Self::Unconfirmed { name } => {
+                metrics.handshake(name, false);
+                metrics.request(self.result());
+            }
+            Self::KeyAway | Self::KeyBusy | Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => {
+                metrics.request(self.result());
+            }
         }
     }
 
@@ -62,8 +77,8 @@ impl Refusal {
     pub(super) fn result(&self) -> RequestResult {
         match self {
             Self::Rejected(_) | Self::Handshake { .. } | Self::HeadTooLarge | Self::BrokenBody => RequestResult::Rejected,
-            Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy => RequestResult::Throttled,
-            Self::Store(_) | Self::Late => RequestResult::Unavailable,
+            Self::KeyBusy | Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy => RequestResult::Throttled,
+            Self::KeyAway | Self::Unconfirmed { .. } | Self::Store(_) | Self::Late => RequestResult::Unavailable,
         }
     }
 
@@ -74,6 +89,9 @@ impl Refusal {
             Self::Handshake { .. } => Rejection::Requirement.code(),
             Self::HeadTooLarge => "head_too_large",
             Self::BrokenBody => "broken_body",
+            Self::KeyAway => "key_unavailable",
+            Self::KeyBusy => "key_throttled",
+            Self::Unconfirmed { .. } => "unconfirmed",
             Self::BytesBusy => "in_flight",
             Self::SourceBytesBusy => "in_flight_per_source",
             Self::AddressBusy => "in_flight_per_ip",
@@ -101,7 +119,14 @@ impl Refusal {
             Self::Handshake { status, .. } => Answer::plain(*status),
             Self::HeadTooLarge => Answer::plain(431),
             Self::BrokenBody => Answer::plain(400),
-            Self::BytesBusy | Self::SourceBytesBusy | Self::AddressBusy | Self::Store(_) | Self::Late => Answer::plain(503),
+            Self::KeyAway
+            | Self::KeyBusy
+            | Self::Unconfirmed { .. }
+            | Self::BytesBusy
+            | Self::SourceBytesBusy
+            | Self::AddressBusy
+            | Self::Store(_)
+            | Self::Late => Answer::plain(503),
         };
         if *self == Self::Rejected(Rejection::Method) {
             let methods = source.map_or_else(|| vec!["POST"], Source::allowed);

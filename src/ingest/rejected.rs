@@ -85,8 +85,8 @@ pub enum NotReadmitted {
         /// The reason, as metrics and logs show it.
         reason: &'static str,
     },
-    /// The store did not take it: the same again is right.
-    #[error("the store did not take it ({reason}): try again")]
+    /// The store did not take it, or its key could not be fetched: the same again is right.
+    #[error("it could not be taken in now ({reason}): try again")]
     Unavailable {
         /// Why, as logs show it.
         reason: &'static str,
@@ -156,7 +156,7 @@ impl Ingest {
         let shows_token = proves || source.guard.url_tokens.is_empty();
         let shows_certificate = proves || source.guard.client_names.is_none();
         let rung = Rung { source, path, shows_token, shows_certificate, let_by: None };
-        let identified = source.verifier.identified(prove_again(&rung, kept)?);
+        let identified = source.verifier.identified(self.prove_again(&rung, kept).await?);
         let (now, proof) = (self.clock.now(), identified.proof());
         let end = match self.compose(&plan, rung, identified, now) {
             Ok(event) => self.admit(source, event, now.mono).await,
@@ -174,6 +174,37 @@ impl Ingest {
             "a rejected request was admitted"
         );
         Ok(Readmitted { event: taken.event, duplicate })
+    }
+
+    /// The checks of the door once more, in their order, at the time the request came.
+    async fn prove_again(&self, rung: &Rung<'_>, kept: RejectedRequest) -> Result<Verified, NotReadmitted> {
+        let verifier = &rung.source.verifier;
+        let body = kept.body.ok_or(NotReadmitted::NoBody)?;
+        let at: UnixMs = kept.summary.at;
+        let ip = kept.summary.client_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let head =
+            Head { method: kept.summary.method, path: rung.path.into(), query: kept.query, headers: kept.headers, peer: ip, names: None };
+        let refused = |refusal: Refusal| NotReadmitted::of(&refusal, rung.source);
+        checks::guard(rung, ip).map_err(|reason| refused(reason.into()))?;
+        checks::check(rung.source, &head).map_err(refused)?;
+        let mut request = head.into_request(ip, at);
+        verifier.precheck(&request).map_err(|reason| refused(reason.into()))?;
+        if u64::try_from(body.len()).unwrap_or(u64::MAX) > rung.source.body_limit {
+            return Err(refused(Rejection::TooLarge.into()));
+        }
+        request.body = body;
+        if verifier.greet(&request, at).is_some() {
+            return Err(NotReadmitted::Handshake);
+        }
+        self.bring_keys(rung.source, &request, self.clock.mono()).await.map_err(refused)?;
+        let verified = verifier.verify(request, at).map_err(|reason| refused(reason.into()))?;
+        if verifier.greet_verified(&verified).is_some() {
+            return Err(NotReadmitted::Handshake);
+        }
+        if !rung.source.takes(&verified.request().method) {
+            return Err(refused(Rejection::Method.into()));
+        }
+        Ok(verified)
     }
 }
 
@@ -196,36 +227,6 @@ impl NotReadmitted {
             _ => Self::Unavailable { reason },
         }
     }
-}
-
-/// The checks of the door once more, in their order, at the time the request came.
-fn prove_again(rung: &Rung<'_>, kept: RejectedRequest) -> Result<Verified, NotReadmitted> {
-    let verifier = &rung.source.verifier;
-    let body = kept.body.ok_or(NotReadmitted::NoBody)?;
-    let at: UnixMs = kept.summary.at;
-    let ip = kept.summary.client_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let head =
-        Head { method: kept.summary.method, path: rung.path.into(), query: kept.query, headers: kept.headers, peer: ip, names: None };
-    let refused = |refusal: Refusal| NotReadmitted::of(&refusal, rung.source);
-    checks::guard(rung, ip).map_err(|reason| refused(reason.into()))?;
-    checks::check(rung.source, &head).map_err(refused)?;
-    let mut request = head.into_request(ip, at);
-    verifier.precheck(&request).map_err(|reason| refused(reason.into()))?;
-    if u64::try_from(body.len()).unwrap_or(u64::MAX) > rung.source.body_limit {
-        return Err(refused(Rejection::TooLarge.into()));
-    }
-    request.body = body;
-    if verifier.greet(&request, at).is_some() {
-        return Err(NotReadmitted::Handshake);
-    }
-    let verified = verifier.verify(request, at).map_err(|reason| refused(reason.into()))?;
-    if verifier.greet_verified(&verified).is_some() {
-        return Err(NotReadmitted::Handshake);
-    }
-    if !rung.source.takes(&verified.request().method) {
-        return Err(refused(Rejection::Method.into()));
-    }
-    Ok(verified)
 }
 
 /// The fields of a request as they are kept: all of them, as they came, but for the secrets in them and the framing, which is over.

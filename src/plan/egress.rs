@@ -13,6 +13,20 @@ const METADATA_V4: [Ipv4Addr; 3] = [Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr:
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
 impl Egress {
+    /// The same for who is asked for keys and called: vendors are on the internet and nowhere else, wherever targets may be.
+    #[must_use]
+    pub fn outside(&self) -> Self {
+        let deny_classes = vec![
+            EgressClass::LinkLocal,
+            EgressClass::Metadata,
+            EgressClass::Unspecified,
+            EgressClass::Loopback,
+            EgressClass::Private,
+            EgressClass::Multicast,
+        ];
+        Self { deny_classes, ..self.clone() }
+    }
+
     /// Why an address is refused, for people; `None` lets it through. What is allowed by name wins over every refusal. An IPv6 address that
     /// carries IPv4 addresses leads to them, so each of them is judged as well; either may be the one that is allowed.
     #[must_use]
@@ -169,6 +183,15 @@ mod tests {
         }
         let coat = Egress { deny_classes: vec![], deny_nets: vec!["2002::/16".parse().expect("a network")], allow: vec![] };
         assert!(coat.refusal(address("2002:5db8:d822::1")).is_some_and(|said| said.contains("is in 2002::/16")));
+    }
+
+    #[test]
+    fn outside_is_nowhere_near_unless_that_is_allowed_by_name() {
+        let egress = Egress { allow: vec!["10.1.0.0/16".parse().expect("a network")], ..denying(&[]) }.outside();
+        for text in ["10.2.2.3", "127.0.0.1", "169.254.169.254", "::1", "fc00::1", "0.0.0.0", "::ffff:10.2.2.3"] {
+            assert!(egress.refusal(address(text)).is_some(), "{text}");
+        }
+        assert!(egress.refusal(address("10.1.2.3")).is_none() && egress.refusal(address("93.184.216.34")).is_none());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     condition::{Condition, condition},
     covers,
     key::{KeyRule, key},
+    key_source::{KeySource, SourceKind},
     measure,
     scheme::{Family, SchemeRule, scheme},
     signature::{Encoding, Shape, SignatureRule, signature},
@@ -90,7 +91,9 @@ impl Check {
         let of_scheme = self.scheme.chosen_at().into_iter();
         let time = self.timestamp.iter().map(|timestamp| &timestamp.at);
         let conditions = self.require.atoms().chain(self.signature.fitting.atoms());
-        of_scheme.chain(&self.signature.at).chain(self.message.values().map(|value| &value.atom)).chain(time).chain(conditions)
+        let of_key = self.key.source.iter().flat_map(KeySource::atoms);
+        let of_message = self.message.values().map(|value| &value.atom);
+        of_scheme.chain(&self.signature.at).chain(of_message).chain(time).chain(conditions).chain(of_key)
     }
 
     /// The values that the proof covers: whoever changes one of them breaks it. Derived; a part of a value in it (a JSON value, where the
@@ -107,7 +110,11 @@ pub(super) fn checks(node: &Node, problems: &mut Problems) -> Vec<Check> {
     if items.is_empty() {
         problems.error(&node.at, "`verify` has at least one check");
     }
-    items.iter().filter_map(|item| check(item, problems)).collect()
+    let checks: Vec<Check> = items.iter().filter_map(|item| check(item, problems)).collect();
+    if checks.iter().filter(|check| check.key.source.is_some()).count() > 1 {
+        problems.error(&node.at, "one check at most fetches its keys: a request is not to send us to several places");
+    }
+    checks
 }
 
 fn check(node: &Node, problems: &mut Problems) -> Option<Check> {
@@ -141,6 +148,7 @@ fn check(node: &Node, problems: &mut Problems) -> Option<Check> {
     let mut faults = Faults { node, problems, fine: true };
     of_family(&check, place, message, key_node, &mut faults);
     consistent(&check, &mut faults);
+    of_source(&check, &mut faults);
     faults.fine.then_some(check)
 }
 
@@ -226,6 +234,30 @@ fn of_family(check: &Check, place: Option<&Node>, message: Option<&Node>, key: O
         "`pem`, `spki` and `jwks` are forms of public keys, and this scheme has none",
     );
     faults.when(public && check.key.form == super::KeyForm::Text, "a public key has a form: `pem`, `spki`, `jwks`, `hex` or `base64`");
+}
+
+/// What goes with keys that are fetched and what does not.
+fn of_source(check: &Check, faults: &mut Faults<'_>) {
+    let Some(source) = &check.key.source else {
+        return;
+    };
+    let is_jws = check.scheme.family() == Family::Jws;
+    let public = check.scheme.all().all(|(_, scheme)| scheme.is_asymmetric());
+    faults.when(!public, "only public keys are fetched: whoever could fetch the key of this scheme could sign with it");
+    faults.when(check.each.is_some(), "keys are fetched for one signature of a request, not for `each` of several");
+    match &source.kind {
+        SourceKind::Jwks { kid, .. } => {
+            let named = kid.as_ref().is_some_and(|kid| {
+                matches!(kid, Atom::Header(_) | Atom::Json(_) | Atom::Form(_) | Atom::Parameter(_) | Atom::Field(_)) && !kid.many()
+            });
+            faults.when(is_jws && kid.is_some(), "a JSON Web Signature names its key in its own header, so there is no `kid`");
+            faults.when(!is_jws && !named, "`kid` says where the request names the key of the set: a header, a JSON value, a field");
+        }
+        SourceKind::X509 { .. } => {
+            let fits = matches!(check.scheme.family(), Family::Rsa | Family::Ecdsa);
+            faults.when(!fits, "a certificate that a request points at is for RSA and ECDSA signatures");
+        }
+    }
 }
 
 /// What no single key can say wrong, and several together can.

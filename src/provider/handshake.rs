@@ -1,9 +1,10 @@
 //! Handshakes: what a vendor asks an endpoint before it trusts it, and the answer. A request that is one is answered and never stored.
 
 use super::{
-    atom::Atom,
+    atom::{Atom, Pointer},
     check::Check,
     condition::{Condition, Want, condition},
+    covers,
     key::KeyForm,
     reply::{JSON, ReplyRule, TEXT, reply},
     scheme::Family,
@@ -31,6 +32,8 @@ pub struct Handshake {
     pub refuse: u16,
     /// What is computed for the answer.
     pub compute: Option<Compute>,
+    /// What is done before it is answered.
+    pub effect: Option<Effect>,
     /// The answer.
     pub reply: ReplyRule,
     /// Known answers.
@@ -68,6 +71,18 @@ pub enum Computation {
     HmacSha256,
 }
 
+/// What is done before a handshake is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The subscription is confirmed at Amazon SNS. The call is built from topic and token; the URL in the message is not followed.
+    SnsConfirm {
+        /// Where the message names its topic.
+        topic: Atom,
+        /// Where it has the token.
+        token: Atom,
+    },
+}
+
 const COMPUTATIONS: [(&str, Computation); 3] =
     [("sha256", Computation::Sha256), ("hmac-sha1", Computation::HmacSha1), ("hmac-sha256", Computation::HmacSha256)];
 
@@ -85,7 +100,27 @@ impl Handshake {
     pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
         let templates = self.reply.templates().into_iter().chain(self.compute.iter().map(|compute| &compute.of));
         let values = templates.flat_map(Template::values).map(|value| &value.atom);
-        self.when.atoms().chain(self.guard.atoms()).chain(values)
+        let of_effect = self.effect.iter().flat_map(|Effect::SnsConfirm { topic, token }| [topic, token]);
+        self.when.atoms().chain(self.guard.atoms()).chain(values).chain(of_effect)
+    }
+
+    /// The credential that says whose subscriptions are confirmed, among what the checks and this handshake demand.
+    pub(super) fn allow_list<'a>(&'a self, checks: &'a [Check]) -> Option<&'a str> {
+        let Effect::SnsConfirm { topic, .. } = self.effect.as_ref()?;
+        let demands = checks.iter().flat_map(|check| &check.require.demands).chain(&self.guard.demands);
+        let of_topic = demands.filter(|demand| demand.value.atom == *topic && demand.value.filters.is_empty());
+        of_topic
+            .filter_map(|demand| match &demand.want {
+                Want::Any(templates) => match templates.as_slice() {
+                    [only] => only.bare(),
+                    _ => None,
+                },
+                Want::Present | Want::Absent => None,
+            })
+            .find_map(|atom| match atom {
+                Atom::Credential(name) => Some(&**name),
+                _ => None,
+            })
     }
 }
 
@@ -117,7 +152,7 @@ fn handshake(node: &Node, checks: &[Check], problems: &mut Problems) -> Option<H
     let reply_node = fields.need("reply", node, problems);
     let reply = reply_node.and_then(|node| reply(node, "the answer to a handshake", problems));
     let examples = fields.take("example").map(|node| as_list(node).iter().filter_map(|item| example(item, problems)).collect());
-    fields.plan("effect");
+    let effect = fields.take("effect").map_or(Some(None), |node| effect(node, problems).map(Some));
     fields.finish(problems);
     let (when, reply, compute) = (when?, reply?, compute.map_or(Some(None), |compute| compute.map(Some))?);
     let handshake = Handshake {
@@ -127,10 +162,12 @@ fn handshake(node: &Node, checks: &[Check], problems: &mut Problems) -> Option<H
         guard: guard?,
         refuse: refuse?,
         compute,
+        effect: effect?,
         reply,
         examples: examples.unwrap_or_default(),
     };
-    consistent(&handshake, node, problems).then_some(handshake)
+    let fine = consistent(&handshake, node, problems);
+    (confirmable(&handshake, checks, node, problems) && fine).then_some(handshake)
 }
 
 /// A name that can be a label: a word as sources have it.
@@ -172,6 +209,35 @@ fn compute(node: &Node, checks: &[Check], problems: &mut Problems) -> Option<Com
         return None;
     }
     Some(compute)
+}
+
+fn effect(node: &Node, problems: &mut Problems) -> Option<Effect> {
+    if as_text(node, "the effect", problems)? == "show-secret" {
+        problems.error(&node.at, "the effect `show-secret` is planned and not built yet");
+        return None;
+    }
+    choice(node, "the effect", &[("sns-confirm", ())], problems)?;
+    let member = |name| Atom::Json(Pointer::member(name));
+    Some(Effect::SnsConfirm { topic: member("TopicArn"), token: member("Token") })
+}
+
+/// Whether nobody can have us call who is not to: what the call is built of is signed, and the topic is one that the operator named.
+fn confirmable(handshake: &Handshake, checks: &[Check], node: &Node, problems: &mut Problems) -> bool {
+    let Some(Effect::SnsConfirm { topic, token }) = &handshake.effect else {
+        return true;
+    };
+    let covered = |atom: &Atom| checks.iter().any(|check| covers::by_check(check, atom));
+    let proved = handshake.after == After::Verify && covered(topic) && covered(token);
+    if !proved {
+        problems.error(&node.at, "`sns-confirm` is for `after: verify`, where a check signs `json:/TopicArn` and `json:/Token`");
+    }
+    let listed = handshake.allow_list(checks).is_some();
+    if !listed {
+        let what =
+            "`sns-confirm` needs `json:/TopicArn: \"{credential:NAME}\"` in `require` or `guard`: Amazon signs for every account there is";
+        problems.error(&node.at, what);
+    }
+    proved && listed
 }
 
 /// What no single key can say wrong, and several together can.

@@ -1,6 +1,9 @@
 //! The `key` of a check: which credentials hold it, and how it is written in them.
 
-use super::words::{choice, texts};
+use super::{
+    key_source::{KeySource, key_source},
+    words::{choice, texts},
+};
 use crate::yaml::{Fields, Node, Problems, as_text};
 
 /// Which credentials hold the key, and how it is written in them.
@@ -14,6 +17,8 @@ pub struct KeyRule {
     pub strip: Option<Box<str>>,
     /// What is made of the bytes before they are the key.
     pub derive: Option<Derivation>,
+    /// Where keys are fetched when no credential holds one.
+    pub source: Option<KeySource>,
 }
 
 /// How a key is written in its credential.
@@ -74,7 +79,7 @@ impl KeyForm {
 impl Default for KeyRule {
     /// The credential `secret`, as text.
     fn default() -> Self {
-        Self { from: vec!["secret".into()], form: KeyForm::Text, strip: None, derive: None }
+        Self { from: vec!["secret".into()], form: KeyForm::Text, strip: None, derive: None, source: None }
     }
 }
 
@@ -85,7 +90,7 @@ pub(super) fn key(node: &Node, problems: &mut Problems) -> Option<KeyRule> {
     let form = fields.take("form").map(|node| choice(node, "the key's form", &FORMS, problems));
     let strip = fields.take("strip").and_then(|node| as_text(node, "`strip`", problems));
     let derive = fields.take("derive").map(|node| choice(node, "what is derived", &DERIVATIONS, problems));
-    fields.plan("source");
+    let source = fields.take("source").map_or(Some(None), |node| key_source(node, problems).map(Some));
     fields.finish(problems);
     let KeyRule { from: usual_from, form: usual_form, .. } = KeyRule::default();
     let derive = match derive {
@@ -97,5 +102,94 @@ pub(super) fn key(node: &Node, problems: &mut Problems) -> Option<KeyRule> {
         problems.error(&node.at, "nothing is derived from a public key");
         return None;
     }
-    Some(KeyRule { from: from.unwrap_or(usual_from), form, strip: strip.map(Box::from), derive })
+    Some(KeyRule { from: from.unwrap_or(usual_from), form, strip: strip.map(Box::from), derive, source: source? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{
+        provider::{Provider, SourceKind, read},
+        yaml::Problems,
+    };
+
+    const JWKS: &str = "provider: t
+verify:
+  scheme: jws-rs256
+  signature: { at: header:Authorization }
+  key: { form: jwks, source: { kind: jwks, url: https://keys.example.com/jwks } }
+";
+    const X509: &str = "provider: t
+verify:
+  scheme: rsa-sha256
+  signature: { at: header:S, encoding: base64 }
+  message: '{body}'
+  key: { form: pem, source: { kind: x509, url: '{header:C}', hosts: [a.example.com], suffix: .pem, names: [b.example.com] } }
+";
+
+    fn load(text: &str) -> Result<Provider, String> {
+        let mut problems = Problems::new();
+        read(&Arc::from("t.yaml"), text, &|_| None, &mut problems)
+            .ok_or_else(|| problems.into_sorted().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn a_source_reads_and_needs_no_secret() {
+        for (file, is_set) in [(JWKS, true), (X509, false)] {
+            let provider = load(file).expect("reads");
+            let source = provider.checks[0].key.source.as_ref().expect("a source");
+            assert_eq!(matches!(source.kind, SourceKind::Jwks { .. }), is_set);
+            assert!(!provider.credentials[0].required, "a key may be pinned, and need not be");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_source_is_said_at_its_place() {
+        let cases = [
+            (JWKS, "kind: jwks", "kind: jkws", "5:38: the kind of source cannot be `jkws`; did you mean `jwks`?"),
+            (
+                JWKS,
+                "kind: jwks",
+                "kind: ebay",
+                "5:38: keys that a vendor gives out against credentials of its own (`ebay`, `plaid`) are planned",
+            ),
+            (JWKS, "kind: jwks", "kind: plaid", "are planned and not built yet"),
+            (JWKS, "https:", "http:", "the URL of a key set is `https` at a named host"),
+            (JWKS, "keys.example.com", "127.0.0.1", "the URL of a key set is `https` at a named host"),
+            (JWKS, "example.com/jwks", "example.com/jwks, hosts: [other.example.com]", "the URL of a key set is `https` at a named host"),
+            (JWKS, "https://keys.example.com/jwks", "'{header:U}'", "the URL of a key set has no value of the request in it"),
+            (JWKS, "example.com/jwks", "example.com/jwks, kid: header:K", "a JSON Web Signature names its key in its own header"),
+            (JWKS, "example.com/jwks", "example.com/jwks, names: [a.b]", "`names` and `issuer` are of certificates"),
+            (JWKS, "example.com/jwks", "example.com/jwks, hots: [a.b]", "a key's source has no `hots`; did you mean `hosts`?"),
+            (JWKS, "jws-rs256", "jws-hs256", "only public keys are fetched"),
+            (X509, "hosts: [a.example.com], ", "", "needs `hosts`: without them anyone could bring his own"),
+            (X509, "hosts: [a.example.com]", "hosts: []", "`hosts` names 1 to 64 hosts"),
+            (X509, "a.example.com", "'*.com'", "`*.com` is no host"),
+            (X509, "a.example.com", "A.example.com", "`A.example.com` is no host"),
+            (X509, "b.example.com", "'*.example.com'", "`*.example.com` cannot be a certificate's name"),
+            (X509, "'{header:C}'", "https://a.example.com/a.pem", "a key that is always the same one is pinned"),
+            (X509, "'{header:C}'", "'https://{path}'", "the URL of a certificate cannot be made of the path"),
+            (X509, "suffix: .pem", "kid: header:K", "a certificate is known by its URL, without `kid`"),
+            (X509, "suffix: .pem", "issuer: rots", "the issuer cannot be `rots`; did you mean `roots`?"),
+            (
+                X509,
+                "kind: x509, url: '{header:C}'",
+                "kind: jwks, url: https://a.example.com/a.pem",
+                "`names` and `issuer` are of certificates",
+            ),
+        ];
+        let mut wrong = Vec::new();
+        for (file, old, new, expected) in cases {
+            assert!(file.contains(old), "{old}");
+            let found = load(&file.replacen(old, new, 1)).map(|_| ()).err().unwrap_or_default();
+            if !found.contains(expected) {
+                wrong.push(format!("{new}: {found}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        let twice = X509.replacen("verify:\n  scheme", "verify:\n- scheme", 1);
+        let check = twice.split_once("verify:\n").expect("checks").1.to_owned();
+        assert!(load(&format!("{twice}{check}")).expect_err("two").contains("one check at most fetches its keys"));
+    }
 }

@@ -7,10 +7,10 @@
 //! covers, and whether the public URL is signed.
 //!
 //! In the order of a file: [`read`] takes the file apart ([`like`] fills it up from another first), [`check`] its `verify` part with
-//! [`scheme`], [`signature`], [`key`] and [`condition`], [`event`] what a request is, [`handshake`] and [`reply`] what is answered;
-//! [`template`] and [`atom`] are what stands in all of them, [`covers`] what follows from it, [`vector`] the known answers that prove it.
-//! Nothing here knows the configuration, a key, or a request; files of the user's own are given to the [`catalogue`] as text, and what a
-//! source says of its provider itself as the tree that [`inline`] makes a file of.
+//! [`scheme`], [`signature`], [`key`] (with [`key_source`]) and [`condition`], [`event`] what a request is, [`handshake`] and [`reply`]
+//! what is answered; [`template`] and [`atom`] are what stands in all of them, [`covers`] what follows from it, [`vector`] the known
+//! answers that prove it. Nothing here knows the configuration, a key, or a request; files of the user's own are given to the
+//! [`catalogue`] as text, and what a source says of its provider itself as the tree that [`inline`] makes a file of.
 
 mod atom;
 mod catalogue;
@@ -21,6 +21,7 @@ mod event;
 mod handshake;
 mod inline;
 mod key;
+mod key_source;
 mod like;
 mod measure;
 mod read;
@@ -39,9 +40,10 @@ pub use atom::{Atom, Filter, HeaderList, Pointer, Step};
 pub use catalogue::Catalogue;
 pub use check::{Check, TimeUnit, TimestampRule, UrlSpelling};
 pub use condition::{Condition, Demand, Want};
-pub use handshake::{After, Computation, Compute, HANDSHAKES_MAX, Handshake};
+pub use handshake::{After, Computation, Compute, Effect, HANDSHAKES_MAX, Handshake};
 pub use inline::{INLINE, inline};
 pub use key::{Derivation, KeyForm, KeyRule};
+pub use key_source::{HostPattern, Issuer, KeySource, SourceKind, is_region};
 pub use read::{Others, read, read_inline};
 pub use reply::{JsonRule, ReplyBody, ReplyRule};
 pub use scheme::{Family, Scheme, SchemeRule};

@@ -127,24 +127,28 @@ fn slug<'a>(file: &str, node: &'a Node, problems: &mut Problems) -> Option<&'a s
     Some(slug)
 }
 
-/// What is needed where no `credentials` are written: of a file one secret, of a source what its checks and handshakes name.
+/// What is needed where no `credentials` are written: of a file one secret, of a source what its checks and handshakes name. Where keys are
+/// fetched, one may be pinned instead.
 fn usual_credentials(origin: Origin<'_>, checks: &[Check], handshakes: &[Handshake]) -> Vec<CredentialRule> {
-    let mut names: Vec<Box<str>> = Vec::new();
-    match origin {
-        Origin::File(_) => names.push("secret".into()),
-        Origin::Source(_) => {
-            for name in named(checks, handshakes) {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
+    let fetches = checks.iter().any(|check| check.key.source.is_some());
+    let mut rules: Vec<CredentialRule> = Vec::new();
+    let mut add = |name: Box<str>, required: bool| {
+        let label = match (&*name, required) {
+            ("secret", true) => "Signing secret".into(),
+            ("secret", false) => "Public key, pinned".into(),
+            _ => name.clone(),
+        };
+        if rules.iter().all(|rule| rule.name != name) {
+            rules.push(CredentialRule { name, label, place: None, prefix: None, required, warn: None });
         }
-    }
-    let rule = |name: Box<str>| {
-        let label = if &*name == "secret" { "Signing secret".into() } else { name.clone() };
-        CredentialRule { name, label, place: None, prefix: None, required: true, warn: None }
     };
-    names.into_iter().map(rule).collect()
+    if let Origin::Source(_) = origin {
+        named(checks, handshakes).for_each(|name| add(name, true));
+    }
+    if fetches || matches!(origin, Origin::File(_)) {
+        add("secret".into(), !fetches);
+    }
+    rules
 }
 
 fn credentials(node: &Node, problems: &mut Problems) -> Vec<CredentialRule> {
@@ -175,6 +179,10 @@ fn credentials(node: &Node, problems: &mut Problems) -> Vec<CredentialRule> {
 
 /// Every credential that a check or a handshake names is declared.
 fn declared(checks: &[Check], handshakes: &[Handshake], credentials: &[CredentialRule], node: &Node, problems: &mut Problems) {
+    let optional = |name: &str| credentials.iter().any(|rule| *rule.name == *name && !rule.required);
+    for name in handshakes.iter().filter_map(|handshake| handshake.allow_list(checks)).filter(|name| optional(name)) {
+        problems.error(&node.at, format!("`{name}` says whose subscriptions are confirmed, so it is `required`"));
+    }
     let known: Vec<&str> = credentials.iter().map(|rule| &*rule.name).collect();
     for name in named(checks, handshakes) {
         if !known.contains(&&*name) {
@@ -189,7 +197,8 @@ fn named<'a>(checks: &'a [Check], handshakes: &'a [Handshake]) -> impl Iterator<
         Atom::Credential(name) => Some(name.clone()),
         _ => None,
     };
-    let keyed = |check: &&Check| check.scheme.family() != super::Family::None;
+    // A key that is fetched need not have a place to be pinned in.
+    let keyed = |check: &&Check| check.scheme.family() != super::Family::None && check.key.source.is_none();
     let keys = checks.iter().filter(keyed).flat_map(|check| check.key.from.iter().cloned());
     let atoms = checks.iter().flat_map(Check::atoms).chain(handshakes.iter().flat_map(Handshake::atoms)).filter_map(name);
     keys.chain(atoms)

@@ -1,6 +1,6 @@
 //! One check, with its keys: whether it holds, and what it then says of the request.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
@@ -10,6 +10,7 @@ use super::{
     candidates::{self, Group, Unpacked},
     challenge, condition,
     document::Document,
+    fetched::Ring,
     in_force, jws,
     keys::{Key, Lock},
     mac::{Mac, Tag},
@@ -17,7 +18,7 @@ use super::{
     value::{Lack, Scope},
 };
 use crate::{
-    provider::{Check, Family, Pointer, Scheme, UrlSpelling},
+    provider::{Check, Family, Pointer, Scheme, SourceKind, UrlSpelling},
     rejection::Rejection,
     secret::{Fingerprint, Secret},
 };
@@ -43,6 +44,8 @@ pub(super) struct Prepared {
     pub(super) once: bool,
     /// Whether these keys sign challenges for who has proved nothing.
     pub(super) signs_challenges: bool,
+    /// Its keys that are fetched; none where one is pinned.
+    pub(super) ring: Ring,
 }
 
 /// A scheme that a check may come to.
@@ -68,7 +71,7 @@ pub(super) struct Held {
 }
 
 /// A candidate that a key proves: which secret, which candidate, which spelling of the URL.
-type Proved<'g, 't> = (Fingerprint, &'g Group<'t>, UrlSpelling);
+type Proved<'g, 't> = (Option<Fingerprint>, &'g Group<'t>, UrlSpelling);
 
 impl Prepared {
     /// What the head alone shows to be wrong.
@@ -79,7 +82,7 @@ impl Prepared {
         }
         let texts = candidates::places(&self.rule.signature, scope)?;
         let groups = candidates::groups(self, variant.scheme, &texts, scope)?;
-        if matches!(variant.scheme.family(), Family::Token | Family::Basic) && self.proved(variant, &groups, scope)?.is_empty() {
+        if matches!(variant.scheme.family(), Family::Token | Family::Basic) && self.proved(&variant.keys, &groups, scope)?.is_empty() {
             return Err(Rejection::BadSignature);
         }
         if self.rule.timestamp.as_ref().is_some_and(|timestamp| timestamp.at.in_head()) {
@@ -110,7 +113,10 @@ impl Prepared {
         }
         let texts = candidates::places(&self.rule.signature, scope)?;
         let groups = candidates::groups(self, variant.scheme, &texts, scope)?;
-        let proved = self.proved(variant, &groups, scope)?;
+        // The place of a key that is fetched is looked at even when another is pinned: a request with a stranger's is a forgery.
+        let set = self.place(scope)?.and_then(|url| self.ring.find(&url, scope.now));
+        let keys = set.as_ref().map_or(variant.keys.as_slice(), |set| set.keys(variant.scheme));
+        let proved = self.proved(keys, &groups, scope)?;
         if proved.is_empty() {
             return Err(Rejection::BadSignature);
         }
@@ -127,17 +133,13 @@ impl Prepared {
     }
 
     /// Every candidate that some key proves. All candidates are tried with all keys, whichever holds.
-    fn proved<'g, 't>(
-        &self,
-        variant: &Variant,
-        groups: &'g [Group<'t>],
-        scope: &Scope<'_>,
-    ) -> Result<SmallVec<[Proved<'g, 't>; 1]>, Rejection> {
+    fn proved<'g, 't>(&self, keys: &[Key], groups: &'g [Group<'t>], scope: &Scope<'_>) -> Result<SmallVec<[Proved<'g, 't>; 1]>, Rejection> {
         let mut proved = SmallVec::new();
-        let mut tried = variant.keys.is_empty();
+        let mut tried = keys.is_empty();
         for group in groups {
+            let asked = self.key_name(group, scope);
             for spelling in &self.rule.urls {
-                for key in variant.keys.iter().filter(|key| named(key, group)) {
+                for key in keys.iter().filter(|key| named(key, asked.as_deref())) {
                     let scope = Scope { fields: &group.fields, spelling: *spelling, ..*scope };
                     let Ok(holds) = self.opens(&key.lock, group, &scope) else {
                         // What was signed is not all there: no code could be of it.
@@ -151,8 +153,32 @@ impl Prepared {
                 }
             }
         }
-        let of_no_key = groups.iter().all(|group| !variant.keys.iter().any(|key| named(key, group)));
+        let of_no_key = groups.iter().all(|group| {
+            let asked = self.key_name(group, scope);
+            !keys.iter().any(|key| named(key, asked.as_deref()))
+        });
         if tried || of_no_key { Ok(proved) } else { Err(Rejection::Malformed) }
+    }
+
+    /// The name of the key that a candidate claims to be made with.
+    fn key_name(&self, group: &Group<'_>, scope: &Scope<'_>) -> Option<Vec<u8>> {
+        if let Some(jws) = &group.jws {
+            return jws.kid.as_ref().map(|kid| kid.as_bytes().to_vec());
+        }
+        match self.rule.key.source.as_ref().map(|source| &source.kind) {
+            Some(SourceKind::Jwks { kid: Some(kid), .. }) => {
+                let scope = Scope { fields: &group.fields, ..*scope };
+                scope.atom(kid).ok().map(Cow::into_owned)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, of every candidate.
+    pub(super) fn key_names(&self, variant: &Variant, scope: &Scope<'_>) -> Result<Vec<Option<Vec<u8>>>, Rejection> {
+        let texts = candidates::places(&self.rule.signature, scope)?;
+        let groups = candidates::groups(self, variant.scheme, &texts, scope)?;
+        Ok(groups.iter().map(|group| self.key_name(group, scope)).collect())
     }
 
     /// Whether a key proves one of the signatures of a group.
@@ -218,7 +244,7 @@ impl Prepared {
                 return Err(Rejection::Malformed);
             }
         }
-        let mut held = Held { secret: Some(*secret), skew_ms, claims: claims.cloned(), signed: None };
+        let mut held = Held { secret: *secret, skew_ms, claims: claims.cloned(), signed: None };
         if self.once {
             let mut hash = Sha256::new();
             self.signed(group, &scope, &mut |piece| hash.update(piece)).map_err(|_| Rejection::Malformed)?;
@@ -256,10 +282,12 @@ impl Prepared {
     }
 }
 
-/// Whether a candidate does not name another key of a set than this one.
-fn named(key: &Key, group: &Group<'_>) -> bool {
-    match (&key.kid, group.jws.as_ref().and_then(|jws| jws.kid.as_ref())) {
-        (Some(own), Some(asked)) => own == asked,
-        _ => true,
+/// Whether a candidate that names this key, or none, may be of this one. Of a published set only the key that is named is tried.
+fn named(key: &Key, asked: Option<&[u8]>) -> bool {
+    let is_fetched = key.fingerprint.is_none();
+    match (&key.kid, asked) {
+        (Some(own), Some(asked)) => own.as_bytes() == asked,
+        (Some(_), None) => !is_fetched,
+        (None, _) => true,
     }
 }

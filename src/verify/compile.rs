@@ -9,6 +9,8 @@ use super::{
     canonical::Addresses,
     challenge,
     check::{Prepared, Variant},
+    desk::Desk,
+    fetched::Ring,
     greeting::Greeting,
     keys,
 };
@@ -39,8 +41,8 @@ pub(super) fn compile(
         .collect();
     let mut checks = Vec::with_capacity(provider.checks.len());
     for (index, rule) in provider.checks.iter().enumerate() {
-        let named = || rule.scheme.family() != Family::None && rule.key.from.iter().all(|name| unset.contains(&&**name));
-        if named() {
+        let is_keyed = rule.scheme.family() != Family::None && rule.key.source.is_none();
+        if is_keyed && rule.key.from.iter().all(|name| unset.contains(&&**name)) {
             // A further check whose credential nobody set is left out; without the first, anyone could ring.
             if index == 0 {
                 problems.push(format!("{} needs {}: nothing would be verified without", provider.slug, quoted(&rule.key.from)));
@@ -79,6 +81,7 @@ fn verifier(
         reads_form: all_atoms().any(Atom::of_form) || provider.document.iter().any(|place| *place != DocumentPlace::Body),
         named: named(provider, credentials),
         addresses: endpoint.map(Addresses::of),
+        desk: Desk::default(),
         document: provider.document.clone(),
         event: provider.event.clone(),
         credential_places: provider.credential_places.clone(),
@@ -138,6 +141,7 @@ fn prepared(
         claim_pointers: pointers(rule.atoms().chain(provider.event.atoms()), claim),
         once: first && provider.event.once,
         signs_challenges: challenge::asks_unproved(provider),
+        ring: Ring::default(),
         variants,
         unpacked,
         rule,

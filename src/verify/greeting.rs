@@ -5,11 +5,12 @@
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::{
     Credential, Proof, Verifier,
     challenge::is_challenge,
-    condition,
+    condition, confirm,
     document::Document,
     in_force, keys,
     mac::Mac,
@@ -31,6 +32,8 @@ pub struct Greeted {
     pub handshake: Box<str>,
     /// The answer; the status of the refusal when its guard does not hold or its answer cannot be made.
     pub reply: Result<Reply, u16>,
+    /// What has to be called, with a GET that is answered 200, before it is answered.
+    pub call: Option<Url>,
 }
 
 /// The answer to a handshake.
@@ -153,9 +156,20 @@ impl Verifier {
         let after = if proof.is_some() { After::Verify } else { After::None };
         self.recognised(request, now, after, |greeting, scope| {
             let guarded = condition::holds(&greeting.rule.guard, scope);
-            let reply = if guarded { greeting.reply(scope, proof).map_err(|_| greeting.rule.refuse) } else { Err(greeting.rule.refuse) };
-            Greeted { handshake: greeting.rule.name.clone(), reply }
+            let effect = greeting.rule.effect.as_ref().filter(|_| guarded && proof.is_some());
+            let call = effect.and_then(|effect| confirm::call(effect, scope));
+            let reply = match guarded && call.is_some() == greeting.rule.effect.is_some() {
+                true => greeting.reply(scope, proof).map_err(|_| greeting.rule.refuse),
+                false => Err(greeting.rule.refuse),
+            };
+            Greeted { handshake: greeting.rule.name.clone(), call: call.filter(|_| reply.is_ok()), reply }
         })
+    }
+
+    /// Whether a handshake's call may be made now: who replays one has it made so many times in a minute and not more. It is counted.
+    #[must_use]
+    pub fn lets_call(&self, now: UnixMs) -> bool {
+        self.desk.lets_call(now)
     }
 
     /// Whether this request is a handshake, one that stands before the checks or one behind them.

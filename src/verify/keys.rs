@@ -22,7 +22,8 @@ use crate::{
 /// A key, taken up.
 pub(super) struct Key {
     pub(super) lock: Lock,
-    pub(super) fingerprint: Fingerprint,
+    /// Of the credential that holds it; `None` when it was fetched.
+    pub(super) fingerprint: Option<Fingerprint>,
     pub(super) until: Option<UnixMs>,
     /// The name that a set of keys gives it.
     pub(super) kid: Option<Box<str>>,
@@ -45,7 +46,10 @@ type Bytes = Zeroizing<Vec<u8>>;
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Key({})", self.fingerprint)
+        match &self.fingerprint {
+            Some(fingerprint) => write!(f, "Key({fingerprint})"),
+            None => f.write_str("Key(fetched)"),
+        }
     }
 }
 
@@ -72,7 +76,7 @@ pub(super) fn keys(rule: &Check, scheme: Scheme, credentials: &[Credential], pro
 /// The keys that one credential holds: one, or those of a set.
 pub(super) fn of_credential(rule: &Check, scheme: Scheme, credential: &Credential) -> Result<Vec<Key>, String> {
     let told = |wrong: String| format!("`{}` {wrong}", credential.name);
-    let key = |lock, kid| Key { lock, fingerprint: credential.value.fingerprint(), until: credential.until, kid };
+    let key = |lock, kid| Key { lock, fingerprint: Some(credential.value.fingerprint()), until: credential.until, kid };
     // Revealed to be read as a public key, which is no secret.
     let published = || strip(&rule.key, credential.value.reveal());
     if rule.key.form == KeyForm::Jwks {

@@ -575,7 +575,9 @@ mod tests {
             ("a: \"{computed}\", ", "", "t.yaml:12:5: `compute` and `{computed}` in the reply stand together"),
             ("text: \"{query:c}\"", "text: \"{query:c}\", type: text/html", "is `text/plain` or JSON"),
             ("text: \"{query:c}\"", "text: \"{item:/c}\"", "is not part of it"),
-            ("after: none\n", "effect: sns-confirm\n    after: none\n", "`effect` is planned and not built yet"),
+            ("after: none\n", "effect: show-secret\n    after: none\n", "the effect `show-secret` is planned and not built yet"),
+            ("after: none\n", "effect: sns-confirm\n    after: none\n", "`sns-confirm` is for `after: verify`, where a check signs"),
+            ("after: none\n", "effect: sns-confirm\n    after: none\n", "`sns-confirm` needs `json:/TopicArn"),
         ];
         for (old, new, expected) in cases {
             assert!(GREETING.contains(old), "{old}");

@@ -26,17 +26,22 @@
 //! [`jws`] read them, [`value`], [`document`], [`form`] and [`canonical`] feed the message to the [`mac`] or the [`public_key`]; [`moment`]
 //! judges the timestamp, [`condition`] what must hold besides, and [`identity`] says what the request is. [`greeting`] answers handshakes.
 //! [`sign`] walks the same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`]
-//! runs the known answers. [`explain`](mod@explain) says on the command line why a request was refused.
+//! runs the known answers. Keys that a vendor publishes are [`fetched`](mod@fetched), with [`certificate`] to say whose one is.
+//! [`explain`](mod@explain) says on the command line why a request was refused.
 
 mod candidates;
 mod canonical;
+mod certificate;
 mod challenge;
 mod check;
 mod compile;
 mod condition;
+mod confirm;
+mod desk;
 mod document;
 mod draft;
 mod explain;
+mod fetched;
 mod form;
 mod greeting;
 mod grounds;
@@ -50,6 +55,7 @@ pub mod parsers;
 mod proof;
 mod public_key;
 mod sign;
+mod singles;
 mod spelling;
 mod unproved;
 mod value;
@@ -57,6 +63,7 @@ mod value;
 use std::{sync::Arc, time::Duration};
 
 pub use explain::{Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setting, TRIED_BYTES_MAX, TRIES_MAX, explain};
+pub use fetched::Wanted;
 pub use greeting::{Greeted, Reply};
 pub use grounds::{Identified, Proof};
 pub use proof::{Tried, prove, prove_handshakes};
@@ -67,11 +74,12 @@ use crate::{
     clock::UnixMs,
     provider::{Atom, DocumentPlace, EventRule, Family, Pointer, Provider},
     rejection::Rejection,
-    request::{RawRequest, Single, name_begins},
+    request::RawRequest,
     secret::{Fingerprint, Secret},
 };
 use canonical::Addresses;
 use check::{Held, Prepared};
+use desk::Desk;
 use document::Document;
 use form::Form;
 use greeting::Greeting;
@@ -100,6 +108,8 @@ pub struct Verifier {
     /// Credentials whose values stand in a message, a condition or an answer.
     named: Arc<[Credential]>,
     addresses: Option<Addresses>,
+    /// What its source had fetched lately.
+    desk: Desk,
     greetings: Vec<Greeting>,
     /// Methods besides `POST` that handshakes come with.
     methods: Vec<Box<str>>,
@@ -299,8 +309,13 @@ impl Verifier {
     /// The fingerprints of the secrets that may match, for metrics; sorted.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        let mut all: Vec<_> =
-            self.checks.iter().flat_map(|check| &check.variants).flat_map(|variant| &variant.keys).map(|key| key.fingerprint).collect();
+        let mut all: Vec<_> = self
+            .checks
+            .iter()
+            .flat_map(|check| &check.variants)
+            .flat_map(|variant| &variant.keys)
+            .filter_map(|key| key.fingerprint)
+            .collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -323,27 +338,6 @@ impl Verifier {
             DocumentPlace::Form(name) => form.field(name).ok(),
         });
         found.unwrap_or_default()
-    }
-
-    /// Every header that is verified, or names the event, occurs at most once and is plain ASCII: there are no two readings of it.
-    fn single_headers(&self, request: &RawRequest) -> Result<(), Rejection> {
-        for name in &self.singles {
-            match request.headers.single(name) {
-                Single::Repeated => return Err(Rejection::DuplicateHeader),
-                Single::One(value) if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => return Err(Rejection::Malformed),
-                Single::One(_) | Single::Absent => {}
-            }
-        }
-        if self.families.is_empty() {
-            return Ok(());
-        }
-        let of_family = |name: &str| self.families.iter().any(|start| name_begins(name, start));
-        for (name, _) in request.headers.iter().filter(|(name, _)| of_family(name)) {
-            if request.headers.single(name) == Single::Repeated {
-                return Err(Rejection::DuplicateHeader);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -16,6 +16,8 @@ use crate::provider::{Family, Scheme};
 
 /// Bits of the smallest RSA key that is believed.
 const RSA_BITS_MIN: usize = 2048;
+/// Keys of a published set that are looked at.
+const PUBLISHED_MAX: usize = 32;
 
 /// A key of a set, with the name that a signature calls it by.
 pub(super) struct Named<K> {
@@ -38,6 +40,12 @@ struct Jwk {
     e: Option<String>,
     x: Option<String>,
     y: Option<String>,
+}
+
+/// A published set, of keys that may be of any kind.
+#[derive(Deserialize)]
+struct Published {
+    keys: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +114,26 @@ pub(super) fn of_jwks(scheme: Scheme, text: &[u8]) -> Result<Vec<Named<ParsedPub
         named.push(Named { kid: key.kid.map(Box::from), key: of_der(scheme, &bytes)? });
     }
     if named.is_empty() { Err(format!("has no key for {}", scheme.word())) } else { Ok(named) }
+}
+
+/// Takes up the keys of a published set that are for this scheme and have a name. What else is in it is passed over: a vendor may publish
+/// keys of kinds that are still to come.
+///
+/// # Errors
+/// It is no set, is too large, or has no such key.
+pub(super) fn of_published(scheme: Scheme, text: &[u8]) -> Result<Vec<Named<ParsedPublicKey>>, String> {
+    let set: Published = serde_json::from_slice(text).map_err(|_| "it is not a set of JSON Web Keys".to_owned())?;
+    if set.keys.len() > PUBLISHED_MAX {
+        return Err(format!("it has {} keys, and {PUBLISHED_MAX} is the most", set.keys.len()));
+    }
+    let mut named: Vec<Named<ParsedPublicKey>> = Vec::new();
+    for key in set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()).filter(|key| key.is_for(scheme)) {
+        let public = key.bytes().and_then(|bytes| of_der(scheme, &bytes).ok());
+        if let (Some(key), Some(kid)) = (public, key.kid) {
+            named.push(Named { kid: Some(kid.into()), key });
+        }
+    }
+    if named.is_empty() { Err(format!("it has no key with a name for {}", scheme.word())) } else { Ok(named) }
 }
 
 impl Jwk {

@@ -18,6 +18,8 @@ mod door;
 mod guards;
 mod hostile;
 mod inline;
+#[cfg(feature = "faults")]
+mod keys;
 mod methods;
 mod mutation;
 mod observe;

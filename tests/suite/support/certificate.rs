@@ -40,6 +40,11 @@ impl Authority {
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).expect("written");
     }
 
+    /// The certificate of a key that is somebody else's, in PEM.
+    pub fn certify(&self, params: &CertificateParams, key: &KeyPair) -> String {
+        params.signed_by(key, &self.issuer).expect("signed").pem()
+    }
+
     /// Writes its own certificate, for those who are to trust it.
     pub fn write_root(&self, file: &Path) {
         fs::write(file, &self.root_pem).expect("written");
