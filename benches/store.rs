@@ -222,7 +222,7 @@ impl Bench {
 
     fn claim(&mut self, target: &str, times: usize, claims: &mut Claims) {
         let target = TargetName::parse(target).expect("a name");
-        let want = Want { target, oldest: 16, fresh: 0, ahead: false, lease: Duration::from_secs(30) };
+        let want = Want { target, oldest: 16, fresh: 0, ahead: None, lease: Duration::from_secs(30) };
         for _ in 0..times {
             let commits = self.commit_seconds();
             let asked = self.clock.mono();

@@ -140,8 +140,9 @@ pub struct Want {
     pub oldest: usize,
     /// How many more, newest due first: under a backlog new events are not starved either.
     pub fresh: usize,
-    /// Whether the oldest may be such as wait for a later try: the target is back, and they need not wait on.
-    pub ahead: bool,
+    /// The oldest may also be such as wait for a later try, if their last lease was this one or an older: the target is back since, and
+    /// they need not wait on. What has been tried since then has its own time.
+    pub ahead: Option<Token>,
     /// How long the leases shall last.
     pub lease: Duration,
 }

@@ -132,7 +132,11 @@ impl Ingest {
             return greeted.into();
         }
         if early.is_ok() && rung.let_by.is_none() {
-            self.bring_keys(source, &request, now.mono).await?;
+            let brought = self.bring_keys(source, &request, now.mono).await;
+            // Who only observes takes what cannot be proved, whatever it is for want of.
+            if !source.verifier.observes(now.wall) {
+                brought?;
+            }
         }
         let identified = match self.prove(&rung, client, request, early)? {
             Proven::Verified(verified) => {

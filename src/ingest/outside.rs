@@ -26,7 +26,8 @@ use crate::{
 
 /// Whether it was brought, once that is known.
 type Coming = watch::Receiver<Option<bool>>;
-type UnderWay = Mutex<HashMap<(SourceName, Url), Coming>>;
+/// By the address of the source, which lives as long as its entry: a source of the next plan has keys of its own.
+type UnderWay = Mutex<HashMap<(usize, Url), Coming>>;
 
 /// Who goes out, and what is under way. It holds no more than the sources let out in a minute.
 #[derive(Debug, Default)]
@@ -45,9 +46,10 @@ impl Outside {
     fn fetch(&self, source: &Arc<Source>, wanted: &Wanted, clock: &Clock) -> Result<Coming, Refusal> {
         let now = clock.wall();
         let errands = self.errands.as_ref().ok_or(Refusal::KeyAway)?;
-        let named = (source.name.clone(), wanted.url.clone());
+        let named = (Arc::as_ptr(source).addr(), wanted.url.clone());
         let mut under_way = lock(&self.under_way);
-        if let Some(coming) = under_way.get(&named) {
+        // One whose sender is gone will never be heard of.
+        if let Some(coming) = under_way.get(&named).filter(|coming| coming.has_changed().is_ok()) {
             return Ok(coming.clone());
         }
         if !source.verifier.lets_out(wanted, now) {
@@ -82,7 +84,7 @@ fn log_key(source: &SourceName, url: &Url, why_not: Option<String>) {
     }
 }
 
-fn lock(under_way: &UnderWay) -> MutexGuard<'_, HashMap<(SourceName, Url), Coming>> {
+fn lock(under_way: &UnderWay) -> MutexGuard<'_, HashMap<(usize, Url), Coming>> {
     // Nothing panics while it is held, and a map is whole between two of its calls anyway.
     under_way.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::{
     clock::Mono,
     delivery::{Attempt, DeliveryId},
+    lease::{LeaseRef, Token},
     plan::{RampPolicy, Target},
 };
 
@@ -29,14 +30,14 @@ pub(super) struct Brakes {
     ramp: Option<Ramp>,
     /// The target asked to be left alone until then (`Retry-After`).
     asked_until: Mono,
-    /// The target is back: what waits for a later try need not.
-    pulls: bool,
+    /// The target is back since this lease: what waits for a later try and had none after it need not wait.
+    pulls: Option<Token>,
 }
 
 impl Brakes {
     /// All off.
     pub(super) fn off() -> Self {
-        Self { breaker: Breaker::closed(Mono::default()), pace: Pace::default(), ramp: None, asked_until: Mono::default(), pulls: false }
+        Self { breaker: Breaker::closed(Mono::default()), pace: Pace::default(), ramp: None, asked_until: Mono::default(), pulls: None }
     }
 
     /// How the breaker stands.
@@ -51,17 +52,17 @@ impl Brakes {
 
     /// Whether new deliveries may come straight to the lane.
     pub(super) fn is_off(&self, now: Mono) -> bool {
-        now >= self.asked_until && self.breaker.phase() == Phase::Closed && self.ramp.is_none() && !self.pulls
+        now >= self.asked_until && self.breaker.phase() == Phase::Closed && self.ramp.is_none() && self.pulls.is_none()
     }
 
-    /// Whether deliveries that are not due yet are wanted too.
-    pub(super) fn pulls(&self) -> bool {
+    /// Whether deliveries that are not due yet are wanted too: those without a lease after this one.
+    pub(super) fn pulls(&self) -> Option<Token> {
         self.pulls
     }
 
     /// There is nothing more to pull forward.
     pub(super) fn pulled_all(&mut self) {
-        self.pulls = false;
+        self.pulls = None;
     }
 
     /// Attempts that may start now.
@@ -100,20 +101,21 @@ impl Brakes {
     }
 
     /// An attempt ended.
-    pub(super) fn ended(&mut self, target: &Target, id: DeliveryId, attempt: &Attempt, now: Mono, dice: &mut Dice) {
+    pub(super) fn ended(&mut self, target: &Target, lease: LeaseRef, attempt: &Attempt, now: Mono, dice: &mut Dice) {
         let asked = asked_for(&target.retry, attempt);
         if let Some(asked) = asked {
             self.asked_until = self.asked_until.max(now + asked.max(ASKED_MIN));
         }
         let Some(policy) = &target.breaker else { return };
         let before = self.breaker.phase();
-        self.breaker.ended(policy, id, Sign::of(attempt.result, asked.is_some()), now, dice);
+        let sign = Sign::of(attempt.result, asked.is_some());
+        self.breaker.ended(policy, (lease.id, attempt.took), sign, now, dice);
         match (before, self.breaker.phase()) {
             (Phase::HalfOpen, Phase::Closed) => {
                 self.ramp = policy.ramp.map(|_| Ramp::begin(now));
-                self.pulls = true;
+                self.pulls = Some(lease.token);
             }
-            (_, Phase::Open) => (self.ramp, self.pulls) = (None, false),
+            (_, Phase::Open) => (self.ramp, self.pulls) = (None, None),
             _ => {}
         }
     }
@@ -122,7 +124,7 @@ impl Brakes {
     pub(super) fn turn(&mut self, target: &Target, caught_up: bool, now: Mono) {
         self.breaker.turn(now);
         let is_over = self.ramping(target).is_none_or(|(ramp, policy)| ramp.is_over(policy, now));
-        if is_over || caught_up && !self.pulls {
+        if is_over || caught_up && self.pulls.is_none() {
             self.ramp = None;
         }
     }
@@ -135,6 +137,11 @@ impl Brakes {
         // All of them must let go, so only the last of these moments is worth a turn.
         let moments = [self.breaker.wake(), asked, ramp.map(|(ramp, policy)| ramp.wake(policy)), pace.map(|_| self.pace.wake())];
         moments.into_iter().flatten().max()
+    }
+
+    /// There is another rate limit: what the old one had put off no longer counts.
+    pub(super) fn forget_pace(&mut self) {
+        self.pace = Pace::default();
     }
 
     /// The breaker was switched off.

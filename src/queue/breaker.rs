@@ -8,7 +8,8 @@
 //!
 //! What counts is whether the target can work at all: no connection, no answer in time, 5xx, 429. A status such as 400 or 410 is about one
 //! event, so it never opens a breaker, and a probe that is answered so has found somebody there. What the target asks for itself
-//! (`Retry-After`) counts neither way. Attempts that were under way when it opened have no say in when it closes.
+//! (`Retry-After`) counts neither way. Attempts that were under way when it opened have no say in when it closes, nor in whether it then
+//! opens again.
 
 use std::time::Duration;
 
@@ -139,9 +140,11 @@ impl Breaker {
         }
     }
 
-    /// An attempt ended.
-    pub(super) fn ended(&mut self, policy: &BreakerPolicy, id: DeliveryId, sign: Sign, now: Mono, dice: &mut Dice) {
+    /// An attempt ended that took so long.
+    pub(super) fn ended(&mut self, policy: &BreakerPolicy, (id, took): (DeliveryId, Duration), sign: Sign, now: Mono, dice: &mut Dice) {
         match self.state {
+            // It began before the target was back.
+            State::Closed { since } if now.since(since) < took => {}
             State::Closed { since } => {
                 self.count(policy, sign, now);
                 if self.is_too_much(policy) {
@@ -230,7 +233,11 @@ mod tests {
 
         fn end(&mut self, event: i64, sign: Sign) -> Phase {
             self.now = self.now + Duration::from_millis(10);
-            self.breaker.ended(&POLICY, id(event), sign, self.now, &mut self.dice);
+            self.end_after(event, Duration::from_millis(10), sign)
+        }
+
+        fn end_after(&mut self, event: i64, took: Duration, sign: Sign) -> Phase {
+            self.breaker.ended(&POLICY, (id(event), took), sign, self.now, &mut self.dice);
             self.breaker.phase()
         }
 
@@ -294,6 +301,24 @@ mod tests {
         assert_eq!(rig.breaker.room(), 1);
         rig.breaker.started(id(11));
         assert_eq!(rig.end(11, Sign::Answered), Phase::Closed);
+    }
+
+    #[test]
+    fn what_began_before_the_target_was_back_does_not_open_it_again() {
+        let mut rig = Rig::new();
+        for event in 0..3 {
+            rig.end(event, Sign::Ill);
+        }
+        rig.wait();
+        rig.breaker.started(id(9));
+        assert_eq!(rig.end(9, Sign::Well), Phase::Closed);
+        for event in 10..20 {
+            assert_eq!(rig.end_after(event, Duration::from_secs(10), Sign::Ill), Phase::Closed);
+        }
+        for event in 20..22 {
+            assert_eq!(rig.end(event, Sign::Ill), Phase::Closed);
+        }
+        assert_eq!(rig.end(22, Sign::Ill), Phase::Open, "these began after");
     }
 
     #[test]

@@ -98,6 +98,9 @@ impl Lane {
         } else if target.breaker.is_none() {
             self.brakes.close_breaker();
         }
+        if self.target.rate_limit != target.rate_limit {
+            self.brakes.forget_pace();
+        }
         self.latency = self.latency.min(target.timeout);
         self.target = target;
         self.is_gone = false;
@@ -137,7 +140,7 @@ impl Lane {
 
     /// Whether there is, or may be, something to claim. After an outage that is whatever waits.
     fn is_due(&self, now: Now) -> bool {
-        self.backlog.is_due(now.wall) || self.brakes.pulls() && self.backlog.due().is_some()
+        self.backlog.is_due(now.wall) || self.brakes.pulls().is_some() && self.backlog.due().is_some()
     }
 
     /// What the gate may promise: nothing while there is something due, or may be. A delivery that is due later does not close it: it has
@@ -178,8 +181,8 @@ impl Lane {
             self.since_fresh %= FRESH_ONE_IN;
         }
         self.backlog.claim_sent();
-        self.pulling = self.brakes.pulls().then_some(count - fresh);
-        let ahead = self.pulling.is_some();
+        let ahead = self.brakes.pulls();
+        self.pulling = ahead.map(|_| count - fresh);
         Want { target: self.target.name.clone(), oldest: count - fresh, fresh, ahead, lease: self.target.lease() }
     }
 

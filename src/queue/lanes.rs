@@ -180,7 +180,7 @@ impl Lanes {
         let (target, failures, first_at) = (held.target.clone(), held.failures, held.first_at);
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.note_latency(attempt.took);
-        lane.brakes.ended(&lane.target, started.id, &attempt, now.mono, dice);
+        lane.brakes.ended(&lane.target, lease, &attempt, now.mono, dice);
         let write = match judge(&lane.target.retry, &attempt, failures, first_at, now.wall, dice) {
             Outcome::Delivered => Fenced::Delivered(lease, attempt),
             Outcome::Retry { due, failures } => Fenced::Retry { lease, attempt, due, failures },

@@ -120,7 +120,18 @@ impl Prepared {
         if proved.is_empty() {
             return Err(Rejection::BadSignature);
         }
+        if let Some(set) = &set {
+            set.has_proved();
+        }
         self.first_good(proved.into_iter().map(|proved| self.judged(&proved, scope)))
+    }
+
+    /// Whether all is as it must be but for the key: a signature stands there, it is in time, and what is demanded besides holds.
+    pub(super) fn lacks_only_its_key(&self, variant: &Variant, scope: &Scope<'_>) -> Result<(), Rejection> {
+        let texts = candidates::places(&self.rule.signature, scope)?;
+        let groups = candidates::groups(self, variant.scheme, &texts, scope)?;
+        let spelled = groups.iter().flat_map(|group| self.rule.urls.iter().map(move |spelling| (None, group, *spelling)));
+        self.first_good(spelled.map(|unproved| self.judged(&unproved, scope))).map(|_| ())
     }
 
     /// The scheme that the request picks from the closed map, or the one there is.

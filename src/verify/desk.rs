@@ -18,7 +18,7 @@ const FAILED_FOR: Duration = Duration::from_secs(10);
 const FAILED_MAX: usize = 64;
 /// The time over which fetches are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Fetches and calls that a source may cause in that time, but for what was fetched before.
+/// Fetches that a source may cause in that time, but for what was fetched before; and calls, which strangers cannot cause.
 const FETCHES_MAX: usize = 20;
 
 /// The memory of one source.
@@ -29,6 +29,8 @@ pub(super) struct Desk(Mutex<Lately>);
 struct Lately {
     /// When strangers had something fetched.
     begun: VecDeque<UnixMs>,
+    /// When a handshake that was proved had somebody called.
+    called: VecDeque<UnixMs>,
     /// What gave no key, and when.
     failed: VecDeque<(Url, UnixMs)>,
 }
@@ -37,16 +39,16 @@ impl Desk {
     /// Whether somebody may go to this URL now; that he goes is noted. What is known is fetched again whatever strangers have caused.
     pub(super) fn lets_out(&self, wanted: &Wanted, now: UnixMs) -> bool {
         let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lately.failed.retain(|(_, at)| now.ms_since(*at) < ms(FAILED_FOR));
+        lately.failed.retain(|(_, at)| is_within(FAILED_FOR, *at, now));
         if lately.failed.iter().any(|(url, _)| *url == wanted.url) {
             return false;
         }
-        wanted.is_known || lately.counts(now)
+        wanted.is_known || counts(&mut lately.begun, now)
     }
 
     /// The same, of a call that is made for its effect.
     pub(super) fn lets_call(&self, now: UnixMs) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).counts(now)
+        counts(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).called, now)
     }
 
     pub(super) fn note_failed(&self, url: &Url, now: UnixMs) {
@@ -58,16 +60,19 @@ impl Desk {
     }
 }
 
-impl Lately {
-    /// Counts one more, if there is room for it.
-    fn counts(&mut self, now: UnixMs) -> bool {
-        self.begun.retain(|at| now.ms_since(*at) < ms(WINDOW));
-        let fits = self.begun.len() < FETCHES_MAX;
-        if fits {
-            self.begun.push_back(now);
-        }
-        fits
+/// Counts one more, if there is room for it.
+fn counts(lately: &mut VecDeque<UnixMs>, now: UnixMs) -> bool {
+    lately.retain(|at| is_within(WINDOW, *at, now));
+    let fits = lately.len() < FETCHES_MAX;
+    if fits {
+        lately.push_back(now);
     }
+    fits
+}
+
+/// Whether it was so lately. What lies ahead was noted by a clock that has been set back since: it is forgotten.
+fn is_within(time: Duration, at: UnixMs, now: UnixMs) -> bool {
+    at <= now && now.ms_since(at) < ms(time)
 }
 
 /// Milliseconds, as times differ by.
@@ -94,10 +99,12 @@ mod tests {
         let desk = Desk::default();
         let out = |count: usize, at: UnixMs| (0..count).filter(|number| desk.lets_out(&wanted(*number, false), at)).count();
         assert_eq!(out(100, NOW), FETCHES_MAX);
-        assert!(!desk.lets_call(NOW));
+        assert!(desk.lets_call(NOW), "who was proved does not pay for strangers");
+        assert_eq!((0..100).filter(|_| desk.lets_call(NOW)).count(), FETCHES_MAX - 1);
         assert!(desk.lets_out(&wanted(1, true), NOW), "what is known does not pay for them");
         assert_eq!(out(100, UnixMs(NOW.0 + 59_999)), 0);
         assert_eq!(out(100, NOW.after(WINDOW)), FETCHES_MAX);
+        assert_eq!(out(100, UnixMs(NOW.0 - 3_600_000)), FETCHES_MAX, "a clock that is set back holds nobody up");
     }
 
     #[test]

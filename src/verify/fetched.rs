@@ -8,7 +8,13 @@
 //! a minute; a URL that failed is left alone for a moment; a set is fetched again for a name that it does not hold once in a while, whoever
 //! asks for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
@@ -36,7 +42,7 @@ const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
 const GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How old a set must be to be fetched again for a key that it does not hold.
 const UNKNOWN_AFTER: Duration = Duration::from_secs(60);
-/// Sets of keys that are kept; the one that was fetched first goes first.
+/// Sets of keys that are kept; one that nothing was proved with goes first, and of those the one that was fetched first.
 const SETS_MAX: usize = 16;
 
 /// Keys that a request is to be proved with, and that are not here.
@@ -62,9 +68,16 @@ pub(super) struct KeySet {
     /// After this it is no longer good.
     until: UnixMs,
     by_scheme: Vec<(Scheme, Vec<Key>)>,
+    /// Whether something was proved with it: then no stranger chose it.
+    has_proved: AtomicBool,
 }
 
 impl KeySet {
+    /// A signature is by one of its keys.
+    pub(super) fn has_proved(&self) {
+        self.has_proved.store(true, Ordering::Relaxed);
+    }
+
     /// Its keys for a scheme.
     pub(super) fn keys(&self, scheme: Scheme) -> &[Key] {
         self.by_scheme.iter().find(|(own, _)| *own == scheme).map_or(&[], |(_, keys)| keys)
@@ -85,13 +98,17 @@ impl Ring {
         self.0.load().iter().find(|set| set.url == *url).cloned()
     }
 
-    /// Takes a set in, in the place of an older one from there. When there are too many, the one that was fetched first goes.
+    /// Takes a set in, in the place of an older one from there. When there are too many, one that nothing was proved with
+    /// goes: strangers name URLs too.
     fn put(&self, set: KeySet) {
+        if self.known(&set.url).is_some_and(|before| before.has_proved.load(Ordering::Relaxed)) {
+            set.has_proved();
+        }
         let set = Arc::new(set);
         self.0.rcu(|sets| {
             let mut sets: Vec<_> = sets.iter().filter(|other| other.url != set.url).cloned().collect();
             if sets.len() >= SETS_MAX {
-                sets.sort_by_key(|other| other.fetched_at);
+                sets.sort_by_key(|other| (other.has_proved.load(Ordering::Relaxed), other.fetched_at));
                 sets.remove(0);
             }
             sets.push(Arc::clone(&set));
@@ -129,6 +146,8 @@ impl Prepared {
         self.fetches()?;
         let variant = self.variant(scope).ok()?;
         let url = self.place(scope).ok()??;
+        // Nobody goes out for what no key could prove.
+        self.lacks_only_its_key(variant, scope).ok()?;
         let set = self.ring.known(&url);
         let Some(set) = set.filter(|set| set.is_good(scope.now)) else {
             return Some(Wanted { is_known: self.ring.known(&url).is_some(), url, is_needed: true });
@@ -221,7 +240,13 @@ impl Prepared {
             }
         };
         let good = now.after(GOOD_FOR);
-        Ok(KeySet { url: url.clone(), fetched_at: now, until: until.map_or(good, |until| until.min(good)), by_scheme })
+        Ok(KeySet {
+            url: url.clone(),
+            fetched_at: now,
+            until: until.map_or(good, |until| until.min(good)),
+            by_scheme,
+            has_proved: AtomicBool::new(false),
+        })
     }
 }
 
@@ -403,7 +428,8 @@ mod tests {
     }
 
     fn set(number: usize, fetched_at: UnixMs) -> KeySet {
-        KeySet { url: url(number), fetched_at, until: fetched_at.after(GOOD_FOR), by_scheme: vec![] }
+        let has_proved = AtomicBool::new(false);
+        KeySet { url: url(number), fetched_at, until: fetched_at.after(GOOD_FOR), by_scheme: vec![], has_proved }
     }
 
     #[test]
@@ -415,6 +441,12 @@ mod tests {
         assert_eq!(ring.0.load().len(), SETS_MAX);
         assert!((0..4).all(|gone| ring.known(&url(gone)).is_none()));
         assert!((4..SETS_MAX + 4).all(|kept| ring.find(&url(kept), NOW).is_some()));
+        // What proved something stays, however many strangers name, and so does the set that takes its place.
+        ring.known(&url(5)).expect("here").has_proved();
+        ring.put(set(5, UnixMs(NOW.0 + 5)));
+        (100..200).for_each(|number| ring.put(set(number, NOW.after(UNKNOWN_AFTER))));
+        assert!(ring.known(&url(5)).is_some() && ring.known(&url(4)).is_none());
+        (4..SETS_MAX + 3).for_each(|number| ring.put(set(number, NOW.after(UNKNOWN_AFTER))));
         // A set takes the place of the one before it, and of no other.
         ring.put(set(5, NOW.after(FRESH_FOR)));
         assert_eq!(ring.0.load().len(), SETS_MAX);

@@ -67,13 +67,14 @@ impl World {
             let until = at + u64::try_from(asked.min(retry_after_max).as_nanos()).unwrap_or(u64::MAX);
             health.asked_until = health.asked_until.max(until);
         } else if is_ill(attempt.result) {
-            health.ill += 1;
+            let began = at - u64::try_from(attempt.took.as_nanos()).unwrap_or(u64::MAX).min(at);
+            health.ill += u32::from(began >= health.well_at);
             // What was under way before says nothing about when to try again.
             if was_probe {
                 health.probe_failed = Some(at);
             }
         } else {
-            (health.ill, health.probe_failed) = (0, None);
+            (health.ill, health.well_at, health.probe_failed) = (0, at, None);
             health.probing.clear();
         }
     }

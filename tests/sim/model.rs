@@ -51,7 +51,7 @@ fn id(event: i64, slot: u8) -> DeliveryId {
 }
 
 fn want(target: &str, oldest: usize, fresh: usize) -> Want {
-    Want { target: made::name(target), oldest, fresh, ahead: false, lease: LEASE }
+    Want { target: made::name(target), oldest, fresh, ahead: None, lease: LEASE }
 }
 
 fn attempt(result: AttemptResult) -> Attempt {
@@ -92,6 +92,29 @@ fn a_repeat_is_a_duplicate_for_its_window_and_while_a_delivery_is_open() {
     let lease = claim_one(&mut model, "app", at(3_600_000));
     settle(&mut model, Fenced::Delivered(lease.reference(), attempt(AttemptResult::Delivered)), at(3_600_001));
     assert_eq!(model.admit(event(4, 7, []), at(3_600_002)), Admission::Accepted, "the window is over and nothing is open");
+}
+
+#[test]
+fn ahead_of_time_only_what_had_no_later_lease_is_claimed() {
+    let mut model = Model::new(made::retention());
+    for event_id in 1..=3 {
+        model.admit(event(event_id, u8::try_from(event_id).expect("few"), [waiting("app")]), at(0));
+    }
+    model.commit();
+    let again = |model: &mut Model, lease: &Lease| {
+        let write =
+            Fenced::Retry { lease: lease.reference(), attempt: attempt(AttemptResult::Connect), due: at(3_600_000).wall, failures: 1 };
+        settle(model, write, at(1));
+    };
+    let leases = [claim_one(&mut model, "app", at(0)), claim_one(&mut model, "app", at(0)), claim_one(&mut model, "app", at(0))];
+    leases.iter().for_each(|lease| again(&mut model, lease));
+    assert!(model.claim(&[want("app", 9, 0)], at(2)).remove(0).leases.is_empty(), "an hour is an hour");
+    let ahead = |model: &mut Model| {
+        let wanted = Want { ahead: Some(leases[1].token), ..want("app", 9, 9) };
+        model.claim(&[wanted], at(3)).remove(0).leases.iter().map(|lease| lease.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ahead(&mut model), [leases[0].id, leases[1].id], "the third was tried since");
+    assert_eq!(ahead(&mut model), [], "and what runs is not taken");
 }
 
 #[test]

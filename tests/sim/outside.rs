@@ -98,6 +98,7 @@ impl World {
         let status = match way {
             Way::Refusing(often) if self.chance.random_bool(often) => Some(410),
             _ if self.is_calm => Some(200),
+            Way::Unwilling(often) if self.chance.random_bool(often) => Some(404),
             Way::Flaky(often) if self.chance.random_bool(often) => Some(500),
             Way::Slow(often) if self.chance.random_bool(often) => {
                 attempt.took = timeout;

@@ -109,8 +109,9 @@ impl Books {
 /// How a target's attempts went lately, as its neighbour across the street sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// Attempts that ended with the target unable to work, in a row.
+    /// Attempts that ended with the target unable to work, in a row, of those that began after it last took something.
     pub(crate) ill: u32,
+    pub(crate) well_at: u64,
     /// Attempts that started since the row was too long, and when one of them last ended so too.
     pub(crate) probing: BTreeSet<DeliveryId>,
     pub(crate) probe_failed: Option<u64>,

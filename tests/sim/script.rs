@@ -45,6 +45,8 @@ pub(crate) enum Way {
     Limiting(f64, u64),
     /// 410 this often; that does not end with the calm.
     Refusing(f64),
+    /// 404 this often, which is tried again.
+    Unwilling(f64),
 }
 
 /// An event a provider rings for, and to whom it is owed.
@@ -135,12 +137,13 @@ impl Scripted {
         target.breaker = chance.random_bool(0.7).then(|| breaker(chance));
         target.rate_limit = chance.random_bool(0.2).then(|| Rate { count: chance.random_range(1..50), per: Duration::from_secs(1) });
         let often = chance.random_range(0.05..0.9);
-        let way = match chance.random_range(0..8) {
+        let way = match chance.random_range(0..9) {
             0 => Way::Flaky(often),
             1 => Way::Slow(often),
             2 | 3 => Way::DownUntil(chance.random_range(0..calm_at)),
             4 => Way::Limiting(often, chance.random_range(0..30)),
             5 => Way::Refusing(often),
+            6 => Way::Unwilling(often),
             _ => Way::Fine,
         };
         if matches!(way, Way::Refusing(_)) {

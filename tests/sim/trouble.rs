@@ -143,7 +143,7 @@ fn a_target_that_fails_is_left_alone_and_then_asked_once() {
     let actions = shard.pass(OPEN_FOR);
     assert_eq!(phases(&actions), [Phase::HalfOpen]);
     let wants = claims(&actions);
-    assert!(matches!(wants[..], [Want { oldest: 1, fresh: 0, ahead: false, .. }]), "{wants:?}");
+    assert!(matches!(wants[..], [Want { oldest: 1, fresh: 0, ahead: None, .. }]), "{wants:?}");
     let leases = vec![shard.lease("app", 1)];
     let actions = shard.feed(Input::Claimed(vec![Claimed { target: made::name("app"), leases, next_due: Some(shard.now.wall) }]));
     let probe = started(&actions);
@@ -183,13 +183,40 @@ fn a_target_that_is_back_gets_what_waits_for_a_later_try_too() {
     let actions = end(&mut shard, &probe, &ended(AttemptResult::Delivered));
     assert_eq!(phases(&actions), [Phase::Closed]);
     let wants = claims(&actions);
-    assert!(matches!(wants[..], [Want { ahead: true, .. }]), "{wants:?}");
+    assert!(matches!(wants[..], [Want { ahead: Some(_), .. }]), "{wants:?}");
     assert_eq!(shard.gate("app"), 0, "older ones come first");
     let leases = vec![shard.lease("app", 2), shard.lease("app", 3)];
     let next_due = Some(shard.now.wall.after(hour));
     let actions = shard.feed(Input::Claimed(vec![Claimed { target: made::name("app"), leases, next_due }]));
     assert_eq!((started(&actions).len(), claims(&actions).len()), (2, 0), "that was all: the hour is another delivery's lease");
     assert!(shard.gate("app") > 0);
+}
+
+#[test]
+fn what_fails_again_when_the_target_is_back_has_its_own_time() {
+    let mut shard = Shard::at_rest([watched(None)]);
+    open(&mut shard);
+    let actions = shard.pass(OPEN_FOR);
+    assert_eq!(claims(&actions).len(), 1);
+    let lease = shard.lease("app", 1);
+    let token = lease.token;
+    let answer = Claimed { target: made::name("app"), leases: vec![lease], next_due: Some(shard.now.wall) };
+    let probe = started(&shard.feed(Input::Claimed(vec![answer])));
+    let refused = Attempt { status: Some(404), ..ended(AttemptResult::Http4xx) };
+    let actions = end(&mut shard, &probe, &refused);
+    assert_eq!(phases(&actions), [Phase::Closed], "somebody is there");
+    for _ in 0..3 {
+        let wants = claims(&shard.pass(Duration::from_secs(2)));
+        // Whatever has had a lease since the target came back is not asked for before its time.
+        assert!(wants.iter().all(|want| want.ahead.is_none_or(|last| last == token)), "{wants:?}");
+        let leases: Vec<Lease> = wants.iter().flat_map(|want| 0..want.oldest).map(|n| shard.lease("app", 2 + n as i64)).collect();
+        if leases.is_empty() {
+            continue;
+        }
+        let answer = Claimed { target: made::name("app"), leases, next_due: Some(shard.now.wall) };
+        let running = started(&shard.feed(Input::Claimed(vec![answer])));
+        end(&mut shard, &running, &refused);
+    }
 }
 
 #[test]

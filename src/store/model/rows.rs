@@ -167,9 +167,12 @@ impl Rows {
         due.flat_map(move |due| due.range((UnixMs(i64::MIN), first)..(UnixMs(now.0.saturating_add(1)), first))).map(|(_, id)| *id)
     }
 
-    /// The same and, where it is `ahead` of time, those that wait for a later try behind them.
-    pub(super) fn claimable(&self, target: &TargetName, now: UnixMs, ahead: bool) -> impl Iterator<Item = DeliveryId> {
-        let waits = move |id: &DeliveryId| ahead && self.delivery(*id).is_some_and(|row| row.state == State::Pending);
+    /// The same and, `ahead` of their time, those that wait for a later try and had no lease after that one.
+    pub(super) fn claimable(&self, target: &TargetName, now: UnixMs, ahead: Option<Token>) -> impl Iterator<Item = DeliveryId> {
+        let waits = move |id: &DeliveryId| {
+            let row = self.delivery(*id).filter(|row| row.state == State::Pending);
+            ahead.zip(row).is_some_and(|(last, row)| row.token.is_none_or(|token| token <= last))
+        };
         let all = self.due.get(target).into_iter().flatten();
         all.filter(move |(due, id)| *due <= now || waits(id)).map(|(_, id)| *id)
     }

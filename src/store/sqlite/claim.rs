@@ -35,10 +35,11 @@ struct Row {
     replay_of: Option<u8>,
 }
 
-/// Due deliveries of a target in the order of the index, and up to a horizon (4) those that wait for a later try; the walk touches what it
-/// returns, and leases that have not run out on its way.
+/// Due deliveries of a target in the order of the index, and up to a horizon (4) those that wait for a later try and were not leased
+/// under a later token (5); the walk touches what it returns, and what it passes over up to the horizon.
 pub(super) const OLDEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of
-    FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?4 AND (due<=?2 OR state=0) ORDER BY due, event, slot LIMIT ?3";
+    FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?4
+        AND (due<=?2 OR state=0 AND (token IS NULL OR token<=?5)) ORDER BY due, event, slot LIMIT ?3";
 /// The same from the other end.
 pub(super) const NEWEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of
     FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?2 ORDER BY due DESC, event DESC, slot DESC LIMIT ?3";
@@ -66,8 +67,9 @@ pub(super) fn claim(turn: &mut Turn<'_, '_>, wants: &[Want]) -> Result<Vec<Claim
         let mut answer = Claimed { target: want.target.clone(), leases: Vec::new(), next_due: None };
         if let Some(target) = turn.memory.names.known_target(&want.target) {
             let now = turn.now.wall.0;
-            let horizon = if want.ahead { i64::MAX } else { now };
-            let oldest = params![target, now, limit(want.oldest.min(left)), horizon];
+            let horizon = if want.ahead.is_some() { i64::MAX } else { now };
+            let before = want.ahead.map_or(0, |token| token.0);
+            let oldest = params![target, now, limit(want.oldest.min(left)), horizon, before];
             find(&mut turn.sql.claim.oldest, &mut turn.sql.claim.found, oldest)?;
             left -= lease_found(turn, target, want, &mut answer)?;
             // What was just leased is due later by now, so the same row is not found from both ends.
@@ -148,7 +150,7 @@ mod tests {
     fn every_walk_is_a_seek_in_the_targets_own_part_of_the_index() {
         let conn = Connection::open_in_memory().expect("memory");
         schema::migrate(&conn).expect("the schema");
-        for (sql, parameters) in [(OLDEST, 4), (NEWEST, 3), (NEXT_DUE, 1), (open::VOID, 4), (open::CLAMP, 3)] {
+        for (sql, parameters) in [(OLDEST, 5), (NEWEST, 3), (NEXT_DUE, 1), (open::VOID, 4), (open::CLAMP, 3)] {
             let plan = plan(&conn, sql, parameters);
             assert!(plan.contains("delivery_due (target=?"), "{sql}: {plan}");
             assert!(!plan.contains("SCAN delivery") && !plan.contains("B-TREE FOR ORDER"), "{sql}: {plan}");

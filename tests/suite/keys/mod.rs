@@ -253,13 +253,59 @@ fn message(amazon: &Amazon, topic: &str, kind: &str) -> Ring {
         fields.push(("Token", token));
     }
     fields.extend([("TopicArn", topic), ("Type", kind)]);
-    let text: String = fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect();
-    let signature = STANDARD.encode(amazon.sign(&text));
-    fields.extend([("SignatureVersion", "2"), ("Signature", &signature), ("SigningCertURL", SIGNING_CERT)]);
+    posted(&fields, &amazon.sign(&lines(&fields)))
+}
+
+/// What SNS signs of a message.
+fn lines(fields: &[(&str, &str)]) -> String {
+    fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect()
+}
+
+fn posted(fields: &[(&str, &str)], signature: &[u8]) -> Ring {
+    let signature = STANDARD.encode(signature);
+    let proof = [("SignatureVersion", "2"), ("Signature", &*signature), ("SigningCertURL", SIGNING_CERT)];
     let body: serde_json::Map<String, serde_json::Value> =
-        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        fields.iter().chain(&proof).map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     let headers = vec![("Content-Type".to_owned(), "text/plain; charset=UTF-8".to_owned())];
     Ring::post("/hooks/topic", headers, serde_json::Value::from(body).to_string().as_bytes())
+}
+
+/// Lines are signed, and a message may hold lines: with a topic of his own anybody can have Amazon sign a text that reads, cut up in
+/// another way, as a message of this one.
+#[test]
+fn a_text_that_amazon_signed_for_another_topic_cannot_be_cut_up_into_one_of_ours() {
+    let scene = Scene::allowed();
+    let amazon = Amazon::new();
+    scene.vendor.at("/SimpleNotificationService-0123456789abcdef.pem", amazon.published());
+    assert_eq!(scene.gateway.ring(&message(&amazon, TOPIC, "Notification")).status, 200, "its certificate is here");
+    let at = format!("{:.3}", jiff::Timestamp::from_second(unix_seconds()).expect("a time"));
+    let own = "arn:aws:sns:us-west-2:210987654321:MyTopic";
+    let published = format!("x\nMessageId\nforged\nTimestamp\n{at}\nTopicArn\n{TOPIC}\nType\nfoo");
+    let signed = [("Message", &*published), ("MessageId", "own"), ("Timestamp", &at), ("TopicArn", own), ("Type", "Notification")];
+    let kind = format!("foo\nMessageId\nown\nTimestamp\n{at}\nTopicArn\n{own}\nType\nNotification");
+    let forged = [("Message", "x"), ("MessageId", "forged"), ("Timestamp", &at), ("TopicArn", TOPIC), ("Type", &kind)];
+    assert_eq!(lines(&signed), lines(&forged), "the signature is good for both");
+    assert_eq!(scene.gateway.ring(&posted(&forged, &amazon.sign(&lines(&signed)))).status, 401);
+}
+
+#[test]
+fn nobody_goes_out_for_what_no_key_could_prove() {
+    let scene = Scene::allowed();
+    let amazon = Amazon::new();
+    scene.vendor.at("/SimpleNotificationService-0123456789abcdef.pem", amazon.published());
+    let at = format!("{:.3}", jiff::Timestamp::from_second(unix_seconds()).expect("a time"));
+    let whole = [("Message", "x"), ("MessageId", "1"), ("Timestamp", &*at), ("TopicArn", TOPIC), ("Type", "Notification")];
+    let but = |name: &str, value: Option<&'static str>| {
+        let changed = whole.iter().filter_map(|(own, old)| Some((*own, if *own == name { value? } else { *old }))).collect::<Vec<_>>();
+        scene.gateway.ring(&posted(&changed, &amazon.sign(&lines(&changed)))).status
+    };
+    assert_eq!(but("Timestamp", None), 401);
+    assert_eq!(but("Timestamp", Some("2001-01-01T00:00:00.000Z")), 401);
+    assert_eq!(but("TopicArn", Some("arn:aws:sns:us-west-2:210987654321:MyTopic")), 401);
+    assert_eq!(but("Type", Some("Notice")), 401);
+    assert_eq!(scene.gateway.ring(&posted(&whole, b"")).status, 401);
+    assert_eq!(scene.vendor.connections(), 0);
+    assert_eq!(but("Message", Some("y")), 200, "{}", scene.gateway.log());
 }
 
 #[test]

@@ -106,7 +106,8 @@ pub(super) fn keys(check: &Check, case: &Case) -> Vec<Vec<u8>> {
             KeyForm::Pem => {
                 let text = String::from_utf8(text.to_vec()).ok()?;
                 let inner: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
-                LENIENT.decode(dense(inner.as_bytes())).ok().and_then(|der| public_key(&der))
+                let der = LENIENT.decode(dense(inner.as_bytes())).ok()?;
+                if text.contains("BEGIN CERTIFICATE") { public_key(of_certificate(&der)?) } else { public_key(&der) }
             }
             KeyForm::Jwks => panic!("sets of keys are not read here yet"),
         }
@@ -123,6 +124,15 @@ fn public_key(der: &[u8]) -> Option<Vec<u8>> {
         [0, 4 | 6 | 7, point @ ..] if point.len() == 64 => Some(point.to_vec()),
         whole => Some(whole.to_vec()),
     }
+}
+
+/// The SubjectPublicKeyInfo in a certificate (RFC 5280, 4.1). A certificate that is pinned is its key: whoever wrote it down vouches for
+/// it.
+fn of_certificate(der: &[u8]) -> Option<&[u8]> {
+    let (to_be_signed, _) = element(element(der)?.0)?;
+    let has_version = to_be_signed.first() == Some(&0xa0);
+    // Serial number, algorithm, issuer, validity and subject come before it.
+    (0..5 + usize::from(has_version)).try_fold(to_be_signed, |rest, _| Some(element(rest)?.1))
 }
 
 /// What is in the first element of some DER, and what stands behind it.

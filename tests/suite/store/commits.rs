@@ -100,7 +100,7 @@ fn a_stale_holder_writes_nothing() {
     wait(store.admit(ring.event(rig.time.now().wall, smallvec![lane.owed_now()]), Mono::NEVER)).expect("admitted");
     let first = lane.leases().pop().expect("a lease");
     rig.time.pass(Duration::from_secs(31));
-    let want = Want { target: name("app"), oldest: 1, fresh: 0, ahead: false, lease: Duration::from_secs(30) };
+    let want = Want { target: name("app"), oldest: 1, fresh: 0, ahead: None, lease: Duration::from_secs(30) };
     let claimed = wait(store.claim(vec![want])).expect("claimed");
     let second = claimed.first().and_then(|claimed| claimed.leases.first()).expect("the lease ran out");
     assert_eq!((second.attempt, second.crashes), (2, 1));
@@ -128,7 +128,7 @@ fn a_crash_voids_every_lease() {
         let delivery = view.deliveries.first().expect("one");
         assert_eq!((delivery.state, delivery.due, delivery.crashes), (State::Pending, Some(rig.time.now().wall), 1));
     }
-    let want = Want { target: name("app"), oldest: 9, fresh: 0, ahead: false, lease: Duration::from_secs(30) };
+    let want = Want { target: name("app"), oldest: 9, fresh: 0, ahead: None, lease: Duration::from_secs(30) };
     let claimed = wait(store.claim(vec![want])).expect("claimed");
     assert_eq!(claimed.first().map(|claimed| claimed.leases.len()), Some(5), "all are due at once");
 }

@@ -162,6 +162,6 @@ fn a_full_quota_refuses_events_purges_delivered_ones_and_goes_on_settling() {
     let store = rig.open();
     let event = rig.ring(99).event(rig.time.now().wall, smallvec![]);
     assert_eq!(wait(store.admit(event, Mono::NEVER)), Err(StoreError::Full));
-    let want = hookgate::lease::Want { target: super::rig::name("app"), oldest: 9, fresh: 0, ahead: false, lease: Duration::from_secs(30) };
+    let want = hookgate::lease::Want { target: super::rig::name("app"), oldest: 9, fresh: 0, ahead: None, lease: Duration::from_secs(30) };
     assert_eq!(wait(store.claim(vec![want])).expect("deliveries go on")[0].leases.len(), 5);
 }

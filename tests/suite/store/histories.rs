@@ -23,7 +23,7 @@ const TARGETS: [&str; 3] = ["app", "crm", "slow"];
 enum Step {
     Ring { key: u8, long: bool, revive: bool, starts: [Option<Birth>; 3] },
     RingAgain { which: usize },
-    Claim { target: usize, oldest: usize, fresh: usize, ahead: bool, seconds: u64 },
+    Claim { target: usize, oldest: usize, fresh: usize, ahead: Option<usize>, seconds: u64 },
     Settle { which: usize, how: How },
     Wait { ms: u64 },
     Sweep,
@@ -62,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..6_u8, any::<bool>(), prop::bool::weighted(0.7), starts)
             .prop_map(|(key, long, revive, starts)| Step::Ring { key, long, revive, starts }),
         1 => (0..40_usize).prop_map(|which| Step::RingAgain { which }),
-        6 => (0..3_usize, 0..4_usize, 0..3_usize, prop::bool::weighted(0.3), 5..60_u64)
+        6 => (0..3_usize, 0..4_usize, 0..3_usize, prop::option::weighted(0.3, 0..60_usize), 5..60_u64)
             .prop_map(|(target, oldest, fresh, ahead, seconds)| Step::Claim { target, oldest, fresh, ahead, seconds }),
         10 => (0..60_usize, how).prop_map(|(which, how)| Step::Settle { which, how }),
         4 => prop_oneof![0..2_000_u64, 0..60_000_u64].prop_map(|ms| Step::Wait { ms }),
@@ -108,9 +108,13 @@ impl Pair {
             Step::RingAgain { which } if which < self.rings.len() => self.admit(which),
             Step::RingAgain { .. } => {}
             Step::Claim { target, oldest, fresh, ahead, seconds } => {
-                let want = Want { target: name(TARGETS[target]), oldest, fresh, ahead, lease: Duration::from_secs(seconds) };
-                let expected = wait(self.model.claim(vec![want.clone()])).expect("the model claims");
-                let found = wait(self.store().claim(vec![want])).expect("the store claims");
+                let since = ahead.and_then(|which| self.leases.get(which));
+                let want = |ahead| {
+                    let lease = Duration::from_secs(seconds);
+                    vec![Want { target: name(TARGETS[target]), oldest, fresh, ahead, lease }]
+                };
+                let expected = wait(self.model.claim(want(since.map(|of| of.0.token)))).expect("the model claims");
+                let found = wait(self.store().claim(want(since.map(|of| of.1.token)))).expect("the store claims");
                 self.compare_claims(expected, found);
             }
             Step::Settle { which, how } if which < self.leases.len() => {

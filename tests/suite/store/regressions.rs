@@ -14,7 +14,7 @@ use smallvec::smallvec;
 use super::rig::{Lane, Rig, close, name, wait};
 
 fn want(oldest: usize) -> Vec<Want> {
-    vec![Want { target: name("app"), oldest, fresh: 0, ahead: false, lease: Duration::from_secs(30) }]
+    vec![Want { target: name("app"), oldest, fresh: 0, ahead: None, lease: Duration::from_secs(30) }]
 }
 
 fn failed(rig: &Rig) -> Attempt {
