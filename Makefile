@@ -1,7 +1,7 @@
 # What there is to run. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash barrier campaign-door sim fuzz crosscheck tools image
+.PHONY: help run test check bench crash barrier campaign-door campaign-targets sim fuzz crosscheck tools image
 
 CARGO ?= cargo
 # The tests run with planted bugs built in; they do nothing unless HOOKGATE_FAULT names one.
@@ -9,6 +9,8 @@ FEATURES := --features faults
 KILLS ?= 50
 SEEDS ?= 1000000
 EVENTS ?= 10000
+# Deliveries that wait for a dead target while others are well.
+WAITING ?= 2000000
 # Hostile clients: slow ones at once, large bodies, requests that nobody proved, handshakes that are none.
 SLOW ?= 5000
 BODIES ?= 10000
@@ -53,6 +55,11 @@ campaign-door: tools ## hostile clients on the release build: SLOW=5000 slow one
 	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" SLOW_CONNECTIONS=$(SLOW) SLOW_SECONDS=60 \
 	  BODIES=$(BODIES) BODIES_IN_FLIGHT_MIB=256 FLOOD=$(FLOOD) HANDSHAKES=$(HANDSHAKES) \
 	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 hostile:: conformance::
+
+campaign-targets: tools ## sick targets beside well ones on the release build, WAITING=2000000 for a dead one, for 3 times 20 s and back
+	$(CARGO) build --release --locked
+	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" ISOLATION_WAITING=$(WAITING) ISOLATION_RATE=100 ISOLATION_SECONDS=20 \
+	  ISOLATION_ROUNDS=3 $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 isolation::
 
 sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture

@@ -18,6 +18,7 @@ mod door;
 mod guards;
 mod hostile;
 mod inline;
+mod isolation;
 #[cfg(feature = "faults")]
 mod keys;
 mod methods;

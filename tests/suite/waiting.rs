@@ -90,7 +90,7 @@ routes:
 }
 
 /// A line of `/proc/<pid>/status`, in MiB.
-fn mib(pid: u32, name: &str) -> u64 {
+pub(crate) fn mib(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of ours");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux says it");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
@@ -98,7 +98,7 @@ fn mib(pid: u32, name: &str) -> u64 {
 
 /// Admits that many events for the target `dead`, through the store's own interface: the way the gateway itself would, and faster than
 /// ringing a million times.
-fn fill(configuration: &Path, events: usize) {
+pub(crate) fn fill(configuration: &Path, events: usize) {
     let mut problems = Problems::new();
     let config = config::load(Some(configuration), &Surroundings::system(), &mut problems).expect("our own file");
     let plan = plan::compile(&config, &Catalogue::embedded(), &mut problems).expect("a plan");

@@ -1,4 +1,5 @@
-//! When the write-ahead log is moved into the file: often enough that each time is short, between batches, and never by a reader's leave.
+//! When the write-ahead log is moved into the file: in a quiet moment if there is one, and otherwise often enough that each time is short;
+//! between batches, and never by a reader's leave.
 
 use std::{
     sync::{
@@ -16,6 +17,10 @@ use super::{Shared, schema::PAGE_BYTES};
 
 /// Pages in the log at which it is moved: what this costs is what an ack may have to wait.
 const PAGES: u32 = 1_000;
+/// The same when nothing is asked for: then nobody waits, and the next time that somebody would have to is further away.
+const PAGES_WHILE_QUIET: u32 = 250;
+/// How long nothing must have been asked for.
+pub(super) const QUIET: Duration = Duration::from_millis(2);
 /// The same while the queue stays long: then throughput is the problem, not latency.
 const PAGES_UNDER_LOAD: u32 = 8_000;
 /// Admits waiting that count as load.
@@ -46,14 +51,23 @@ impl Checkpoints {
         bytes(self.pages.load(Ordering::Relaxed)) > HUGE_BYTES
     }
 
-    /// Moves the log when it is time.
-    pub(super) fn turn(&mut self, conn: &Connection, shared: &Shared) -> Result<()> {
+    /// Whether a quiet moment would be used.
+    pub(super) fn wait_for_quiet(&self) -> bool {
+        self.is_due(PAGES_WHILE_QUIET)
+    }
+
+    /// Moves the log when it is time; earlier when it is quiet.
+    pub(super) fn turn(&mut self, conn: &Connection, shared: &Shared, is_quiet: bool) -> Result<()> {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.floor {
             self.floor = 0;
         }
-        let due = if pages >= PAGES && shared.queue.admits_waiting() > LOAD { PAGES_UNDER_LOAD } else { PAGES };
-        if pages < self.floor.saturating_add(due) {
+        let due = match pages >= PAGES && shared.queue.admits_waiting() > LOAD {
+            true => PAGES_UNDER_LOAD,
+            false if is_quiet => PAGES_WHILE_QUIET,
+            false => PAGES,
+        };
+        if !self.is_due(due) {
             return Ok(());
         }
         let began = shared.clock.mono();
@@ -65,6 +79,10 @@ impl Checkpoints {
         self.floor = pages;
         shared.metrics.store_operation(StoreOperation::Checkpoint, shared.clock.mono().since(began));
         Ok(())
+    }
+
+    fn is_due(&self, pages: u32) -> bool {
+        self.pages.load(Ordering::Relaxed) >= self.floor.saturating_add(pages)
     }
 }
 

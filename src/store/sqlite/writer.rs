@@ -24,7 +24,7 @@ use crate::{
 use super::{
     Shared,
     admit::{self, Admitted},
-    checkpoint::Checkpoints,
+    checkpoint::{Checkpoints, QUIET},
     claim, fatal,
     memory::{Memory, Sql, Staged, Turn},
     room::{Room, Verdict},
@@ -111,7 +111,8 @@ impl<'c> Writer<'c> {
     /// Writes until it is told to stop.
     pub(super) fn run(mut self) -> End {
         loop {
-            match self.turn(TURN_MAX) {
+            let at_most = if self.checkpoints.wait_for_quiet() { QUIET } else { TURN_MAX };
+            match self.turn(at_most) {
                 Next::Work | Next::Idle => {}
                 Next::Drained => return End::Closed(self.closing.take().map(|(_, asker)| asker)),
                 Next::Abandoned => return End::Abandoned,
@@ -126,7 +127,7 @@ impl<'c> Writer<'c> {
             self.work();
         }
         if matches!(next, Next::Work | Next::Idle) {
-            self.look_after();
+            self.look_after(next == Next::Idle && at_most >= QUIET);
         }
         self.shared.status.beat(self.shared.clock.mono());
         next

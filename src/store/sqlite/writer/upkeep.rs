@@ -20,12 +20,12 @@ use super::{MEASURE_EVERY, Writer};
 
 impl<'c> Writer<'c> {
     /// Between batches: the log, the merge, the room.
-    pub(super) fn look_after(&mut self) {
+    pub(super) fn look_after(&mut self, is_quiet: bool) {
         if let Err(error) = self.memory.tail.turn(&mut self.sql.seen) {
             self.note(&error);
         }
         let Self { checkpoints, conn, shared, .. } = self;
-        if let Err(error) = checkpoints.turn(conn, shared) {
+        if let Err(error) = checkpoints.turn(conn, shared, is_quiet) {
             self.note(&error);
         }
         if self.shared.clock.mono().since(self.measured) >= MEASURE_EVERY {
