@@ -17,6 +17,10 @@ pub enum Fault {
     SettleWithoutFence,
     /// A start leaves the leases of the process before as they are.
     BootWithoutVoiding,
+    /// An attempt that failed lets the next delivery of its key go, before its own is settled.
+    NextBeforeSettled,
+    /// An admit does not see that an earlier delivery of the key is open.
+    OpenRowUnseen,
     /// A COMMIT fails at random, before or after it took effect.
     CommitFails,
 }
@@ -31,6 +35,8 @@ impl Fault {
             Self::LeaseWithoutSlot => "lease_without_slot",
             Self::SettleWithoutFence => "settle_without_fence",
             Self::BootWithoutVoiding => "boot_without_voiding",
+            Self::NextBeforeSettled => "next_before_settled",
+            Self::OpenRowUnseen => "open_row_unseen",
             Self::CommitFails => "commit_fails",
         }
     }

@@ -94,7 +94,7 @@ impl World {
     pub(crate) fn open_gateway(&mut self) {
         let (to, from) = mpsc::unbounded_channel();
         let mut gateway = Gateway {
-            lanes: Lanes::new(),
+            lanes: Lanes::new(self.desk.model.holds()),
             dice: Dice::seeded(self.script.seed ^ self.at),
             gates: BTreeMap::new(),
             plan: made::plan_of([]),
@@ -204,6 +204,12 @@ impl World {
                     gateway.running.remove(&lease.id);
                 }
             }
+            Action::AskTrial => {
+                let pause = self.pause(0, 2 * MS);
+                self.soon(pause, Happening::Granted);
+            }
+            Action::EndTrial => {}
+            Action::Held(target, spans) => self.desk.model.keep_holds(target, spans),
             Action::Breaker(_, phase) => self.counts.opened += u64::from(phase == Phase::Open),
             Action::Sleep(until) => self.sleep(until),
         }

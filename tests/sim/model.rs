@@ -39,7 +39,7 @@ fn event(id: i64, key: u8, owed: impl IntoIterator<Item = Owed>) -> NewEvent {
 }
 
 fn owed(target: &str, start: Start, gate: Option<Arc<LaneGate>>) -> Owed {
-    Owed { target: made::name(target), variant: 0, start, gate }
+    Owed { target: made::name(target), variant: 0, start, order: None, gate }
 }
 
 fn waiting(target: &str) -> Owed {

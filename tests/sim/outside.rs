@@ -37,7 +37,7 @@ impl World {
             let gate = gateway.gate(&target.name);
             let slot = gate.as_ref().and_then(LaneGate::take);
             let start = slot.map_or(Start::Waiting, |slot| Start::Leased(slot, target.lease()));
-            Owed { target: target.name.clone(), variant: 0, start, gate }
+            Owed { target: target.name.clone(), variant: 0, start, order: None, gate }
         });
         let owed = owed.collect();
         self.books.made.insert(id, (index, targets.iter().map(|target| target.name.clone()).collect()));

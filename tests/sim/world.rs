@@ -13,6 +13,7 @@ use hookgate::{
     faults::Fault,
     lease::LeaseRef,
     name::TargetName,
+    queue::Input,
     store::{Admission, NewEvent},
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -50,6 +51,8 @@ pub(crate) enum Happening {
     Answered(Answer),
     /// The shell reads what came through the gates.
     Pump,
+    /// The turn to try a suspect comes round.
+    Granted,
     /// An attempt ends.
     AttemptEnds(LeaseRef),
     /// The shell's timer.
@@ -268,6 +271,7 @@ impl World {
             Happening::CommitEnds => self.commit_ends(),
             Happening::Answered(answer) => self.answered(answer),
             Happening::Pump => self.pump(),
+            Happening::Granted => self.feed(Input::TrialGranted),
             Happening::AttemptEnds(lease) => self.attempt_ends(lease),
             Happening::Wake => self.wake(),
             Happening::MayExit(deadline) => self.may_exit(deadline),
