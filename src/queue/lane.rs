@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
-    clock::{Mono, Now},
+    clock::{Mono, Now, UnixMs},
+    faults::{Fault, planted},
     lease::{Lease, Want},
     limits::{LEASE_LOCAL_MARGIN, LEASE_START_MARGIN, PREFETCH_PER_PLACE},
     plan::Target,
@@ -221,6 +222,11 @@ impl Lane {
         self.brakes.turn(&self.target, caught_up, now.mono);
         self.holds.set(HeldBy::Breaker, self.brakes.phase() != Phase::Closed, now.wall);
         self.holds.set(HeldBy::Off, self.target.disabled, now.wall);
+    }
+
+    /// How long a delivery that was born then could have been tried.
+    pub(super) fn age(&self, first_at: UnixMs, now: UnixMs) -> Duration {
+        if planted(Fault::HeldTimeCounts) { Duration::from_millis(now.ms_since(first_at)) } else { self.holds.age(first_at, now) }
     }
 
     /// Whether this lease has enough left for an attempt.

@@ -195,7 +195,7 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.note_latency(attempt.took);
         lane.brakes.ended(&lane.target, lease, &attempt, now.mono, dice);
-        let age = lane.holds.age(first_at, now.wall);
+        let age = lane.age(first_at, now.wall);
         let write = match judge(&lane.target.retry, &attempt, failures, age, now.wall, dice) {
             Outcome::Delivered => Fenced::Delivered(lease, attempt),
             Outcome::Retry { due, failures } => Fenced::Retry { lease, attempt, due, failures },

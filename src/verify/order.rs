@@ -61,7 +61,8 @@ mod tests {
 
     fn order(template: &str, headers: &[(&str, &str)], body: &str) -> Option<String> {
         let secret = Credential { name: "secret".into(), value: Secret::new("0123456789abcdef"), until: None };
-        let github = Catalogue::embedded().find("github").expect("embedded");
+        let catalogue = Catalogue::embedded();
+        let github = catalogue.find("github").expect("embedded");
         let verifier = Verifier::compile(github, &[secret], None, None).expect("compiles");
         let mut block = HeadersBuilder::new();
         headers.iter().for_each(|(name, value)| assert!(block.push(name, value.as_bytes())));

@@ -155,6 +155,13 @@ impl World {
         if mine != fate.is_written() || !mine && is_changed {
             self.broke(Rule::StaleChangesNothing, format!("{write:?} on {before:?} came to {fate:?}"));
         }
+        self.counts.unblocked += u64::from(fate == Fate::Unblocked);
+        if let (Fenced::Quarantined(..), true) = (write, fate.is_written()) {
+            self.check_quarantine(id);
+        }
+        if let (Fenced::Dead(_, _, DeadReason::Age), Some(row), true) = (write, &before, fate.is_written()) {
+            self.check_age(id, row);
+        }
         if let (Fenced::Dead(_, attempt, reason), Some(row), true) = (write, &before, fate.is_written()) {
             self.counts.dead += 1;
             let scripted = self.script.targets.iter().find(|scripted| scripted.target.name == row.target);
@@ -197,6 +204,8 @@ impl World {
         self.say(|| format!("admit {index} as {id}: {admission:?}, through slots {through_slot:?}"));
         match admission {
             Admission::Accepted => {
+                let born = (0..=u8::MAX).take(through_slot.len()).filter_map(|slot| self.desk.model.delivery(DeliveryId { event: id, slot }));
+                self.counts.blocked += born.filter(|row| row.state == State::Blocked).map(|_| 1).sum::<u64>();
                 for (slot, _) in (0..=u8::MAX).zip(&through_slot).filter(|(_, through)| **through) {
                     let delivery = DeliveryId { event: id, slot };
                     batch.through_slots.extend(self.desk.model.delivery(delivery).and_then(|row| row.token));

@@ -53,6 +53,8 @@ pub(crate) enum Happening {
     Pump,
     /// The turn to try a suspect comes round.
     Granted,
+    /// An attempt ends the process.
+    Poisons(LeaseRef),
     /// An attempt ends.
     AttemptEnds(LeaseRef),
     /// The shell's timer.
@@ -114,7 +116,7 @@ pub(crate) struct World {
     /// Until then leases may have run out by a clock that was set forward.
     pub(crate) clock_doubtful_until: u64,
     deadline: u64,
-    stepped_back_ms: u64,
+    pub(crate) stepped_back_ms: u64,
     frozen: u64,
     pub(crate) frozen_until: u64,
     pub(crate) retrying: BTreeSet<usize>,
@@ -272,6 +274,7 @@ impl World {
             Happening::Answered(answer) => self.answered(answer),
             Happening::Pump => self.pump(),
             Happening::Granted => self.feed(Input::TrialGranted),
+            Happening::Poisons(lease) => self.poisons(lease),
             Happening::AttemptEnds(lease) => self.attempt_ends(lease),
             Happening::Wake => self.wake(),
             Happening::MayExit(deadline) => self.may_exit(deadline),
@@ -358,11 +361,12 @@ impl World {
     pub(crate) fn end_process(&mut self) {
         self.say(|| "the process ends".to_owned());
         self.note_leases();
+        self.note_trial();
         self.gateway = None;
         self.frozen_until = 0;
         self.life += 1;
         self.desk.forget();
-        self.books.end_life();
+        self.books.end_life(self.now().wall);
         let unanswered = self.script.events.iter().enumerate().filter(|(_, event)| event.at + SECOND <= self.at);
         let unanswered = unanswered.map(|(index, _)| index).filter(|index| !self.books.promised.contains_key(index));
         for index in unanswered.collect::<Vec<_>>() {
@@ -375,7 +379,10 @@ impl World {
         self.is_calm = true;
         let backoff = u64::try_from(self.script.backoff_max().as_nanos()).unwrap_or(u64::MAX);
         let lease = Duration::from_secs(70).as_nanos() as u64;
-        self.deadline = self.at + 2 * backoff + lease + self.stepped_back_ms * MS + self.frozen + GRACE;
+        // The deliveries of one key go one after the other, and so do suspects.
+        let in_line = u64::try_from(self.script.events.len()).unwrap_or(u64::MAX) * SECOND;
+        let poison = if self.script.poison.is_some() { 2 * GRACE } else { 0 };
+        self.deadline = self.at + 2 * backoff + lease + self.stepped_back_ms * MS + self.frozen + GRACE + in_line + poison;
         if self.gateway.is_some() {
             self.swap_to_full();
         }

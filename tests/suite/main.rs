@@ -24,8 +24,11 @@ mod methods;
 mod mutation;
 mod observe;
 mod odd_files;
+mod order;
 #[cfg(feature = "faults")]
 mod planted_bugs;
+#[cfg(feature = "faults")]
+mod poison;
 mod providers;
 mod refusals;
 mod rejected;

@@ -16,6 +16,7 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::{
     clock::{Mono, Now},
     delivery::DeliveryId,
+    faults::{Fault, planted},
     lease::{Fate, Fenced, Lease, LeaseRef, Why},
     limits::{SUSPECTS_PER_PLACE, TRIALS_MAX},
     name::TargetName,
@@ -74,7 +75,7 @@ impl Lanes {
     pub(super) fn enqueue(&mut self, lease: Lease) {
         let Some(lane) = self.lanes.get_mut(&lease.target) else { return };
         let target = lease.target.clone();
-        if lease.crashes == 0 {
+        if lease.crashes == 0 || planted(Fault::SuspectsTogether) {
             lane.ready.push_back(lease);
         } else if lease.trials >= TRIALS_MAX {
             self.write(&target, Fenced::Quarantined(lease.reference(), target.clone()));

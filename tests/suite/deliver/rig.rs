@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use hookgate::{
-    clock::{Clock, Mono},
+    clock::{Clock, Mono, Span},
     deliver::{Shards, Stopped},
     delivery::State,
     event::{DedupKey, EventId, EventIds, EventTypes, Payload},
@@ -281,6 +281,14 @@ impl Store for Unreliable {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         self.inner.event(id)
+    }
+
+    fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()> {
+        self.inner.keep_holds(target, spans)
+    }
+
+    fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
+        self.inner.holds()
     }
 
     fn tallies(&self) -> Arc<Tallies> {
