@@ -174,7 +174,7 @@ impl Bench {
         let target = TargetName::parse(target).expect("a name");
         let mut under_way: VecDeque<Reply<Admission>> = VecDeque::new();
         for key in first_key..first_key + events {
-            let owed = owed.then(|| Owed { target: target.clone(), variant: 0, start: Start::Waiting, gate: None });
+            let owed = owed.then(|| Owed { target: target.clone(), variant: 0, start: Start::Waiting, order: None, gate: None });
             let event = self.event(key, 8, owed.into_iter().collect());
             under_way.push_back(self.store.admit(event, Mono::NEVER));
             if under_way.len() >= 512 {
@@ -190,7 +190,7 @@ impl Bench {
         for key in first_key..first_key + events {
             let slot = self.gate.take().expect("there is room");
             let start = Start::Leased(slot, Duration::from_secs(30));
-            let owed = Owed { target: TargetName::parse("app").expect("a name"), variant: 0, start, gate: None };
+            let owed = Owed { target: TargetName::parse("app").expect("a name"), variant: 0, start, order: None, gate: None };
             under_way.push_back(self.store.admit(self.event(key, 2048, smallvec![owed]), Mono::NEVER));
             if under_way.len() == UNDER_WAY {
                 under_way.drain(..).for_each(|reply| self.accepted(reply));

@@ -40,6 +40,15 @@ impl fmt::Display for UnixMs {
     }
 }
 
+/// A stretch of wall-clock time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// When it began.
+    pub from: UnixMs,
+    /// When it ended; `None` while it goes on.
+    pub to: Option<UnixMs>,
+}
+
 /// Monotonic time: nanoseconds since an arbitrary start of this process. It never jumps and means nothing elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);

@@ -1,12 +1,14 @@
 //! One event owed to one target, its life, and what its attempts came to.
 //!
 //! ```text
-//!  born: pending | in_flight (against a lane slot) | dead (its shape failed)
+//!  born: pending | in_flight (against a lane slot) | blocked (an earlier one of its key is open) | dead (its shape failed)
 //!
 //!  pending ---- claim -----> in_flight ---- settle -----> delivered
-//!     ^                          |-------- settle -----> dead
-//!     |                          |
-//!     +-- settle: retry at t ----+   retry at t, released, lease expired, gateway restarted
+//!   ^    ^                       |-------- settle -----> dead
+//!   |    |                       |
+//!   |    +-- settle: retry at t -+   retry at t, released, lease expired, gateway restarted
+//!   |
+//!  blocked   until the one before it is settled for good, in that very write
 //!
 //!  dead ---- a repeat of the event, a replay ----> a NEW delivery (the next slot); the old row is never changed
 //! ```
@@ -51,11 +53,13 @@ pub enum State {
     Delivered = 2,
     /// It will not be retried by itself; it can be replayed.
     Dead = 4,
+    /// An earlier delivery of its key is open (`order_by`): it waits for that one and for no time.
+    Blocked = 5,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::InFlight, Self::Delivered, Self::Dead];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::InFlight, Self::Delivered, Self::Dead, Self::Blocked];
 
     /// The state as metrics and lists show it.
     #[must_use]
@@ -65,6 +69,7 @@ impl State {
             Self::InFlight => "in_flight",
             Self::Delivered => "delivered",
             Self::Dead => "dead",
+            Self::Blocked => "blocked",
         }
     }
 
@@ -77,7 +82,7 @@ impl State {
     /// Whether attempts are still owed.
     #[must_use]
     pub fn is_open(self) -> bool {
-        matches!(self, Self::Pending | Self::InFlight)
+        matches!(self, Self::Pending | Self::InFlight | Self::Blocked)
     }
 }
 
@@ -92,9 +97,14 @@ pub enum DeadReason {
     Status,
     /// Its stored bytes are gone or damaged: wrong bytes are never sent.
     PayloadLost,
+    /// It was the one suspect under way each time the process crashed ([`crate::limits::TRIALS_MAX`] times).
+    Quarantined,
 }
 
 impl DeadReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [Self::Attempts, Self::Age, Self::Status, Self::PayloadLost, Self::Quarantined];
+
     /// The reason as logs and lists show it, and as it is stored.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -103,6 +113,7 @@ impl DeadReason {
             Self::Age => "age",
             Self::Status => "status",
             Self::PayloadLost => "payload_lost",
+            Self::Quarantined => "quarantined",
         }
     }
 }

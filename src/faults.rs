@@ -17,6 +17,20 @@ pub enum Fault {
     SettleWithoutFence,
     /// A start leaves the leases of the process before as they are.
     BootWithoutVoiding,
+    /// An attempt that failed lets the next delivery of its key go, before its own is settled.
+    NextBeforeSettled,
+    /// An admit does not see that an earlier delivery of the key is open.
+    OpenRowUnseen,
+    /// Suspects of a crash run together, as any other delivery.
+    SuspectsTogether,
+    /// Every crash counts against whoever was under way, suspect or not.
+    EveryCrashCounts,
+    /// Time in which a target was left alone counts to the age of its deliveries.
+    HeldTimeCounts,
+    /// An attempt panics, at random.
+    AttemptPanics,
+    /// An attempt of a body with the word `poison` ends the process.
+    Poison,
     /// A COMMIT fails at random, before or after it took effect.
     CommitFails,
 }
@@ -31,6 +45,13 @@ impl Fault {
             Self::LeaseWithoutSlot => "lease_without_slot",
             Self::SettleWithoutFence => "settle_without_fence",
             Self::BootWithoutVoiding => "boot_without_voiding",
+            Self::NextBeforeSettled => "next_before_settled",
+            Self::OpenRowUnseen => "open_row_unseen",
+            Self::SuspectsTogether => "suspects_together",
+            Self::EveryCrashCounts => "every_crash_counts",
+            Self::HeldTimeCounts => "held_time_counts",
+            Self::AttemptPanics => "attempt_panics",
+            Self::Poison => "poison",
             Self::CommitFails => "commit_fails",
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     clock::{Mono, UnixMs},
     delivery::{Attempt, DeadReason, DeliveryId},
     event::Payload,
+    limits::SUSPECT_PAUSE,
     name::TargetName,
 };
 
@@ -33,6 +34,8 @@ pub struct Lease {
     pub failures: u32,
     /// Times a lease of this delivery ended with a crash or ran out.
     pub crashes: u32,
+    /// How often the process ended while it was the one suspect under way, since it last came back.
+    pub trials: u32,
     /// When the delivery was born: its age counts from here.
     pub first_at: UnixMs,
     /// The slot this delivery replays, if it does.
@@ -87,7 +90,11 @@ pub enum Fenced {
     },
     /// Not again by itself.
     Dead(LeaseRef, Attempt, DeadReason),
-    /// The lease was not used, or its attempt was cut: due at once.
+    /// It is about to be attempted as the one suspect: if the process ends before it comes back, that counts against it.
+    Trial(LeaseRef),
+    /// Not again by itself, and without an attempt: the process ended too often while it was the one suspect under way.
+    Quarantined(LeaseRef, TargetName),
+    /// The lease was not used, or its attempt was cut: due at once, or after [`Why::pause`].
     Released(LeaseRef, Why),
     /// The attempt takes longer than the lease: hold it for this much more.
     Extend(LeaseRef, Duration),
@@ -101,6 +108,8 @@ impl Fenced {
             Self::Delivered(lease, _)
             | Self::Retry { lease, .. }
             | Self::Dead(lease, ..)
+            | Self::Trial(lease)
+            | Self::Quarantined(lease, _)
             | Self::Released(lease, _)
             | Self::Extend(lease, _) => *lease,
         }
@@ -114,10 +123,23 @@ pub enum Why {
     NoTime,
     /// The target is being left alone: its breaker is open, or it asked for time.
     LeftAlone,
+    /// It is a suspect, and so many wait for their turn that this one need not be held.
+    Suspect,
     /// The gateway is stopping, or the target left the plan.
     Stopping,
     /// The running attempt was cut at the stop's deadline: the target may have it.
     Cut,
+}
+
+impl Why {
+    /// How long it need not be looked for.
+    #[must_use]
+    pub fn pause(self) -> Duration {
+        match self {
+            Self::Suspect => SUSPECT_PAUSE,
+            Self::NoTime | Self::LeftAlone | Self::Stopping | Self::Cut => Duration::ZERO,
+        }
+    }
 }
 
 /// What became of a fenced write.
@@ -125,10 +147,20 @@ pub enum Why {
 pub enum Fate {
     /// Written.
     Done,
+    /// Written, and with it the next delivery of its key is due.
+    Unblocked,
     /// Written before, by this very token: a re-run.
     Again,
     /// The lease is another's by now: nothing was written.
     Stale,
+}
+
+impl Fate {
+    /// Whether it was written now.
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        matches!(self, Self::Done | Self::Unblocked)
+    }
 }
 
 /// What a lane asks the store for.

@@ -273,6 +273,7 @@ mod tests {
     use std::{
         collections::{BTreeMap, HashMap},
         io::{Read as _, Write as _},
+        sync::atomic::{AtomicBool, Ordering},
         net::TcpStream,
     };
 
@@ -354,6 +355,8 @@ mod tests {
         admin: SocketAddr,
         monitor: SocketAddr,
         gateway: Arc<Gateway>,
+        /// Whether its delivery workers are there.
+        delivers: Arc<AtomicBool>,
         _dir: tempfile::TempDir,
     }
 
@@ -369,20 +372,22 @@ mod tests {
         let (plan, metrics) = (Arc::new(plan), Arc::new(Metrics::new().expect("declared once")));
         let ids = Arc::new(EventIds::above(0, 0));
         let ingest = Ingest::new(Arc::clone(&plan), Arc::clone(&store), Arc::default(), ids, clock.clone(), Arc::clone(&metrics));
+        let delivers = Arc::new(AtomicBool::new(true));
+        let alive = Arc::clone(&delivers);
         let gateway = Arc::new(Gateway {
             store,
             plan,
             ingest: Arc::new(ingest),
             metrics,
             phase: Arc::new(Phase::starting(now)),
-            workers: Box::new(move || Workers { last_turn: Clock::System.mono(), alive: true }),
+            workers: Box::new(move || Workers { last_turn: Clock::System.mono(), alive: alive.load(Ordering::Acquire) }),
             log_dropped: Box::new(|| 3),
             started: now,
             clock,
         });
         // The threads end with the test's process.
         drop(bound.serve(Arc::clone(&gateway)).expect("served"));
-        Served { admin, monitor, gateway, _dir: dir }
+        Served { admin, monitor, gateway, delivers, _dir: dir }
     }
 
     fn ask(address: SocketAddr, head: &str) -> (u16, String) {
@@ -438,6 +443,17 @@ mod tests {
             assert_eq!(look(served.admin, "/readyz").0, ready, "{step:?}");
             assert_eq!(look(served.admin, "/livez").0, 200, "{step:?}");
         }
+    }
+
+    #[test]
+    fn without_delivery_workers_it_is_not_ready_and_says_why() {
+        let served = served();
+        served.gateway.phase.set(Step::Running);
+        assert_eq!(look(served.admin, "/readyz").0, 200);
+        served.delivers.store(false, Ordering::Release);
+        let (status, answer) = look(served.admin, "/readyz");
+        assert!(status == 503 && answer.contains("the delivery workers are gone"), "{answer}");
+        assert!(look(served.admin, "/metrics").1.contains("hookgate_workers{kind=\"shard\",state=\"gone\"} 1"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn event(event: &EventView, plan: &Plan) -> Event {
 
 fn delivery(delivery: &DeliveryView, plan: &Plan) -> Delivery {
     // Parked is a view: waiting, and nobody in the plan to wait for.
-    let is_parked = delivery.state == State::Pending && !plan.targets.contains_key(&delivery.target);
+    let is_parked = matches!(delivery.state, State::Pending | State::Blocked) && !plan.targets.contains_key(&delivery.target);
     Delivery {
         id: delivery.id.to_string(),
         target: delivery.target.to_string(),

@@ -12,12 +12,12 @@ use crate::yaml::{Node, Problems, Value, nearest};
 const FILE_BYTES_MAX: usize = 64 * 1024;
 
 /// Inserts what the values of a file ask for, `root` being its tree. A value that asks for something that is not there is reported, and
-/// stays as it is. What a source says of its provider itself is left alone: its braces are templates.
+/// stays as it is. What a source says of its provider itself is left alone, and what a target orders by: their braces are templates.
 pub(super) fn interpolate(root: &mut Node, surroundings: &Surroundings, problems: &mut Problems) {
     walk(root, Place::Root, surroundings, problems);
 }
 
-/// Where in the tree a value stands, as far as it matters: on the way to the `verify` of a source, or off it.
+/// Where in the tree a value stands, as far as it matters: on the way to the `verify` of a source or the `order_by` of a target, or off it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Root,
@@ -25,6 +25,9 @@ enum Place {
     Source,
     Defaults,
     Grammar,
+    Targets,
+    Target,
+    Order,
     Elsewhere,
 }
 
@@ -35,6 +38,9 @@ impl Place {
             (Self::Root, "defaults") => Self::Defaults,
             (Self::Sources, _) | (Self::Defaults, "source") => Self::Source,
             (Self::Source, "verify") | (Self::Grammar, _) => Self::Grammar,
+            (Self::Root, "targets") => Self::Targets,
+            (Self::Targets, _) | (Self::Defaults, "target") => Self::Target,
+            (Self::Target, "order_by") => Self::Order,
             _ => Self::Elsewhere,
         }
     }
@@ -59,6 +65,12 @@ fn walk(node: &mut Node, place: Place, surroundings: &Surroundings, problems: &m
                     let hint =
                         format!("give `{asked}` as `secret` or under the source's `credentials`, and name it: `{{credential:NAME}}`");
                     problems.error_hint(&node.at, "nothing is inserted under `verify`, whose braces are templates", hint);
+                }
+                return;
+            }
+            if place == Place::Order {
+                if let Some(asked) = meant(text) {
+                    problems.error(&node.at, format!("nothing is inserted into `order_by`, whose braces are a template; there is `{asked}`"));
                 }
                 return;
             }

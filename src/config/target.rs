@@ -49,6 +49,10 @@ pub struct Target {
     pub retry: Retry,
     /// When it is left alone, and how its backlog comes back.
     pub breaker: Option<Breaker>,
+    /// What its deliveries are ordered by: a template of the request. Those of one value go one after the other, each when the one before
+    /// it is settled for good; without a value there is no order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_by: Option<Placed<Box<str>>>,
     /// How we show who we are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
@@ -255,11 +259,12 @@ impl Target {
             rate_limit: section.value("rate_limit", RateLimit::None, rate_limit),
             retry: Retry::read(&section.part("retry"), section.problems),
             breaker: breaker(&section.part("breaker"), section.problems),
+            order_by: section.unless_off("order_by", |node, what, problems| values::text(node, what, problems).map(Box::from)),
             auth: section.node("auth").filter(|node| !off(node)).map(|node| Auth::read(node, section.problems)),
             tls: section.node("tls").filter(|node| !off(node)).map(|node| TargetTls::read(node, section.problems)),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["order_by", "sign", "proxy", "forward_credentials", "formerly"]);
+        section.planned(&["sign", "proxy", "forward_credentials", "formerly"]);
         section.finish();
         read
     }

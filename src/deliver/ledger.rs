@@ -117,10 +117,13 @@ impl Ledger {
 
     /// What became of a write: counted, logged, and the lease is over.
     pub(super) fn settled(&mut self, fenced: &Fenced, fate: Fate, now: UnixMs) {
-        if matches!((fenced, fate), (Fenced::Extend(..), Fate::Done | Fate::Again)) {
-            return;
-        }
         let id = fenced.lease().id;
+        match (fenced, fate) {
+            (Fenced::Trial(_), _) => return,
+            (Fenced::Extend(..), Fate::Done | Fate::Unblocked | Fate::Again) => return,
+            (Fenced::Quarantined(_, target), Fate::Done | Fate::Unblocked | Fate::Again) => return self.quarantined(id, target),
+            _ => {}
+        }
         let Some(entry) = self.entries.get(&id) else { return };
         let metrics = self.metrics.target(&entry.target);
         let count = |count: fn(&TargetMetrics)| metrics.as_deref().map(count);
@@ -139,12 +142,27 @@ impl Ledger {
                 count(|of| of.dead.inc());
                 log_dead(entry, attempt, *reason);
             }
-            (_, Fenced::Retry { .. } | Fenced::Released(..) | Fenced::Extend(..)) => {}
+            (_, Fenced::Retry { .. } | Fenced::Released(..) | Fenced::Trial(_) | Fenced::Quarantined(..) | Fenced::Extend(..)) => {}
         }
         // Otherwise it was leased again meanwhile, and the entry is the next attempt's.
         if matches!(entry.stage, Stage::Over) {
             self.entries.remove(&id);
         }
+    }
+
+    /// Put away without an attempt.
+    fn quarantined(&self, id: DeliveryId, target: &TargetName) {
+        if let Some(of) = self.metrics.target(target) {
+            of.dead.inc();
+        }
+        tracing::error!(
+            event = "delivery_dead",
+            %target,
+            event_id = %id.event,
+            delivery_id = %id,
+            reason = DeadReason::Quarantined.code(),
+            "dead letter: the process ended each time this delivery alone was under suspicion; please report it, a replay would try it again"
+        );
     }
 
     fn started(&mut self, lease: LeaseRef) -> Option<&mut Entry> {

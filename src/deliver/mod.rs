@@ -82,6 +82,10 @@ async fn deliver(mut shard: Shard, plan: &Plan) -> Stopped {
                 Action::Claim(wants) => shard.claim(wants),
                 Action::Gate(target, limit) => shard.open_gate(&target, limit),
                 Action::Breaker(target, phase) => shard.tell_breaker(&target, phase),
+                // Suspects of a crash go one at a time, whichever shard has them.
+                Action::AskTrial => shard.ask_trial(),
+                Action::EndTrial => shard.end_trial(),
+                Action::Held(target, spans) => shard.keep_holds(target, spans),
                 Action::Sleep(until) => shard.wake_at(until),
             }
         }
@@ -125,7 +129,7 @@ impl Shards {
         let of = (cores / 4).max(1);
         metrics.workers.with_label_values(&["shard", "running"]).set(i64::try_from(of).unwrap_or(i64::MAX));
         let tls = TlsByTarget::prepare(plan)?;
-        let common = Arc::new(Common { store, clock, metrics, tls });
+        let common = Arc::new(Common { store, clock, metrics, tls, trials: Arc::new(Semaphore::new(1)) });
         let budget = Arc::new(Semaphore::new(DELIVERY_BYTES_MAX));
         let (stop, told) = watch::channel(None);
         let mut all_gates = HashMap::new();
@@ -179,6 +183,8 @@ struct Common {
     clock: Clock,
     metrics: Arc<Metrics>,
     tls: TlsByTarget,
+    /// Whose turn it is to try a suspect.
+    trials: Arc<Semaphore>,
 }
 
 /// What a shard's thread is given.
@@ -226,7 +232,7 @@ impl Start {
         let shard = Shard {
             clock: clock.clone(),
             store: Arc::clone(store),
-            lanes: Lanes::new(),
+            lanes: Lanes::new(store.holds()),
             dice: Dice::seeded(rand::random()),
             gates: self.gates,
             couriers: couriers.into_iter().map(|(name, courier)| (name, Rc::new(courier))).collect(),
@@ -234,7 +240,7 @@ impl Start {
             handed: self.handed,
             stop: self.stop,
             last_turn,
-            inner: Inner::new(),
+            inner: Inner::new(Arc::clone(&self.common.trials)),
         };
         deliver(shard, &self.share).await
     }

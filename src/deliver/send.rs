@@ -15,6 +15,7 @@ use crate::{
     },
     delivery::{Attempt, AttemptResult},
     event::Payload,
+    faults::{self, Fault, planted},
     plan::{Egress, Target},
 };
 
@@ -53,6 +54,7 @@ impl Courier {
 
     /// One try of a delivery. It never outlasts the target's timeout nor the lease.
     pub(super) async fn attempt(&self, facts: &Facts, payload: Payload) -> Attempt {
+        suffer(&payload);
         let started = self.clock.now();
         let limit = self.timeout.min(facts.left);
         let deadline = time::Instant::now() + limit;
@@ -72,6 +74,14 @@ impl Courier {
         };
         ended(started, self.clock.now(), ending)
     }
+}
+
+/// What is planted to happen to attempts, for the tests that the rest is none the worse for it.
+fn suffer(payload: &Payload) {
+    if planted(Fault::Poison) && payload.body.windows(6).any(|word| word == b"poison") {
+        std::process::abort();
+    }
+    assert!(!planted(Fault::AttemptPanics) || rand::random::<f64>() >= faults::rate(Fault::AttemptPanics), "planted");
 }
 
 /// The attempt that started then, ended now, and so.

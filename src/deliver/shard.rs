@@ -20,12 +20,12 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::sleep,
 };
 
 use crate::{
-    clock::{Clock, Mono},
+    clock::{Clock, Mono, Span},
     deliver::{
         Stopped,
         answer::Ending,
@@ -76,6 +76,9 @@ pub(super) struct Inner {
     wake: Mono,
     stopping: Option<Mono>,
     cut: usize,
+    /// The turn to try a suspect, which all shards share; theirs who hold its one permit.
+    trials: Arc<Semaphore>,
+    trial: Option<OwnedSemaphorePermit>,
 }
 
 type Finished = (LeaseRef, Attempt);
@@ -84,12 +87,13 @@ type Finished = (LeaseRef, Attempt);
 enum Answer {
     Input(Input<'static>),
     Settled(Vec<(Fenced, Fate)>),
+    Trial(Option<OwnedSemaphorePermit>),
     Read(Vec<Lease>, Result<Vec<Option<Payload>>, StoreError>),
 }
 
 impl Inner {
-    /// Nothing yet.
-    pub(super) fn new() -> Self {
+    /// Nothing yet; suspects take their turns by these.
+    pub(super) fn new(trials: Arc<Semaphore>) -> Self {
         Self {
             attempts: mpsc::unbounded_channel(),
             answers: FuturesUnordered::new(),
@@ -98,6 +102,8 @@ impl Inner {
             wake: Mono::NEVER,
             stopping: None,
             cut: 0,
+            trials,
+            trial: None,
         }
     }
 }
@@ -201,6 +207,23 @@ impl Shard {
         self.ledger.breaker(target, phase);
     }
 
+    /// Asks for the turn to try a suspect.
+    pub(super) fn ask_trial(&self) {
+        let turn = Arc::clone(&self.inner.trials).acquire_owned();
+        // Nobody closes it.
+        self.inner.answers.push(Box::pin(async move { Answer::Trial(turn.await.ok()) }));
+    }
+
+    /// Gives the turn on.
+    pub(super) fn end_trial(&mut self) {
+        self.inner.trial = None;
+    }
+
+    /// Has it kept when a lane was held. Nobody waits for that: what is lost of it is written with the next hold.
+    pub(super) fn keep_holds(&self, target: TargetName, spans: Vec<Span>) {
+        drop(self.store.keep_holds(target, spans));
+    }
+
     /// Asks the store for leases.
     pub(super) fn claim(&self, wants: Vec<Want>) {
         let targets: Vec<TargetName> = wants.iter().map(|want| want.target.clone()).collect();
@@ -270,6 +293,10 @@ impl Shard {
                 let now = self.clock.wall();
                 settled.iter().for_each(|(fenced, fate)| self.ledger.settled(fenced, *fate, now));
                 Some(Input::Fates(settled.into_iter().map(|(fenced, fate)| (fenced.lease(), fate)).collect()))
+            }
+            Answer::Trial(turn) => {
+                self.inner.trial = turn;
+                Some(Input::TrialGranted)
             }
             Answer::Read(leases, read) => {
                 self.bytes_read(leases, read);

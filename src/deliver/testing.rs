@@ -30,6 +30,7 @@ pub(super) fn target(name: &str, url: &str) -> Target {
         },
         rate_limit: None,
         breaker: None,
+        order_by: None,
         disabled: false,
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     event::{DedupKey, EventId},
-    name::SourceName,
+    name::{SourceName, TargetName},
     plan::DedupBy,
     verify::KnownBy,
 };
@@ -39,6 +39,20 @@ pub(super) fn key(source: &SourceName, by: DedupBy, known_by: KnownBy<'_>, body:
 #[must_use]
 pub(super) fn observed(source: &SourceName, claimed: DedupKey) -> DedupKey {
     hash(source, Namespace::Observed, &claimed.0)
+}
+
+/// What orders a delivery: a number for its target and the value it is ordered by. It is stored, so it stays as it is. Two values of one
+/// number would go one after the other, which is no harm.
+#[must_use]
+pub(super) fn order(target: &TargetName, value: &[u8]) -> u64 {
+    let mut hasher = Sha256::new_with_prefix(b"hookgate order 1\0");
+    for part in [target.as_str().as_bytes(), value] {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part);
+    }
+    let mut number = [0; 8];
+    number.copy_from_slice(&hasher.finalize()[..8]);
+    u64::from_be_bytes(number)
 }
 
 fn hash(source: &SourceName, namespace: Namespace, identity: &[u8]) -> DedupKey {

@@ -189,7 +189,8 @@ impl Ingest {
         let public_url = plan.server.public_url.as_ref();
         let facts = head::Facts { id, source, path: rung.path, identity: &identity, proof, public_url, via: &self.via };
         let head = head::compose(&request, &facts);
-        let owed = slots::owed(plan.routes.fan_out(&source.name, &identity.types), &plan.targets, &self.gates);
+        let hits = plan.routes.fan_out(&source.name, &identity.types);
+        let owed = slots::owed(hits, &plan.targets, &self.gates, |by| source.verifier.order(&request, by));
         Ok(NewEvent {
             id,
             source: source.name.clone(),

@@ -11,18 +11,28 @@ use crate::{
     plan::Target,
     route::Hit,
     store::{Owed, Start},
+    verify::OrderBy,
 };
+
+use super::keys;
 
 /// Each target that was hit, in the order of the routes. A delivery is born leased against a slot of its lane that is taken here, before
 /// the event is admitted; where there is none (a backlog, a pause, a target that is switched off) it is born waiting. Dropping what is
 /// returned gives the slots back.
 #[must_use]
-pub(super) fn owed(hits: impl IntoIterator<Item = Hit>, targets: &BTreeMap<TargetName, Arc<Target>>, gates: &Gates) -> SmallVec<[Owed; 4]> {
+pub(super) fn owed(
+    hits: impl IntoIterator<Item = Hit>,
+    targets: &BTreeMap<TargetName, Arc<Target>>,
+    gates: &Gates,
+    value: impl Fn(&OrderBy) -> Option<Vec<u8>>,
+) -> SmallVec<[Owed; 4]> {
     let owed = hits.into_iter().take(FAN_OUT_MAX).map(|hit| {
         let gate = gates.get(&hit.target);
-        let lease = targets.get(&hit.target).filter(|target| !target.disabled).map(|target| target.lease());
+        let target = targets.get(&hit.target);
+        let order = target.and_then(|target| value(target.order_by.as_ref()?)).map(|value| keys::order(&hit.target, &value));
+        let lease = target.filter(|target| !target.disabled).map(|target| target.lease());
         let leased = lease.zip(gate.as_ref()).and_then(|(lease, gate)| Some(Start::Leased(gate.take()?, lease)));
-        Owed { target: hit.target, variant: 0, start: leased.unwrap_or(Start::Waiting), gate }
+        Owed { target: hit.target, variant: 0, start: leased.unwrap_or(Start::Waiting), order, gate }
     });
     owed.collect()
 }
@@ -70,6 +80,7 @@ mod tests {
             rate_limit: None,
             retry,
             breaker: None,
+            order_by: None,
             disabled,
         };
         (name(text), Arc::new(target))
@@ -97,15 +108,15 @@ mod tests {
     fn a_delivery_is_born_leased_only_against_a_slot() {
         let targets = BTreeMap::from([target("open", false), target("off", true), target("laneless", false)]);
         let (gates, _from) = gates(&["open", "off"]);
-        let first = owed(hits(&["laneless", "open", "off"]), &targets, &gates);
+        let first = owed(hits(&["laneless", "open", "off"]), &targets, &gates, |_| None);
         assert_eq!(first.iter().map(|owed| owed.target.as_str()).collect::<Vec<_>>(), ["laneless", "open", "off"]);
         assert!(matches!(first[0].start, Start::Waiting) && first[0].gate.is_none());
         assert!(matches!(&first[1].start, Start::Leased(_, lease) if *lease == lease_for(TIMEOUT)));
         assert!(matches!(first[2].start, Start::Waiting) && first[2].gate.is_some(), "what is born waiting is announced");
-        let second = owed(hits(&["open"]), &targets, &gates);
+        let second = owed(hits(&["open"]), &targets, &gates, |_| None);
         assert!(matches!(second[0].start, Start::Waiting) && second[0].gate.is_some(), "the slot is out");
         drop((first, second));
-        let third = owed(hits(&["open"]), &targets, &gates);
+        let third = owed(hits(&["open"]), &targets, &gates, |_| None);
         assert!(matches!(third[0].start, Start::Leased(..)), "an event that was not admitted gives its slots back");
     }
 
@@ -113,6 +124,6 @@ mod tests {
     fn a_fan_out_is_bounded() {
         let names: Vec<String> = (0..FAN_OUT_MAX + 5).map(|number| format!("t{number}")).collect();
         let hits = hits(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(owed(hits, &BTreeMap::new(), &Gates::default()).len(), FAN_OUT_MAX);
+        assert_eq!(owed(hits, &BTreeMap::new(), &Gates::default(), |_| None).len(), FAN_OUT_MAX);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{BreakerPolicy, PemFile, Rate};
-use crate::{limits, name::TargetName, secret::Secret};
+use crate::{limits, name::TargetName, secret::Secret, verify::OrderBy};
 
 /// A configured receiver of events: an internal HTTP service.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Target {
     pub retry: RetryPolicy,
     /// When it is left alone; `None` never.
     pub breaker: Option<BreakerPolicy>,
+    /// What its deliveries are ordered by.
+    pub order_by: Option<OrderBy>,
     /// Switched off: its deliveries wait.
     pub disabled: bool,
 }

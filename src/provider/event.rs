@@ -42,21 +42,36 @@ fn templates(node: &Node, what: &str, stars_max: usize, claims: bool, problems: 
         let Some(template) = template(item, what, problems) else {
             continue;
         };
-        let atoms = || template.values().map(|value| &value.atom);
-        let stray = |atom: &Atom| match atom {
-            Atom::Field(_) | Atom::Credential(_) | Atom::Item(_) | Atom::Key | Atom::Computed | Atom::Headers(_) => true,
-            Atom::Claim(_) => !claims,
-            _ => false,
-        };
-        if atoms().next().is_none() {
-            problems.error(&item.at, format!("{what} has no value of the request in it, so all events would be the same"));
-        } else if let Some(stray) = atoms().find(|atom| stray(atom)) {
-            problems.error(&item.at, format!("{what} is made of the request, and {stray} is not part of it"));
-        } else if atoms().filter(|atom| atom.many()).count() > stars_max {
+        if let Err(wrong) = of_request(&template, claims) {
+            problems.error(&item.at, format!("{what} {wrong}"));
+        } else if template.values().filter(|value| value.atom.many()).count() > stars_max {
             problems.error(&item.at, "a type has at most one `*` value in it: with two nobody can say which belongs to which");
         } else {
             templates.push(template);
         }
     }
     templates
+}
+
+/// Reads what events are ordered by: a template of their requests. Which token proved a request is not looked at, so it has no claims.
+///
+/// # Errors
+/// What is wrong with it, in a sentence that goes on from its name.
+pub fn order(text: &str) -> Result<Template, String> {
+    let template = Template::parse(text).map_err(|wrong| format!("cannot be read: {wrong}"))?;
+    of_request(&template, false).map(|()| template)
+}
+
+/// Whether a template says something about a request.
+fn of_request(template: &Template, claims: bool) -> Result<(), String> {
+    let atoms = || template.values().map(|value| &value.atom);
+    let stray = |atom: &Atom| match atom {
+        Atom::Field(_) | Atom::Credential(_) | Atom::Item(_) | Atom::Key | Atom::Computed | Atom::Headers(_) => true,
+        Atom::Claim(_) => !claims,
+        _ => false,
+    };
+    if atoms().next().is_none() {
+        return Err("has no value of the request in it, so all events would be the same".to_owned());
+    }
+    atoms().find(|atom| stray(atom)).map_or(Ok(()), |stray| Err(format!("is made of the request, and {stray} is not part of it")))
 }

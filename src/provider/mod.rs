@@ -40,6 +40,7 @@ pub use atom::{Atom, Filter, HeaderList, Pointer, Step};
 pub use catalogue::Catalogue;
 pub use check::{Check, TimeUnit, TimestampRule, UrlSpelling};
 pub use condition::{Condition, Demand, Want};
+pub use event::order;
 pub use handshake::{After, Computation, Compute, Effect, HANDSHAKES_MAX, Handshake};
 pub use inline::{INLINE, inline};
 pub use key::{Derivation, KeyForm, KeyRule};

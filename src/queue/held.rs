@@ -113,7 +113,8 @@ impl Leases {
                 self.hold(&lease);
                 Taken::Renewed(lease)
             }
-            Stage::Settling(..) if !ran_out => {
+            // A trial that was only about to begin is not begun with another lease.
+            Stage::Settling(write, _) if !ran_out || matches!(write, Fenced::Trial(_)) => {
                 self.unsent.retain(|id| *id != lease.id);
                 self.hold(&lease);
                 Taken::Next(lease)
@@ -157,6 +158,11 @@ impl Leases {
     /// The current token of a lease we hold.
     pub(super) fn current(&self, id: DeliveryId) -> Option<LeaseRef> {
         self.held.get(&id).map(|held| LeaseRef { id, token: held.token })
+    }
+
+    /// Whether an attempt of this delivery is under way, or what it came to is not known to be down.
+    pub(super) fn is_busy(&self, id: DeliveryId) -> bool {
+        self.held.get(&id).is_some_and(|held| !matches!(held.stage, Stage::Ready))
     }
 
     /// Puts a write of a lease we hold on the list.
@@ -246,11 +252,12 @@ impl Leases {
     }
 }
 
-/// When a delivery is due again after this write; `None` when it is settled, or its lease goes on.
+/// When a delivery is due after this write: itself again, or the next of its key. `None` when there is none, or its lease goes on.
 pub(super) fn due_after(write: &Fenced, fate: Fate, now: UnixMs) -> Option<UnixMs> {
     match write {
         Fenced::Retry { due, .. } if fate != Fate::Stale => Some(*due),
-        Fenced::Released(..) if fate != Fate::Stale => Some(now),
+        Fenced::Released(_, why) if fate != Fate::Stale => Some(now.after(why.pause())),
+        _ if fate == Fate::Unblocked => Some(now),
         _ => None,
     }
 }
@@ -262,6 +269,8 @@ fn under(write: &Fenced, token: Token) -> Fenced {
         Fenced::Delivered(lease, _)
         | Fenced::Retry { lease, .. }
         | Fenced::Dead(lease, ..)
+        | Fenced::Trial(lease)
+        | Fenced::Quarantined(lease, _)
         | Fenced::Released(lease, _)
         | Fenced::Extend(lease, _) => lease.token = token,
     }

@@ -3,13 +3,20 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
-    clock::{Mono, Now},
+    clock::{Mono, Now, UnixMs},
+    faults::{Fault, planted},
     lease::{Lease, Want},
     limits::{LEASE_LOCAL_MARGIN, LEASE_START_MARGIN, PREFETCH_PER_PLACE},
     plan::Target,
 };
 
-use super::{backlog::Backlog, brakes::Brakes, breaker::Phase, share::Share};
+use super::{
+    backlog::Backlog,
+    brakes::Brakes,
+    breaker::Phase,
+    holds::{HeldBy, Holds},
+    share::Share,
+};
 
 /// Writes without a fate, in multiples of the lane's concurrency, at which it starts nothing more: the store must keep up.
 const UNSETTLED_PER_PLACE: usize = 4;
@@ -30,12 +37,16 @@ pub(super) struct Lane {
     pub(super) is_gone: bool,
     /// Leases that wait for a place.
     pub(super) ready: VecDeque<Lease>,
+    /// Leases of suspects, which wait for their turn besides.
+    pub(super) suspects: VecDeque<Lease>,
     pub(super) running: usize,
     /// Writes whose fate is not known.
     pub(super) unsettled: usize,
     pub(super) backlog: Backlog,
     /// What holds attempts back besides the places.
     pub(super) brakes: Brakes,
+    /// When it was held: no delivery grows old then.
+    pub(super) holds: Holds,
     /// The breaker's phase as it was last told.
     pub(super) told: Phase,
     /// What the gate was last told; `None` when it must be told again.
@@ -58,6 +69,8 @@ pub struct LaneNumbers {
     pub running: usize,
     /// Leases that wait for a place.
     pub ready: usize,
+    /// Leases of suspects, which wait for their turn besides.
+    pub suspects: usize,
     /// Writes whose fate is not known.
     pub unsettled: usize,
     /// Slots its gate may have out.
@@ -67,17 +80,19 @@ pub struct LaneNumbers {
 }
 
 impl Lane {
-    /// A lane that has to look what there is.
-    pub(super) fn new(target: Arc<Target>) -> Self {
+    /// A lane that has to look what there is, and was held before so.
+    pub(super) fn new(target: Arc<Target>, holds: Holds) -> Self {
         Self {
             latency: target.timeout,
             target,
             is_gone: false,
             ready: VecDeque::new(),
+            suspects: VecDeque::new(),
             running: 0,
             unsettled: 0,
             backlog: Backlog::unknown(),
             brakes: Brakes::off(),
+            holds,
             told: Phase::Closed,
             gate: None,
             is_asking: false,
@@ -119,7 +134,12 @@ impl Lane {
 
     /// Whether nothing of it is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.running == 0 && self.ready.is_empty() && self.unsettled == 0 && !self.backlog.is_claiming()
+        self.running == 0 && self.waiting().next().is_none() && self.unsettled == 0 && !self.backlog.is_claiming()
+    }
+
+    /// Every lease that waits.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Lease> {
+        self.ready.iter().chain(&self.suspects)
     }
 
     /// Attempts that may start now.
@@ -135,7 +155,7 @@ impl Lane {
 
     /// Whether something waits that could start, as far as time goes.
     fn has_work(&self, now: Now) -> bool {
-        !self.ready.is_empty() || self.is_due(now)
+        self.waiting().next().is_some() || self.is_due(now)
     }
 
     /// Whether there is, or may be, something to claim. After an outage that is whatever waits.
@@ -200,6 +220,13 @@ impl Lane {
         }
         let caught_up = !self.has_work(now) && !self.backlog.is_claiming();
         self.brakes.turn(&self.target, caught_up, now.mono);
+        self.holds.set(HeldBy::Breaker, self.brakes.phase() != Phase::Closed, now.wall);
+        self.holds.set(HeldBy::Off, self.target.disabled, now.wall);
+    }
+
+    /// How long a delivery that was born then could have been tried.
+    pub(super) fn age(&self, first_at: UnixMs, now: UnixMs) -> Duration {
+        if planted(Fault::HeldTimeCounts) { Duration::from_millis(now.ms_since(first_at)) } else { self.holds.age(first_at, now) }
     }
 
     /// Whether this lease has enough left for an attempt.
@@ -213,7 +240,7 @@ impl Lane {
         if self.brakes.is_shut(now.mono) {
             return brakes;
         }
-        let lapse = self.ready.iter().map(|lease| self.lapse(lease)).min();
+        let lapse = self.waiting().map(|lease| self.lapse(lease)).min();
         let due = self.backlog.due().filter(|due| *due > now.wall);
         let due = due.map(|due| now.mono + Duration::from_millis(due.ms_since(now.wall)).min(WAKE_WITHIN));
         [lapse, due, brakes].into_iter().flatten().min()
@@ -229,6 +256,7 @@ impl Lane {
         LaneNumbers {
             running: self.running,
             ready: self.ready.len(),
+            suspects: self.suspects.len(),
             unsettled: self.unsettled,
             gate: self.gate.unwrap_or_default(),
             breaker: self.brakes.phase(),
@@ -236,7 +264,7 @@ impl Lane {
     }
 
     /// Whether the store is so far behind with this lane's writes that it must wait.
-    fn is_behind(&self) -> bool {
+    pub(super) fn is_behind(&self) -> bool {
         self.unsettled >= self.cap() * UNSETTLED_PER_PLACE
     }
 

@@ -4,6 +4,7 @@
 //! the load by themselves. A lane that knows of nothing has no timer.
 
 mod claims;
+mod trials;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    clock::{Mono, Now},
+    clock::{Mono, Now, Span},
     delivery::{Attempt, Outcome},
     lease::{Fate, Fenced, Lease, LeaseRef, Why},
     name::TargetName,
@@ -21,12 +22,14 @@ use crate::{
 use super::{
     Action, Dice, Input,
     held::{Leases, Taken, due_after},
+    holds::Holds,
     lane::{Lane, LaneNumbers},
     retry::judge,
     share::Share,
 };
 
 use claims::Claims;
+use trials::Trials;
 
 /// All lanes of a shard.
 #[derive(Debug, Default)]
@@ -35,6 +38,9 @@ pub struct Lanes {
     leases: Leases,
     share: Share,
     claims: Claims,
+    trials: Trials,
+    /// When lanes that are not here (yet, or any more) were held.
+    kept: BTreeMap<TargetName, Vec<Span>>,
     counts: LeaseCounts,
     /// Since when the gateway stops, and when running attempts are cut.
     cut_at: Option<Mono>,
@@ -56,10 +62,10 @@ pub struct LeaseCounts {
 }
 
 impl Lanes {
-    /// No lanes yet: they come with the first plan.
+    /// No lanes yet: they come with the first plan, and were held before as `kept` says.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(kept: BTreeMap<TargetName, Vec<Span>>) -> Self {
+        Self { kept, ..Self::default() }
     }
 
     /// Takes one input and says what is to be done. The last action is always a `Sleep`.
@@ -69,9 +75,10 @@ impl Lanes {
             Input::Claimed(claimed) => self.claimed(claimed),
             Input::ClaimFailed(targets) => self.claim_failed(&targets, now, dice),
             Input::Finished(lease, attempt) => self.finished(lease, attempt, now, dice),
-            Input::Fates(fates) => self.fates(&fates, now),
+            Input::Fates(fates) => self.fates(&fates, now, out),
             Input::SettleFailed(writes) => self.leases.failed(&writes, now.mono, dice),
-            Input::Plan(plan) => self.plan(plan),
+            Input::Plan(plan) => self.plan(plan, now),
+            Input::TrialGranted => self.trial_granted(now, out),
             Input::Waiting(target) => self.touch(&target, |lane| lane.backlog.learn(now.wall)),
             Input::Stop(cut_at) => {
                 self.cut_at = Some(self.cut_at.map_or(cut_at, |earlier| earlier.min(cut_at)));
@@ -80,7 +87,11 @@ impl Lanes {
             Input::Tick => {}
         }
         self.cut_when_time(now, out);
-        self.take_turns(now, out);
+        // A place that is free is a suspect's first, if it is its turn; and what the turns came to may let one go.
+        for _ in 0..2 {
+            self.hold_trials(now, out);
+            self.take_turns(now, out);
+        }
         self.claim(now, out);
         if let Some(writes) = self.leases.batch(now.mono) {
             out.push(Action::Settle(writes));
@@ -128,24 +139,25 @@ impl Lanes {
         self.touched.extend(self.lanes.keys().cloned());
     }
 
-    fn plan(&mut self, plan: &Plan) {
+    fn plan(&mut self, plan: &Plan, now: Now) {
         for (name, lane) in &mut self.lanes {
             if !plan.targets.contains_key(name) {
                 (lane.is_gone, lane.gate) = (true, None);
             }
         }
         for (name, target) in &plan.targets {
-            self.plan_target(name, target);
+            self.plan_target(name, target, now);
         }
         self.share.recount(self.lanes.values().map(|lane| (lane.running, lane.cap())));
         self.touch_all();
     }
 
-    fn plan_target(&mut self, name: &TargetName, target: &Arc<Target>) {
-        match self.lanes.get_mut(name) {
-            Some(lane) => lane.replan(Arc::clone(target)),
-            None => drop(self.lanes.insert(name.clone(), Lane::new(Arc::clone(target)))),
+    fn plan_target(&mut self, name: &TargetName, target: &Arc<Target>, now: Now) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            return lane.replan(Arc::clone(target));
         }
+        let holds = Holds::kept(self.kept.remove(name).unwrap_or_default(), now.wall);
+        self.lanes.insert(name.clone(), Lane::new(Arc::clone(target), holds));
     }
 
     fn take(&mut self, lease: Lease) {
@@ -159,15 +171,17 @@ impl Lanes {
             return;
         };
         match taken {
-            Taken::New(lease) => lane.ready.push_back(lease),
+            Taken::New(lease) => self.enqueue(lease),
             Taken::Next(lease) => {
                 lane.unsettled = lane.unsettled.saturating_sub(1);
-                lane.ready.push_back(lease);
+                self.withdraw_trial(lease.id);
+                self.enqueue(lease);
             }
             Taken::Renewed(lease) => {
                 lane.ready.retain(|other| other.id != lease.id);
-                lane.ready.push_back(lease);
+                lane.suspects.retain(|other| other.id != lease.id);
                 self.counts.lost += 1;
+                self.enqueue(lease);
             }
             Taken::Kept => self.counts.lost += 1,
         }
@@ -181,7 +195,8 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.note_latency(attempt.took);
         lane.brakes.ended(&lane.target, lease, &attempt, now.mono, dice);
-        let write = match judge(&lane.target.retry, &attempt, failures, first_at, now.wall, dice) {
+        let age = lane.age(first_at, now.wall);
+        let write = match judge(&lane.target.retry, &attempt, failures, age, now.wall, dice) {
             Outcome::Delivered => Fenced::Delivered(lease, attempt),
             Outcome::Retry { due, failures } => Fenced::Retry { lease, attempt, due, failures },
             Outcome::Dead(reason) => Fenced::Dead(lease, attempt, reason),
@@ -190,16 +205,20 @@ impl Lanes {
         self.write(&target, write);
     }
 
-    fn fates(&mut self, fates: &[(LeaseRef, Fate)], now: Now) {
+    fn fates(&mut self, fates: &[(LeaseRef, Fate)], now: Now, out: &mut Vec<Action>) {
         self.leases.answered();
         for (lease, fate) in fates {
             self.counts.stale += u64::from(*fate == Fate::Stale);
+            if self.trial_written(*lease, *fate, now, out) {
+                continue;
+            }
             let Some((target, write)) = self.leases.close(*lease) else { continue };
             self.touch(&target, |lane| {
                 lane.unsettled = lane.unsettled.saturating_sub(1);
                 match due_after(&write, *fate, now.wall) {
                     Some(due) => lane.backlog.learn(due),
-                    None if *fate == Fate::Stale => lane.backlog.doubt(),
+                    // What a write brought whose first answer was lost, such as the next one of a key, nobody has heard of.
+                    None if matches!(fate, Fate::Stale | Fate::Again) => lane.backlog.doubt(),
                     None => {}
                 }
             });
@@ -279,6 +298,7 @@ impl Lanes {
             out.push(Action::Gate(target.clone(), promise));
         }
         if lane.is_gone && lane.is_empty() {
+            self.kept.insert(target.clone(), lane.holds.spans());
             self.lanes.remove(target);
             self.share.recount(self.lanes.values().map(|lane| (lane.running, lane.cap())));
             return;
@@ -297,6 +317,9 @@ impl Lanes {
         if std::mem::replace(&mut lane.told, phase) != phase {
             out.push(Action::Breaker(target.clone(), phase));
         }
+        if let Some(spans) = lane.holds.news(lane.target.retry.give_up_after, now.wall) {
+            out.push(Action::Held(target.clone(), spans));
+        }
     }
 
     fn clear_wake(&mut self, target: &TargetName) {
@@ -308,12 +331,16 @@ impl Lanes {
     /// Gives back what this lane may not or cannot start in time.
     fn release_unusable(&mut self, target: &TargetName, now: Now) {
         let stopping = self.cut_at.is_some();
-        let Some(lane) = self.lanes.get_mut(target).filter(|lane| !lane.ready.is_empty()) else { return };
+        let Some(lane) = self.lanes.get_mut(target).filter(|lane| lane.waiting().next().is_some()) else { return };
         let (is_open, is_shut) = (lane.is_open(stopping), lane.brakes.is_shut(now.mono));
         let may_start = is_open && !is_shut;
-        let waiting = std::mem::take(&mut lane.ready).into_iter();
-        let (keep, back): (VecDeque<Lease>, VecDeque<Lease>) = waiting.partition(|lease| may_start && lane.can_start(lease, now.mono));
-        lane.ready = keep;
+        let ready = std::mem::take(&mut lane.ready).into_iter();
+        let (ready, mut back): (VecDeque<Lease>, VecDeque<Lease>) = ready.partition(|lease| may_start && lane.can_start(lease, now.mono));
+        let suspects = std::mem::take(&mut lane.suspects).into_iter();
+        let (suspects, late): (VecDeque<Lease>, VecDeque<Lease>) =
+            suspects.partition(|lease| may_start && lane.can_start(lease, now.mono));
+        back.extend(late);
+        (lane.ready, lane.suspects) = (ready, suspects);
         let why = match (is_open, is_shut) {
             (false, _) => Why::Stopping,
             (true, true) => Why::LeftAlone,
@@ -328,7 +355,7 @@ impl Lanes {
     }
 
     fn start(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
-        let Some(lane) = self.lanes.get_mut(target) else { return };
+        let Some(lane) = self.lanes.get_mut(target).filter(|_| !self.trials.awaits_place(target)) else { return };
         while lane.room(&self.share, now.mono) > 0
             && let Some(lease) = lane.ready.pop_front()
         {
@@ -343,7 +370,7 @@ impl Lanes {
     fn sleep_until(&self) -> Mono {
         let lane = self.wakes.first().map(|(wake, _)| *wake);
         let claim = (self.claims.asked.is_empty() && !self.claims.wanting.is_empty()).then_some(self.claims.pause.until);
-        let cut = self.cut_at.filter(|_| self.running() > 0);
-        [lane, claim, self.leases.wake(), cut].into_iter().flatten().min().unwrap_or(Mono::NEVER)
+        let cut = self.cut_at.filter(|_| self.running() > self.trials.about_to_start());
+        [lane, claim, self.leases.wake(), self.trials.wake(), cut].into_iter().flatten().min().unwrap_or(Mono::NEVER)
     }
 }

@@ -9,12 +9,13 @@
 //!   backlog  what a lane knows of deliveries in the store that it does not hold
 //!   held     every lease from hand-over or claim until its fate is known, and the writes that are due
 //!   brakes   what holds a lane's attempts back besides its places: the breaker, the ramp after it, the rate limit, `Retry-After`
+//!   holds    when a lane was held: that time does not count to a delivery's age
 //!   share    how lanes share the places of a shard
 //!   retry    judge: from an attempt to delivered, retry or dead
 //! ```
 //!
 //! What the shell owes: every `Claim` is answered once by `Claimed` or `ClaimFailed`, every `Settle` once by `Fates` or `SettleFailed`,
-//! every `Start` once by `Finished` unless it was `Cut`. A slot of a gate is counted only after the step that took its lease.
+//! every `AskTrial` once by `TrialGranted`, every `Start` once by `Finished` unless it was `Cut`. A slot of a gate is counted only after the step that took its lease.
 //! A gate lives as long as the process, also while its target is out of the plan: its slots and announcements may come later than the plan.
 
 mod backlog;
@@ -22,6 +23,7 @@ mod brakes;
 mod breaker;
 mod dice;
 mod held;
+mod holds;
 mod lane;
 mod lanes;
 mod pace;
@@ -30,7 +32,7 @@ mod retry;
 mod share;
 
 use crate::{
-    clock::Mono,
+    clock::{Mono, Span},
     delivery::Attempt,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Want},
     name::TargetName,
@@ -62,6 +64,8 @@ pub enum Input<'a> {
     Plan(&'a Plan),
     /// A delivery of this target was born waiting: there is a backlog, due now.
     Waiting(TargetName),
+    /// The turn to try a suspect is ours, until `EndTrial`.
+    TrialGranted,
     /// The gateway stops: no claim, no start; at the given time running attempts are cut.
     Stop(Mono),
     /// Nothing but the passing of time.
@@ -81,6 +85,12 @@ pub enum Action {
     Gate(TargetName, u32),
     /// A breaker stands so from now on.
     Breaker(TargetName, Phase),
+    /// A lane was held so: worth keeping over a restart, and no harm when it is not.
+    Held(TargetName, Vec<Span>),
+    /// Ask for the turn to try a suspect: of all shards of a process one has it, in the order they asked.
+    AskTrial,
+    /// Give that turn on.
+    EndTrial,
     /// Cut this running attempt: no `Finished` will be heard for it.
     Cut(LeaseRef),
     /// Call again at this time at the latest. The last one counts.

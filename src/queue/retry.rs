@@ -15,10 +15,10 @@ use crate::{
 
 use super::Dice;
 
-/// Judges an attempt of a delivery that was born at `first_at` and has `failures` behind it. Age is looked at only here, after an attempt:
-/// however long a delivery had to wait, it gets one.
+/// Judges an attempt of a delivery that has `failures` behind it and for so long (`age`) could have been tried: the time in which its lane
+/// was held is not in it. Age is looked at only here, after an attempt: however long a delivery had to wait, it gets one.
 #[must_use]
-pub fn judge(policy: &RetryPolicy, attempt: &Attempt, failures: u32, first_at: UnixMs, now: UnixMs, dice: &mut Dice) -> Outcome {
+pub fn judge(policy: &RetryPolicy, attempt: &Attempt, failures: u32, age: Duration, now: UnixMs, dice: &mut Dice) -> Outcome {
     match attempt.result {
         AttemptResult::Delivered => return Outcome::Delivered,
         AttemptResult::Body => return Outcome::Dead(DeadReason::PayloadLost),
@@ -33,7 +33,6 @@ pub fn judge(policy: &RetryPolicy, attempt: &Attempt, failures: u32, first_at: U
     if counts && policy.attempts.is_some_and(|attempts| failures >= attempts) {
         return Outcome::Dead(DeadReason::Attempts);
     }
-    let age = Duration::from_millis(now.ms_since(first_at));
     if policy.give_up_after.is_some_and(|limit| age >= limit) {
         return Outcome::Dead(DeadReason::Age);
     }
@@ -96,7 +95,7 @@ mod tests {
     }
 
     fn judged(policy: &RetryPolicy, attempt: &Attempt, failures: u32, age: Duration) -> Outcome {
-        judge(policy, attempt, failures, BORN, BORN.after(age), &mut Dice::seeded(7))
+        judge(policy, attempt, failures, age, BORN.after(age), &mut Dice::seeded(7))
     }
 
     /// What a case of the table expects: dead for this reason, or a retry with so many failures within so many milliseconds.
@@ -160,7 +159,7 @@ mod tests {
             let policy = RetryPolicy {
                 first: Duration::from_millis(first_ms), factor, max: Duration::from_secs(max_s), give_up_after: None, ..policy()
             };
-            let outcome = judge(&policy, &answered(500, None), failures, BORN, BORN, &mut Dice::seeded(seed));
+            let outcome = judge(&policy, &answered(500, None), failures, Duration::ZERO, BORN, &mut Dice::seeded(seed));
             let Outcome::Retry { due, failures: counted } = outcome else { panic!("{outcome:?}") };
             prop_assert!(due > BORN);
             prop_assert!(Duration::from_millis(due.ms_since(BORN)) <= policy.max.min(BACKOFF_MAX).max(Duration::from_millis(1)));

@@ -60,6 +60,8 @@ pub struct Owed {
     pub variant: u8,
     /// How the delivery is born.
     pub start: Start,
+    /// What it is ordered by, hashed: it waits for earlier ones of the same target and number. `None` for no order.
+    pub order: Option<u64>,
     /// The gate of its lane, to announce a delivery that is born waiting.
     pub gate: Option<Arc<LaneGate>>,
 }

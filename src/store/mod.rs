@@ -16,7 +16,7 @@ pub mod rejected;
 mod sqlite;
 mod tally;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use admission::{Admission, NewEvent, Owed, Start};
 pub use model::{DeliveryRow, Model, ModelStore};
@@ -24,7 +24,7 @@ pub use sqlite::{OpenError, Report, SqliteStore, back_up_offline, check};
 pub use tally::{Tallies, TargetTally};
 
 use crate::{
-    clock::{Mono, UnixMs},
+    clock::{Mono, Span, UnixMs},
     delivery::{AttemptResult, DeadReason, DeliveryId, State},
     event::{EventId, EventTypes, Payload},
     lease::{Claimed, Fate, Fenced, Want},
@@ -57,6 +57,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// One event with its deliveries and failed attempts.
     fn event(&self, id: EventId) -> Reply<Option<EventView>>;
+
+    /// Keeps when a target's lane was held, in place of what was kept of it before. What is lost of that makes deliveries older, and is no
+    /// reason to try again: the next hold writes all of it.
+    fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()>;
+
+    /// When lanes were held, as the process before this one kept it; from memory.
+    fn holds(&self) -> BTreeMap<TargetName, Vec<Span>>;
 
     /// Deliveries by target and state, from memory: exact as of the last commit, never a scan.
     fn tallies(&self) -> Arc<Tallies>;

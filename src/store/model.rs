@@ -10,25 +10,33 @@
 //! - A commit whose outcome is unknown announces the gates of all its events: what may be there must be looked for.
 //! - A claim takes due rows by (due, id), lease expiries included; `next_due` is the least due left, this claim's own expiries included.
 //! - A row keeps the token of its last lease: the same token on a settled or waiting row is `Again`, any other is `Stale`.
-//! - A revival copies variant and target of the dead row into the next slot, waiting, with counters at zero and its own `first_at`.
+//! - A revival copies variant, target and order of the dead row into the next slot, waiting, with counters at zero and its own `first_at`.
+//! - A delivery with an order is born blocked behind any open one of the same target and order, and unblocked by the write that settles the
+//!   last one before it for good. Its place in that queue is when it was born, not its event's id: a revival comes last.
+//! - A retry takes all suspicion away. A void lease counts a crash; and a trial, when its holder wrote that it began one.
 
+mod holds;
+mod looks;
+mod order;
 mod rows;
+mod suspects;
 mod wrapper;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    clock::{Now, UnixMs},
+    clock::{Now, Span, UnixMs},
     delivery::{Attempt, DeadReason, DeliveryId, State},
     event::{EventId, Payload},
     faults::{self, Fault},
     handoff::{LaneGate, Slot},
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Token, Want},
     limits::{BACKOFF_MAX, CLAIM_MAX},
+    name::TargetName,
     plan::Retention,
 };
 
-use super::{Admission, AttemptView, EventView, NewEvent, Owed, Start, Swept, Tallies};
+use super::{Admission, AttemptView, NewEvent, Owed, Start, Swept, Tallies};
 
 pub use rows::DeliveryRow;
 use rows::{EventRow, Rows, Seen};
@@ -47,6 +55,7 @@ pub struct Model {
     gates: Vec<Arc<LaneGate>>,
     tallies: Arc<Tallies>,
     retention: Retention,
+    holds: BTreeMap<TargetName, Vec<Span>>,
     /// High part of every token, one more with each start; with the count below it, no token is made twice.
     boots: i64,
     tokens: i64,
@@ -79,6 +88,7 @@ impl Model {
             gates: Vec::new(),
             tallies: Arc::default(),
             retention,
+            holds: BTreeMap::new(),
             boots: 1,
             tokens: 0,
             planted: None,
@@ -142,12 +152,6 @@ impl Model {
         fenced.iter().map(|write| self.settle_one(write, now)).collect()
     }
 
-    /// The bytes of deliveries; see [`super::Store::payloads`].
-    #[must_use]
-    pub fn payload(&self, event: EventId, variant: u8) -> Option<Payload> {
-        self.rows.event(event)?.payloads.get(usize::from(variant)).cloned()
-    }
-
     /// Purges everything that is past its retention; see [`super::Store::sweep`].
     pub fn sweep(&mut self, now: UnixMs) -> Swept {
         let mut swept = Swept::default();
@@ -180,41 +184,6 @@ impl Model {
             }
         }
         swept
-    }
-
-    /// One event with its deliveries; see [`super::Store::event`].
-    #[must_use]
-    pub fn event(&self, id: EventId) -> Option<EventView> {
-        self.rows.view(id)
-    }
-
-    /// Whether there is such an event, the tail's included.
-    #[must_use]
-    pub fn knows(&self, id: EventId) -> bool {
-        self.rows.event(id).is_some()
-    }
-
-    /// Every delivery, the tail's included.
-    pub fn deliveries(&self) -> impl Iterator<Item = (&DeliveryId, &DeliveryRow)> {
-        self.rows.deliveries()
-    }
-
-    /// One delivery, the tail's included.
-    #[must_use]
-    pub fn delivery(&self, id: DeliveryId) -> Option<&DeliveryRow> {
-        self.rows.delivery(id)
-    }
-
-    /// See [`super::Store::tallies`].
-    #[must_use]
-    pub fn tallies(&self) -> Arc<Tallies> {
-        Arc::clone(&self.tallies)
-    }
-
-    /// See [`super::Store::highest_event_id`].
-    #[must_use]
-    pub fn highest_event_id(&self) -> i64 {
-        self.rows.event_ids().last().map_or(0, |id| id.to_i64())
     }
 
     /// Makes the tail durable, then fills slots and announces, in the order of the writes.
@@ -254,21 +223,12 @@ impl Model {
         let ahead = now.after(BACKOFF_MAX);
         for (id, row) in self.rows.deliveries().map(|(id, row)| (*id, row.clone())).collect::<Vec<_>>() {
             if row.state == State::InFlight && !self.is_planted(Fault::BootWithoutVoiding) {
-                let void = DeliveryRow { state: State::Pending, due: Some(now), crashes: row.crashes + 1, ..row };
-                self.rows.put_delivery(id, Some(void));
+                self.rows.put_delivery(id, Some(self.void(row, now)));
             } else if row.due.is_some_and(|due| due > ahead) {
                 self.rows.put_delivery(id, Some(DeliveryRow { due: Some(now), ..row }));
             }
         }
         self.commit();
-    }
-
-    /// Whether the index and, with no tail, the tallies say what the rows say.
-    ///
-    /// # Errors
-    /// What differs, for people.
-    pub fn check(&self) -> Result<(), String> {
-        self.rows.check(&self.tallies)
     }
 
     fn settle_tail(&mut self) {
@@ -296,8 +256,9 @@ impl Model {
     }
 
     fn give_birth(&mut self, id: DeliveryId, owed: Owed, payload: Option<Payload>, now: Now) {
-        let mut row = DeliveryRow::waiting(owed.target, owed.variant, now.wall);
+        let mut row = self.in_order(DeliveryRow::waiting(owed.target, owed.variant, now.wall), owed.order);
         match (owed.start, payload) {
+            (Start::Leased(..) | Start::Waiting, _) if row.state == State::Blocked => {}
             (Start::Leased(slot, lease), Some(payload)) => {
                 let token = self.next_token();
                 row = DeliveryRow { state: State::InFlight, due: Some(now.wall.after(lease)), token: Some(token), attempt: 1, ..row };
@@ -324,7 +285,9 @@ impl Model {
             let Some((dead, row)) = latest.filter(|(_, row)| row.state == State::Dead) else { continue };
             let next_slot = self.rows.of_event(first).next_back().and_then(|(id, _)| id.slot.checked_add(1));
             let Some(slot) = next_slot else { continue };
-            let row = DeliveryRow { replay_of: Some(dead.slot), ..DeliveryRow::waiting(one.target, row.variant, now) };
+            let (replay_of, order) = (Some(dead.slot), row.order);
+            let row = DeliveryRow { replay_of, ..DeliveryRow::waiting(one.target, row.variant, now) };
+            let row = self.in_order(row, order);
             self.rows.put_delivery(DeliveryId { event: first, slot }, Some(row));
             self.effects.extend(one.gate.map(Effect::Announce));
             revived += 1;
@@ -358,8 +321,10 @@ impl Model {
             return Fate::Again;
         }
         let row = self.settled(id, row, write, now);
+        let is_over = !row.state.is_open() || self.is_planted(Fault::NextBeforeSettled);
+        let key = row.order.filter(|_| is_over).map(|order| (row.target.clone(), order));
         self.rows.put_delivery(id, Some(row));
-        Fate::Done
+        if key.is_some_and(|(target, order)| self.unblock_next(&target, order, now)) { Fate::Unblocked } else { Fate::Done }
     }
 
     fn settled(&mut self, id: DeliveryId, row: DeliveryRow, write: &Fenced, now: UnixMs) -> DeliveryRow {
@@ -369,7 +334,9 @@ impl Model {
             }
             Fenced::Retry { attempt, due, failures, .. } => {
                 self.note_failure(id, row.attempt, attempt);
-                DeliveryRow { state: State::Pending, due: Some(*due), failures: *failures, status: attempt.status, ..row }
+                // It came back, so it is not what made the process end.
+                let innocent = DeliveryRow { crashes: 0, trials: 0, ..row };
+                DeliveryRow { state: State::Pending, due: Some(*due), failures: *failures, status: attempt.status, ..innocent }
             }
             Fenced::Dead(_, attempt, reason) => {
                 self.note_failure(id, row.attempt, attempt);
@@ -377,7 +344,11 @@ impl Model {
                 let dead = Some(*reason);
                 DeliveryRow { state: State::Dead, due: None, done_at: Some(now), failures, dead, status: attempt.status, ..row }
             }
-            Fenced::Released(..) => DeliveryRow { state: State::Pending, due: Some(now), ..row },
+            Fenced::Trial(lease) => DeliveryRow { tried: Some(lease.token), ..row },
+            Fenced::Quarantined(..) => {
+                DeliveryRow { state: State::Dead, due: None, done_at: Some(now), dead: Some(DeadReason::Quarantined), ..row }
+            }
+            Fenced::Released(_, why) => DeliveryRow { state: State::Pending, due: Some(now.after(why.pause())), ..row },
             Fenced::Extend(_, more) => DeliveryRow { due: Some(now.after(*more)), ..row },
         }
     }

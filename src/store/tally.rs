@@ -21,7 +21,7 @@ type Counts = BTreeMap<(State, i64), i64>;
 /// One target's deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetTally {
-    /// Waiting.
+    /// Waiting: for a time, or for another delivery of the same key.
     pub pending: u64,
     /// Leased.
     pub in_flight: u64,
@@ -105,7 +105,7 @@ impl TargetTally {
             of_states.map(|((_, minute), _)| UnixMs(minute * MINUTE_MS)).min()
         };
         Self {
-            pending: sum(State::Pending),
+            pending: sum(State::Pending) + sum(State::Blocked),
             in_flight: sum(State::InFlight),
             dead: sum(State::Dead),
             oldest_open: oldest(State::is_open),

@@ -224,7 +224,7 @@ fn family(atom: &Atom) -> Option<Box<str>> {
     }
 }
 
-fn json(atom: &Atom) -> Option<&Pointer> {
+pub(super) fn json(atom: &Atom) -> Option<&Pointer> {
     match atom {
         Atom::Json(pointer) => Some(pointer),
         _ => None,

@@ -51,6 +51,7 @@ mod keys;
 mod known_answers;
 mod mac;
 mod moment;
+mod order;
 pub mod parsers;
 mod proof;
 mod public_key;
@@ -66,6 +67,7 @@ pub use explain::{Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setti
 pub use fetched::Wanted;
 pub use greeting::{Greeted, Reply};
 pub use grounds::{Identified, Proof};
+pub use order::OrderBy;
 pub use proof::{Tried, prove, prove_handshakes};
 pub use sign::{Sample, SignedRequest, sign, signable};
 pub use unproved::Unproved;

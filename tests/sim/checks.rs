@@ -21,6 +21,7 @@ impl World {
         if let Err(what) = self.desk.model.check() {
             self.broke(Rule::TalliesEqualRows, what);
         }
+        self.check_queues();
         let is_known = |token| self.books.holders.contains(&token) || self.books.lost.contains(&token);
         let leased = |row: &DeliveryRow| row.state == State::InFlight && !row.token.is_some_and(is_known);
         let nobodys = self.desk.model.deliveries().find(|(_, row)| leased(row)).map(|(id, row)| format!("nobody holds {id}: {row:?}"));
@@ -109,6 +110,9 @@ impl World {
         }
         if let Some((id, row)) = self.desk.model.deliveries().find(|(_, row)| row.state.is_open()) {
             return Some((Rule::EverythingSettles, format!("{id} is open: {row:?}")));
+        }
+        if let Some(what) = self.unpunished() {
+            return Some((Rule::QuarantineIsDeserved, what));
         }
         if !self.desk.is_idle() {
             return Some((Rule::AtRestInTheEnd, "the store has work".to_owned()));

@@ -152,10 +152,17 @@ impl World {
         self.say(|| format!("settle {write:?} -> {fate:?}"));
         let mine = before.as_ref().is_some_and(|row| row.token == Some(token) && row.state == State::InFlight);
         let is_changed = self.desk.model.delivery(id) != before.as_ref();
-        if mine != (fate == Fate::Done) || !mine && is_changed {
+        if mine != fate.is_written() || !mine && is_changed {
             self.broke(Rule::StaleChangesNothing, format!("{write:?} on {before:?} came to {fate:?}"));
         }
-        if let (Fenced::Dead(_, attempt, reason), Some(row), Fate::Done) = (write, &before, fate) {
+        self.counts.unblocked += u64::from(fate == Fate::Unblocked);
+        if let (Fenced::Quarantined(..), true) = (write, fate.is_written()) {
+            self.check_quarantine(id);
+        }
+        if let (Fenced::Dead(_, _, DeadReason::Age), Some(row), true) = (write, &before, fate.is_written()) {
+            self.check_age(id, row);
+        }
+        if let (Fenced::Dead(_, attempt, reason), Some(row), true) = (write, &before, fate.is_written()) {
             self.counts.dead += 1;
             let scripted = self.script.targets.iter().find(|scripted| scripted.target.name == row.target);
             let policy = &scripted.expect("a target of the script").target.retry;
@@ -163,7 +170,7 @@ impl World {
                 DeadReason::Attempts => policy.attempts.is_some_and(|attempts| row.failures + 1 >= attempts),
                 DeadReason::Age => policy.give_up_after.is_some(),
                 DeadReason::Status => attempt.status.is_some_and(|status| policy.dead_on.iter().any(|dead| dead.matches(status))),
-                DeadReason::PayloadLost => false,
+                DeadReason::PayloadLost | DeadReason::Quarantined => false,
             };
             if !has_reason {
                 self.broke(Rule::DeadHasReason, format!("{write:?} on {row:?}"));
@@ -197,6 +204,8 @@ impl World {
         self.say(|| format!("admit {index} as {id}: {admission:?}, through slots {through_slot:?}"));
         match admission {
             Admission::Accepted => {
+                let born = (0..=u8::MAX).take(through_slot.len()).filter_map(|slot| self.desk.model.delivery(DeliveryId { event: id, slot }));
+                self.counts.blocked += born.filter(|row| row.state == State::Blocked).map(|_| 1).sum::<u64>();
                 for (slot, _) in (0..=u8::MAX).zip(&through_slot).filter(|(_, through)| **through) {
                     let delivery = DeliveryId { event: id, slot };
                     batch.through_slots.extend(self.desk.model.delivery(delivery).and_then(|row| row.token));

@@ -14,15 +14,16 @@ use super::{
 fn one_lane(rings: impl Iterator<Item = u64>, acts: Vec<(u64, Act)>, calm_at: u64) -> Script {
     let mut target = made::target("alpha");
     target.concurrency = 2;
-    let events = rings.map(|at| Rung { at, owed: vec![0], repeats: Vec::new() }).collect();
+    let events = rings.map(|at| Rung { at, owed: vec![0], key: None, repeats: Vec::new() }).collect();
     Script {
         seed: 1,
-        targets: vec![Scripted { target, way: Way::Fine, latency_ms: 200..201 }],
+        targets: vec![Scripted { target, way: Way::Fine, latency_ms: 200..201, is_ordered: false }],
         events,
         calm_at,
         rates: Rates::default(),
         acts,
         revive: false,
+        poison: None,
         budget_bytes: 1 << 20,
     }
 }

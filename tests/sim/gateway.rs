@@ -10,7 +10,7 @@ use hookgate::{
     delivery::{Attempt, AttemptResult, DeliveryId},
     handoff::{Handoff, LaneGate},
     lease::{Fate, Lease, LeaseRef},
-    limits::{LEASE_START_MARGIN, PREFETCH_PER_PLACE},
+    limits::{LEASE_START_MARGIN, PREFETCH_PER_PLACE, SUSPECTS_PER_PLACE},
     name::TargetName,
     plan::{Plan, Target},
     queue::{Action, Dice, Input, LaneNumbers, Lanes, Phase},
@@ -26,7 +26,7 @@ use super::{
 };
 
 /// How many leases may be held for each place of a lane: running, claimed ahead, through slots, and writes under way.
-const HELD_PER_PLACE_MAX: usize = 2 * (1 + PREFETCH_PER_PLACE) + 4;
+const HELD_PER_PLACE_MAX: usize = 2 * (1 + PREFETCH_PER_PLACE) + 4 + SUSPECTS_PER_PLACE;
 
 /// One life of the process.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl World {
     pub(crate) fn open_gateway(&mut self) {
         let (to, from) = mpsc::unbounded_channel();
         let mut gateway = Gateway {
-            lanes: Lanes::new(),
+            lanes: Lanes::new(self.desk.model.holds()),
             dice: Dice::seeded(self.script.seed ^ self.at),
             gates: BTreeMap::new(),
             plan: made::plan_of([]),
@@ -122,6 +122,9 @@ impl World {
         let targets = targets.collect::<Vec<_>>();
         // Who left the plan is a stranger when it comes back.
         self.books.health.retain(|name, _| targets.iter().any(|target| target.name == *name));
+        let gone = self.script.targets.iter().map(|scripted| scripted.target.name.clone());
+        let gone = gone.filter(|name| targets.iter().all(|target| target.name != *name)).collect::<Vec<_>>();
+        gone.iter().for_each(|name| self.note_left_alone(name, false));
         if let Some(gateway) = &mut self.gateway {
             gateway.adopt(targets);
         }
@@ -204,7 +207,16 @@ impl World {
                     gateway.running.remove(&lease.id);
                 }
             }
-            Action::Breaker(_, phase) => self.counts.opened += u64::from(phase == Phase::Open),
+            Action::AskTrial => {
+                let pause = self.pause(0, 2 * MS);
+                self.soon(pause, Happening::Granted);
+            }
+            Action::EndTrial => {}
+            Action::Held(target, spans) => self.desk.model.keep_holds(target, spans),
+            Action::Breaker(target, phase) => {
+                self.counts.opened += u64::from(phase == Phase::Open);
+                self.note_left_alone(&target, phase != Phase::Closed);
+            }
             Action::Sleep(until) => self.sleep(until),
         }
     }
@@ -236,7 +248,13 @@ impl World {
         if gateway.running.insert(lease.id, Running { lease, attempt }).is_some() {
             self.broke(Rule::OneAttemptAtOnce, format!("{reference:?}"));
         }
-        self.soon(took, Happening::AttemptEnds(reference));
+        let end = if self.is_poison(reference.id.event, index) { Happening::Poisons } else { Happening::AttemptEnds };
+        self.soon(took, end(reference));
+    }
+
+    /// Every attempt under way.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = &Lease> {
+        self.gateway.iter().flat_map(|gateway| gateway.running.values()).map(|running| &running.lease)
     }
 
     /// An attempt starts only when every rule about it holds.
@@ -266,6 +284,8 @@ impl World {
             }
         }
         self.check_left_alone(lease.id, &lease.target);
+        self.check_order(lease);
+        self.check_suspect(lease);
         let Some(gateway) = &self.gateway else { return };
         let running = gateway.running.values().filter(|running| running.lease.target == lease.target).count();
         // While a plan is being taken it is not yet in its place.
@@ -285,6 +305,7 @@ impl World {
             self.books.delivered.entry(reference.id).or_insert((age_ms, now));
         }
         self.asleep.remove(&running.lease.target);
+        self.books.ended.insert(reference.id, now);
         self.note_health(reference.id, &running.lease.target, &running.attempt);
         self.feed(Input::Finished(reference, running.attempt));
     }

@@ -51,6 +51,7 @@ pub(crate) fn target(text: &str) -> Target {
         },
         rate_limit: None,
         breaker: None,
+        order_by: None,
         disabled: false,
     }
 }

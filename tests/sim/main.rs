@@ -8,7 +8,10 @@ mod fairness;
 mod gateway;
 mod health;
 mod made;
+mod holds;
+mod justice;
 mod model;
+mod order;
 mod outside;
 #[path = "../suite/support/proof.rs"]
 mod proof;
@@ -16,6 +19,7 @@ mod rules;
 mod script;
 mod shard;
 mod stories;
+mod suspects;
 mod trouble;
 mod world;
 
@@ -127,4 +131,44 @@ fn a_settle_without_the_fence_is_caught() {
 #[test]
 fn a_start_without_voiding_leases_is_caught() {
     is_caught(Fault::BootWithoutVoiding, 200, &[Rule::LeasesHaveHolders]);
+}
+
+#[test]
+fn a_delivery_let_go_before_the_one_before_it_is_settled_is_caught() {
+    is_caught(Fault::NextBeforeSettled, 200, &[Rule::OrderPerKey]);
+}
+
+#[test]
+fn an_admit_that_does_not_see_the_open_one_is_caught() {
+    is_caught(Fault::OpenRowUnseen, 200, &[Rule::OrderPerKey]);
+}
+
+#[test]
+fn a_crash_that_counts_against_all_who_were_under_way_is_caught() {
+    is_caught(Fault::EveryCrashCounts, 500, &[Rule::QuarantineIsDeserved]);
+}
+
+/// A bug in the queue itself is planted in a process of its own: this very binary, with the bug in its environment.
+#[cfg(feature = "faults")]
+fn is_caught_in_a_child(fault: Fault, seeds: u64, by: Rule) {
+    let this = std::env::current_exe().expect("this binary");
+    let mut child = std::process::Command::new(this);
+    child.args(["--exact", "no_rule_is_broken_whatever_goes_wrong", "--nocapture", "--test-threads=1"]);
+    let ended = child.env("HOOKGATE_FAULT", fault.code()).env("SIM_SEEDS", seeds.to_string()).output().expect("the child runs");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let found = said.lines().find(|line| line.contains("seed ")).unwrap_or_default();
+    let _ = writeln!(std::io::stdout(), "{} caught: {found}", fault.code());
+    assert!(!ended.status.success() && found.contains(&format!("{by:?}")), "{} within {seeds} seeds: {said}", fault.code());
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn suspects_that_run_together_are_caught() {
+    is_caught_in_a_child(Fault::SuspectsTogether, 300, Rule::OneSuspectAtOnce);
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn age_that_grows_while_a_target_is_left_alone_is_caught() {
+    is_caught_in_a_child(Fault::HeldTimeCounts, 500, Rule::HeldTimeIsFree);
 }

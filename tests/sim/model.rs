@@ -18,11 +18,11 @@ use super::made;
 
 const LEASE: Duration = Duration::from_secs(30);
 
-fn at(ms: i64) -> Now {
+pub(super) fn at(ms: i64) -> Now {
     Now { wall: UnixMs(1_000_000 + ms), mono: Mono(1_000_000_000 + u64::try_from(ms).expect("not before the start") * 1_000_000) }
 }
 
-fn event(id: i64, key: u8, owed: impl IntoIterator<Item = Owed>) -> NewEvent {
+pub(super) fn event(id: i64, key: u8, owed: impl IntoIterator<Item = Owed>) -> NewEvent {
     NewEvent {
         id: EventId::from_i64(id).expect("not negative"),
         source: SourceName::parse("shop").expect("a name"),
@@ -39,32 +39,32 @@ fn event(id: i64, key: u8, owed: impl IntoIterator<Item = Owed>) -> NewEvent {
 }
 
 fn owed(target: &str, start: Start, gate: Option<Arc<LaneGate>>) -> Owed {
-    Owed { target: made::name(target), variant: 0, start, gate }
+    Owed { target: made::name(target), variant: 0, start, order: None, gate }
 }
 
 fn waiting(target: &str) -> Owed {
     owed(target, Start::Waiting, None)
 }
 
-fn id(event: i64, slot: u8) -> DeliveryId {
+pub(super) fn id(event: i64, slot: u8) -> DeliveryId {
     DeliveryId { event: EventId::from_i64(event).expect("not negative"), slot }
 }
 
-fn want(target: &str, oldest: usize, fresh: usize) -> Want {
+pub(super) fn want(target: &str, oldest: usize, fresh: usize) -> Want {
     Want { target: made::name(target), oldest, fresh, ahead: None, lease: LEASE }
 }
 
-fn attempt(result: AttemptResult) -> Attempt {
+pub(super) fn attempt(result: AttemptResult) -> Attempt {
     Attempt { at: at(0).wall, took: Duration::from_millis(3), result, status: None, retry_after: None, excerpt: None }
 }
 
-fn claim_one(model: &mut Model, target: &str, now: Now) -> Lease {
+pub(super) fn claim_one(model: &mut Model, target: &str, now: Now) -> Lease {
     let mut claimed = model.claim(&[want(target, 1, 0)], now);
     model.commit();
     claimed.remove(0).leases.remove(0)
 }
 
-fn settle(model: &mut Model, write: Fenced, now: Now) -> Fate {
+pub(super) fn settle(model: &mut Model, write: Fenced, now: Now) -> Fate {
     let fates = model.settle(&[write], now.wall);
     model.commit();
     model.check().expect("tallies equal rows");
@@ -72,7 +72,7 @@ fn settle(model: &mut Model, write: Fenced, now: Now) -> Fate {
 }
 
 /// A gate of one lane with so many places, and its other end.
-fn gate(target: &str, limit: u32) -> (Arc<LaneGate>, mpsc::UnboundedReceiver<Handoff>) {
+pub(super) fn gate(target: &str, limit: u32) -> (Arc<LaneGate>, mpsc::UnboundedReceiver<Handoff>) {
     let (to, from) = mpsc::unbounded_channel();
     let gate = LaneGate::new(made::name(target), to, Arc::new(Semaphore::new(1024)));
     gate.publish(limit);

@@ -32,15 +32,17 @@ impl World {
             return;
         };
         let id = self.ids.next(now.wall);
-        let targets = self.script.events[index].owed.iter().map(|target| &self.script.targets[*target].target).collect::<Vec<_>>();
-        let owed = targets.iter().map(|target| {
+        let rung = &self.script.events[index];
+        let targets = rung.owed.iter().map(|target| &self.script.targets[*target]).collect::<Vec<_>>();
+        let owed = targets.iter().map(|scripted| {
+            let target = &scripted.target;
             let gate = gateway.gate(&target.name);
             let slot = gate.as_ref().and_then(LaneGate::take);
             let start = slot.map_or(Start::Waiting, |slot| Start::Leased(slot, target.lease()));
-            Owed { target: target.name.clone(), variant: 0, start, gate }
+            Owed { target: target.name.clone(), variant: 0, start, order: rung.key.filter(|_| scripted.is_ordered), gate }
         });
         let owed = owed.collect();
-        self.books.made.insert(id, (index, targets.iter().map(|target| target.name.clone()).collect()));
+        self.books.made.insert(id, (index, targets.iter().map(|scripted| scripted.target.name.clone()).collect()));
         let mut key = [0; 16];
         key[..8].copy_from_slice(&index.to_le_bytes());
         let event = NewEvent {

@@ -36,6 +36,14 @@ pub(crate) enum Rule {
     LeftAlone,
     /// No more attempts start in a time than a target's rate allows.
     WithinRate,
+    /// Of a key only the first open delivery may go, and none starts before the one before it is settled for good.
+    OrderPerKey,
+    /// Of all suspects of a process one runs at a time.
+    OneSuspectAtOnce,
+    /// Put away is only what was the one suspect under way in so many crashes; and what ends the process each time is put away.
+    QuarantineIsDeserved,
+    /// Nobody dies of age before his time, and the time in which his target was left alone is not part of it.
+    HeldTimeIsFree,
     /// What is open is never purged.
     OpenIsNeverPurged,
     /// Dead only for a reason the policy has.
@@ -90,13 +98,20 @@ pub(crate) struct Books {
     pub(crate) handed: BTreeSet<Token>,
     /// By target: how it went lately, in this life.
     pub(crate) health: BTreeMap<TargetName, Health>,
+    /// By delivery: crashes in which it was the one suspect under way.
+    pub(crate) trials: BTreeMap<DeliveryId, u32>,
+    /// By delivery: when the lanes heard that its last attempt had ended.
+    pub(crate) ended: BTreeMap<DeliveryId, UnixMs>,
+    /// By target: when it was left alone, by the wall clock; the last time may go on.
+    pub(crate) left_alone: BTreeMap<TargetName, Vec<(UnixMs, Option<UnixMs>)>>,
     /// By delivery: milliseconds from its birth to the 2xx of its target, and when that was.
     pub(crate) delivered: BTreeMap<DeliveryId, (u64, UnixMs)>,
 }
 
 impl Books {
     /// The process ended: what it held is nobody's.
-    pub(crate) fn end_life(&mut self) {
+    pub(crate) fn end_life(&mut self, now: UnixMs) {
+        self.left_alone.values_mut().flatten().for_each(|(_, to)| *to = Some(to.unwrap_or(now)));
         self.answered.clear();
         self.holders.clear();
         self.lost.clear();
@@ -138,6 +153,13 @@ pub(crate) struct Counts {
     pub(crate) unused: u64,
     /// Breakers that opened.
     pub(crate) opened: u64,
+    /// Deliveries that were born behind another of their key, and were let go.
+    pub(crate) blocked: u64,
+    pub(crate) unblocked: u64,
+    /// Attempts of suspects, crashes that an attempt made, and deliveries put away.
+    pub(crate) suspects: u64,
+    pub(crate) poisoned: u64,
+    pub(crate) quarantined: u64,
     pub(crate) faults: [u64; FAULTS.len()],
 }
 
@@ -192,6 +214,11 @@ impl Counts {
         self.lost += other.lost;
         self.unused += other.unused;
         self.opened += other.opened;
+        self.blocked += other.blocked;
+        self.unblocked += other.unblocked;
+        self.suspects += other.suspects;
+        self.poisoned += other.poisoned;
+        self.quarantined += other.quarantined;
         for (sum, more) in self.faults.iter_mut().zip(other.faults) {
             *sum += more;
         }
@@ -210,6 +237,11 @@ impl fmt::Display for Counts {
             f,
             "stale writes {}, leases lost {}, leases unused {}, breakers opened {}",
             self.stale, self.lost, self.unused, self.opened
+        )?;
+        writeln!(
+            f,
+            "blocked {}, released {}, attempts of suspects {}, crashes by poison {}, quarantined {}",
+            self.blocked, self.unblocked, self.suspects, self.poisoned, self.quarantined
         )?;
         let faults = FAULTS.iter().zip(self.faults).map(|(name, count)| format!("{name} {count}"));
         write!(f, "faults: {}", faults.collect::<Vec<_>>().join(", "))

@@ -19,6 +19,8 @@ pub(crate) struct Script {
     pub(crate) acts: Vec<(u64, Act)>,
     /// Whether repeats revive dead deliveries.
     pub(crate) revive: bool,
+    /// The event and the target whose attempts end the process.
+    pub(crate) poison: Option<(usize, usize)>,
     /// Bytes of payloads deliveries may hold.
     pub(crate) budget_bytes: usize,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Scripted {
     pub(crate) target: Target,
     pub(crate) way: Way,
     pub(crate) latency_ms: Range<u64>,
+    /// Whether its deliveries are ordered by their events' keys.
+    pub(crate) is_ordered: bool,
 }
 
 /// How a target answers until the calm.
@@ -54,6 +58,8 @@ pub(crate) enum Way {
 pub(crate) struct Rung {
     pub(crate) at: u64,
     pub(crate) owed: Vec<usize>,
+    /// What it is ordered by, where it is.
+    pub(crate) key: Option<u64>,
     /// When it is rung again although it was acknowledged.
     pub(crate) repeats: Vec<u64>,
 }
@@ -101,6 +107,7 @@ impl Script {
         let most = chance.random_range(2..=60);
         let events = (0..most).map(|_| Rung::any(count, calm_at, is_burst, &mut chance)).collect();
         let acts = acts(count, calm_at, &mut chance);
+        let poison = chance.random_bool(0.1).then(|| (chance.random_range(0..most), chance.random_range(0..count)));
         Self {
             seed,
             targets,
@@ -109,6 +116,7 @@ impl Script {
             rates: Rates::any(&mut chance),
             acts,
             revive: chance.random_bool(0.5),
+            poison,
             budget_bytes: if chance.random_bool(0.5) { 1 << 20 } else { 64 },
         }
     }
@@ -150,7 +158,8 @@ impl Scripted {
             target.retry.dead_on = vec![StatusPattern::Exact(410)];
         }
         let fastest = chance.random_range(0..50);
-        Self { target, way, latency_ms: fastest..fastest + chance.random_range(1..500) }
+        let latency_ms = fastest..fastest + chance.random_range(1..500);
+        Self { target, way, latency_ms, is_ordered: chance.random_bool(0.4) }
     }
 }
 
@@ -178,7 +187,8 @@ impl Rung {
         }
         let repeats = if chance.random_bool(0.2) { chance.random_range(1..=3) } else { 0 };
         let repeats = (0..repeats).map(|_| chance.random_range(at..at + 60 * SECOND)).collect();
-        Self { at, owed, repeats }
+        let key = chance.random_bool(0.9).then(|| chance.random_range(0..4));
+        Self { at, owed, key, repeats }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lanes of one shard, fed by hand, and what is read out of their actions.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use hookgate::{
     clock::{Mono, Now, UnixMs},
@@ -25,7 +25,7 @@ impl Shard {
     /// Lanes that have looked and found nothing.
     pub(crate) fn at_rest(targets: impl IntoIterator<Item = Target>) -> Self {
         let now = Now { wall: UnixMs(1_760_000_000_000), mono: Mono(1_000_000_000) };
-        let mut shard = Self { lanes: Lanes::new(), dice: Dice::seeded(1), now, tokens: 0 };
+        let mut shard = Self { lanes: Lanes::new(BTreeMap::new()), dice: Dice::seeded(1), now, tokens: 0 };
         let mut wants = claims(&shard.feed(Input::Plan(&made::plan_of(targets))));
         while !wants.is_empty() {
             wants = claims(&shard.feed(Input::Claimed(wants.iter().map(nothing).collect())));
@@ -54,6 +54,7 @@ impl Shard {
             attempt: 1,
             failures: 0,
             crashes: 0,
+            trials: 0,
             first_at: self.now.wall,
             replay_of: None,
             until: self.now.mono + Duration::from_secs(28),

@@ -1,6 +1,9 @@
 //! Short stories of the lanes: one thing happens, and this is what they say to it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use hookgate::{
     clock::{Mono, Now, UnixMs},
@@ -18,7 +21,7 @@ use super::{
 
 #[test]
 fn a_new_lane_looks_first_and_opens_its_gate_when_nothing_waits() {
-    let mut lanes = Lanes::new();
+    let mut lanes = Lanes::new(BTreeMap::new());
     let now = Now { wall: UnixMs(1_760_000_000_000), mono: Mono(1_000_000_000) };
     let mut out = Vec::new();
     lanes.step(now, Input::Plan(&made::plan_of([made::target("app")])), &mut Dice::seeded(1), &mut out);
@@ -194,7 +197,7 @@ fn a_lease_that_follows_a_write_whose_answer_was_lost_is_a_new_attempt() {
 #[test]
 fn a_claim_is_bounded_and_passes_nobody_over() {
     let names = (0..40).map(|index| format!("t{index}")).collect::<Vec<_>>();
-    let mut lanes = Lanes::new();
+    let mut lanes = Lanes::new(BTreeMap::new());
     let now = Now { wall: UnixMs(1_760_000_000_000), mono: Mono(1_000_000_000) };
     let mut dice = Dice::seeded(1);
     let mut out = Vec::new();

@@ -13,6 +13,7 @@ use hookgate::{
     faults::Fault,
     lease::LeaseRef,
     name::TargetName,
+    queue::Input,
     store::{Admission, NewEvent},
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -50,6 +51,10 @@ pub(crate) enum Happening {
     Answered(Answer),
     /// The shell reads what came through the gates.
     Pump,
+    /// The turn to try a suspect comes round.
+    Granted,
+    /// An attempt ends the process.
+    Poisons(LeaseRef),
     /// An attempt ends.
     AttemptEnds(LeaseRef),
     /// The shell's timer.
@@ -111,7 +116,7 @@ pub(crate) struct World {
     /// Until then leases may have run out by a clock that was set forward.
     pub(crate) clock_doubtful_until: u64,
     deadline: u64,
-    stepped_back_ms: u64,
+    pub(crate) stepped_back_ms: u64,
     frozen: u64,
     pub(crate) frozen_until: u64,
     pub(crate) retrying: BTreeSet<usize>,
@@ -268,6 +273,8 @@ impl World {
             Happening::CommitEnds => self.commit_ends(),
             Happening::Answered(answer) => self.answered(answer),
             Happening::Pump => self.pump(),
+            Happening::Granted => self.feed(Input::TrialGranted),
+            Happening::Poisons(lease) => self.poisons(lease),
             Happening::AttemptEnds(lease) => self.attempt_ends(lease),
             Happening::Wake => self.wake(),
             Happening::MayExit(deadline) => self.may_exit(deadline),
@@ -354,11 +361,12 @@ impl World {
     pub(crate) fn end_process(&mut self) {
         self.say(|| "the process ends".to_owned());
         self.note_leases();
+        self.note_trial();
         self.gateway = None;
         self.frozen_until = 0;
         self.life += 1;
         self.desk.forget();
-        self.books.end_life();
+        self.books.end_life(self.now().wall);
         let unanswered = self.script.events.iter().enumerate().filter(|(_, event)| event.at + SECOND <= self.at);
         let unanswered = unanswered.map(|(index, _)| index).filter(|index| !self.books.promised.contains_key(index));
         for index in unanswered.collect::<Vec<_>>() {
@@ -371,7 +379,10 @@ impl World {
         self.is_calm = true;
         let backoff = u64::try_from(self.script.backoff_max().as_nanos()).unwrap_or(u64::MAX);
         let lease = Duration::from_secs(70).as_nanos() as u64;
-        self.deadline = self.at + 2 * backoff + lease + self.stepped_back_ms * MS + self.frozen + GRACE;
+        // The deliveries of one key go one after the other, and so do suspects.
+        let in_line = u64::try_from(self.script.events.len()).unwrap_or(u64::MAX) * SECOND;
+        let poison = if self.script.poison.is_some() { 2 * GRACE } else { 0 };
+        self.deadline = self.at + 2 * backoff + lease + self.stepped_back_ms * MS + self.frozen + GRACE + in_line + poison;
         if self.gateway.is_some() {
             self.swap_to_full();
         }

@@ -25,8 +25,11 @@ mod methods;
 mod mutation;
 mod observe;
 mod odd_files;
+mod order;
 #[cfg(feature = "faults")]
 mod planted_bugs;
+#[cfg(feature = "faults")]
+mod poison;
 mod providers;
 mod refusals;
 mod rejected;

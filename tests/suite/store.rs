@@ -4,6 +4,7 @@
 mod commits;
 mod files;
 mod histories;
+mod order;
 #[cfg(feature = "faults")]
 mod planted;
 mod regressions;

@@ -152,7 +152,7 @@ fn event(number: usize, proof: Proof, ids: &EventIds, clock: &Clock) -> NewEvent
         window: Duration::from_secs(7 * 24 * 60 * 60),
         revive: true,
         payloads: [payload].into_iter().collect(),
-        owed: [Owed { target, variant: 0, start: Start::Waiting, gate: None }].into_iter().collect(),
+        owed: [Owed { target, variant: 0, start: Start::Waiting, order: None, gate: None }].into_iter().collect(),
         proof,
     }
 }

@@ -6,10 +6,12 @@ use http::{HeaderName, HeaderValue};
 
 use super::server::pem;
 use crate::{
-    config::{self, Attempts, Config, GiveUp, Named, RateLimit, Status},
+    config::{self, Attempts, Config, GiveUp, Named, Placed, RateLimit, Status},
     limits,
     name::TargetName,
     plan::{Auth, BreakerPolicy, ClientTls, Egress, RampPolicy, Rate, RetryPolicy, StatusPattern, Target},
+    provider,
+    verify::OrderBy,
     yaml::Problems,
 };
 
@@ -48,6 +50,7 @@ fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, p
     let auth = written.auth.as_ref().and_then(|auth| show_who(auth, problems));
     let tls = tls(written, problems);
     let retry = retry(&written.retry, problems);
+    let order_by = written.order_by.as_ref().and_then(|by| order_by(by, problems));
     let rate = |rate: &config::Rate| Rate { count: rate.count, per: rate.per() };
     let rate_limit = match &*written.rate_limit {
         RateLimit::None => None,
@@ -77,6 +80,7 @@ fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, p
         rate_limit,
         retry,
         breaker: written.breaker.as_ref().map(breaker),
+        order_by,
         disabled: *written.disabled,
     })
 }
@@ -162,6 +166,11 @@ fn tls(written: &config::Target, problems: &mut Problems) -> ClientTls {
         problems.error_hint(&tls.at, "`tls` says nothing about an http URL", "write https, or leave `tls` out");
     }
     ClientTls { ca: tls.ca.as_ref().map(pem), cert: tls.cert.as_ref().map(pem), key: tls.key.as_ref().map(pem) }
+}
+
+fn order_by(written: &Placed<Box<str>>, problems: &mut Problems) -> Option<OrderBy> {
+    let read = provider::order(&written.value);
+    read.map(OrderBy::compile).map_err(|wrong| problems.error(&written.at, format!("`order_by` {wrong}"))).ok()
 }
 
 fn breaker(written: &config::Breaker) -> BreakerPolicy {

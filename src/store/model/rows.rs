@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use super::order::Queues;
 use crate::{
     clock::{Now, UnixMs},
     delivery::{DeadReason, DeliveryId, State},
@@ -27,6 +28,7 @@ pub(super) struct Rows {
     seen: BTreeMap<DedupKey, Seen>,
     /// Open deliveries by target, then by due time: the one index that claims read.
     due: BTreeMap<TargetName, BTreeSet<(UnixMs, DeliveryId)>>,
+    pub(super) queues: Queues,
     undo: Vec<Undo>,
     tally_changes: Vec<TallyChange>,
 }
@@ -78,6 +80,14 @@ pub struct DeliveryRow {
     pub dead: Option<DeadReason>,
     /// The slot it replays, if it does.
     pub replay_of: Option<u8>,
+    /// What it is ordered by.
+    pub order: Option<u64>,
+    /// Its place among those of its order; it only rises.
+    pub rank: i64,
+    /// How often the process ended while it was the one suspect under way, since it last came back.
+    pub trials: u32,
+    /// The lease under which it last was that.
+    pub tried: Option<Token>,
 }
 
 /// What was there before a write.
@@ -106,6 +116,10 @@ impl DeliveryRow {
             status: None,
             dead: None,
             replay_of: None,
+            order: None,
+            rank: 0,
+            trials: 0,
+            tried: None,
         }
     }
 
@@ -118,6 +132,7 @@ impl DeliveryRow {
             attempt: self.attempt,
             failures: self.failures,
             crashes: self.crashes,
+            trials: self.trials,
             first_at: self.first_at,
             replay_of: self.replay_of,
             until: now.mono + lease.saturating_sub(LEASE_LOCAL_MARGIN),
@@ -257,8 +272,8 @@ impl Rows {
         let mut counted = BTreeMap::<&TargetName, TargetTally>::new();
         let mut open = 0;
         for (id, row) in &self.deliveries {
-            if row.state.is_open() != row.due.is_some() {
-                return Err(format!("{id} has a due time and is settled, or has none and is open"));
+            if matches!(row.state, State::Pending | State::InFlight) != row.due.is_some() {
+                return Err(format!("{id} has a due time and is settled or blocked, or has none and is neither"));
             }
             let is_indexed = |due| self.due.get(&row.target).is_some_and(|index| index.contains(&(due, *id)));
             if row.due.is_some_and(|due| !is_indexed(due)) {
@@ -267,6 +282,7 @@ impl Rows {
             open += usize::from(row.due.is_some());
             counted.entry(&row.target).or_default().count(row.state, row.first_at);
         }
+        self.queues.check(&self.deliveries)?;
         if self.due.values().map(BTreeSet::len).sum::<usize>() != open {
             return Err("the due index has more than the open rows".to_owned());
         }
@@ -288,10 +304,16 @@ impl Rows {
         if let Some((target, due)) = row.as_ref().and_then(|row| Some((row.target.clone(), row.due?))) {
             self.due.entry(target).or_default().insert((due, id));
         }
+        if let Some(row) = &row {
+            self.queues.put(id, row, true);
+        }
         replace(&mut self.deliveries, id, row)
     }
 
     fn unindex(&mut self, id: DeliveryId) {
+        if let Some(row) = self.deliveries.get(&id) {
+            self.queues.put(id, row, false);
+        }
         let Some((target, due)) = self.deliveries.get(&id).and_then(|row| Some((&row.target, row.due?))) else { return };
         if let Some(index) = self.due.get_mut(target) {
             index.remove(&(due, id));
@@ -321,14 +343,14 @@ impl TargetTally {
     /// Counts one delivery the slow way.
     fn count(&mut self, state: State, first_at: UnixMs) {
         match state {
-            State::Pending => self.pending += 1,
+            State::Pending | State::Blocked => self.pending += 1,
             State::InFlight => self.in_flight += 1,
             State::Dead => self.dead += 1,
             State::Delivered => {}
         }
         let minute = UnixMs(first_at.0.div_euclid(MINUTE_MS) * MINUTE_MS);
         let oldest = match state {
-            State::Pending | State::InFlight => &mut self.oldest_open,
+            State::Pending | State::InFlight | State::Blocked => &mut self.oldest_open,
             State::Dead => &mut self.oldest_dead,
             State::Delivered => return,
         };

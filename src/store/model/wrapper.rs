@@ -1,14 +1,16 @@
 //! The reference store behind the [`Store`] trait: every call is a batch of its own, committed before it is answered.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crate::{
-    clock::{Clock, Mono},
+    clock::{Clock, Mono, Span},
     event::{EventId, Payload},
     lease::{Claimed, Fate, Fenced, Want},
+    name::TargetName,
     plan::{Level, Retention},
     store::{Admission, EventView, Health, NewEvent, Reply, Store, StoreError, Swept, Tallies},
 };
@@ -88,6 +90,15 @@ impl Store for ModelStore {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         answer(Ok(self.lock().event(id)))
+    }
+
+    fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()> {
+        self.lock().keep_holds(target, spans);
+        answer(Ok(()))
+    }
+
+    fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
+        self.lock().holds()
     }
 
     fn tallies(&self) -> Arc<Tallies> {

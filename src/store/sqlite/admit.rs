@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     memory::{Turn, state_of},
+    order::{self, Place},
     seen::Record,
 };
 
@@ -30,12 +31,23 @@ pub(super) struct Admitted {
 
 #[derive(Debug)]
 enum Effects {
-    /// The tokens of the deliveries born leased, by place in `owed`.
-    Born(SmallVec<[Option<Token>; 4]>),
+    /// How the deliveries were born, by place in `owed`.
+    Born(SmallVec<[Born; 4]>),
     /// Places in `owed` that got a new delivery.
     Revived(SmallVec<[usize; 4]>),
     /// Run again: whatever was born leased may be held by nobody, so everybody looks.
     Again,
+}
+
+/// How a delivery was born, as far as its slot and its gate need to know.
+#[derive(Clone, Copy, Debug)]
+enum Born {
+    /// Leased, under this token.
+    Leased(Token),
+    /// Due, and to be claimed.
+    Waiting,
+    /// To be found by nobody now: it is dead, or another of its key goes first.
+    Still,
 }
 
 /// The statements.
@@ -61,6 +73,7 @@ struct Birth {
     variant: u8,
     dead: Option<DeadReason>,
     replay_of: Option<u8>,
+    place: Option<Place>,
 }
 
 impl<'c> Sql<'c> {
@@ -71,10 +84,10 @@ impl<'c> Sql<'c> {
             payload: conn.prepare("INSERT INTO payload(event, v, head, body, crc) VALUES(?1, ?2, ?3, ?4, ?5)")?,
             delivery: conn.prepare(
                 "INSERT INTO delivery(event, slot, target, state, due, attempt, failures, crashes, token, v, first_at, done_at, dead,
-                     replay_of) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, ?9, ?10, ?11, ?12)",
+                     replay_of, ord, rank) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?,
             exists: conn.prepare("SELECT EXISTS(SELECT 1 FROM event WHERE id=?1)")?,
-            latest: conn.prepare("SELECT slot, state, v FROM delivery WHERE event=?1 AND target=?2 ORDER BY slot DESC LIMIT 1")?,
+            latest: conn.prepare("SELECT slot, state, v, ord FROM delivery WHERE event=?1 AND target=?2 ORDER BY slot DESC LIMIT 1")?,
             last_slot: conn.prepare("SELECT max(slot) FROM delivery WHERE event=?1")?,
             types: Vec::with_capacity(256),
         })
@@ -102,6 +115,8 @@ impl<'c> Sql<'c> {
             done_at,
             birth.dead.map(DeadReason::code),
             birth.replay_of,
+            birth.place.map(|place| place.ord),
+            birth.place.map(|place| place.rank),
         ])?;
         Ok(())
     }
@@ -132,17 +147,18 @@ pub(super) fn admit(turn: &mut Turn<'_, '_>, event: &NewEvent, crcs: &[u32]) -> 
     for (variant, (payload, crc)) in (0_i64..).zip(event.payloads.iter().zip(crcs)) {
         turn.sql.admit.payload.execute(params![event.id.to_i64(), variant, &payload.head[..], &payload.body[..], crc])?;
     }
-    let mut tokens = SmallVec::new();
+    let mut born = SmallVec::new();
     for (slot, owed) in event.owed.iter().enumerate() {
-        tokens.push(give_birth(turn, event, slot_of(slot)?, owed)?);
+        born.push(give_birth(turn, event, slot_of(slot)?, owed)?);
     }
-    answer(Admission::Accepted, Effects::Born(tokens))
+    answer(Admission::Accepted, Effects::Born(born))
 }
 
-/// Writes one delivery of a new event; its token when it is born leased.
-fn give_birth(turn: &mut Turn<'_, '_>, event: &NewEvent, slot: u8, owed: &Owed) -> Result<Option<Token>> {
+/// Writes one delivery of a new event.
+fn give_birth(turn: &mut Turn<'_, '_>, event: &NewEvent, slot: u8, owed: &Owed) -> Result<Born> {
     let now = turn.now.wall;
     let target = turn.memory.names.target(&mut turn.staged.names, &mut turn.sql.names, &owed.target)?;
+    let place = owed.order.map(|order| order::join(turn, target, order.cast_signed())).transpose()?;
     let waiting = Birth {
         id: DeliveryId { event: event.id, slot },
         target,
@@ -153,8 +169,12 @@ fn give_birth(turn: &mut Turn<'_, '_>, event: &NewEvent, slot: u8, owed: &Owed) 
         variant: owed.variant,
         dead: None,
         replay_of: None,
+        place,
     };
     let birth = match &owed.start {
+        Start::Leased(..) | Start::Waiting if place.is_some_and(|place| place.is_blocked) => {
+            Birth { state: State::Blocked, due: None, ..waiting }
+        }
         Start::Leased(_, lease) if usize::from(owed.variant) < event.payloads.len() => {
             let token = turn.staged.token();
             Birth { state: State::InFlight, due: Some(now.after(*lease)), attempt: 1, token: Some(token), ..waiting }
@@ -164,38 +184,47 @@ fn give_birth(turn: &mut Turn<'_, '_>, event: &NewEvent, slot: u8, owed: &Owed) 
     };
     turn.sql.admit.write_delivery(&birth, now)?;
     turn.staged.count(target, birth.state, now, 1);
-    Ok(birth.token)
+    Ok(match (birth.state, birth.token) {
+        (_, Some(token)) => Born::Leased(token),
+        (State::Pending, None) => Born::Waiting,
+        (_, None) => Born::Still,
+    })
 }
 
 /// Gives each of these targets whose latest delivery of the event is dead a new one; the places in `owed` that got one.
 fn revive(turn: &mut Turn<'_, '_>, first: EventId, owed: &[Owed]) -> Result<SmallVec<[usize; 4]>> {
     let now = turn.now.wall;
     let mut revived = SmallVec::new();
-    for (place, owed) in owed.iter().enumerate() {
+    for (which, owed) in owed.iter().enumerate() {
         let target = turn.memory.names.target(&mut turn.staged.names, &mut turn.sql.names, &owed.target)?;
         let latest = turn
             .sql
             .admit
             .latest
-            .query_row(params![first.to_i64(), target], |row| Ok((row.get::<_, u8>(0)?, state_of(row, 1)?, row.get::<_, u8>(2)?)));
-        let Some((dead, State::Dead, variant)) = latest.optional()? else { continue };
+            .query_row(params![first.to_i64(), target], |row| {
+                Ok((row.get::<_, u8>(0)?, state_of(row, 1)?, row.get::<_, u8>(2)?, row.get::<_, Option<i64>>(3)?))
+            });
+        let Some((dead, State::Dead, variant, ord)) = latest.optional()? else { continue };
         let last: u8 = turn.sql.admit.last_slot.query_row([first.to_i64()], |row| row.get(0))?;
         // Slots are one byte; an event revived that often stays dead, and can be rung anew once its window is over.
         let Some(slot) = last.checked_add(1) else { continue };
+        let place = ord.map(|ord| order::join(turn, target, ord)).transpose()?;
+        let is_blocked = place.is_some_and(|place| place.is_blocked);
         let birth = Birth {
             id: DeliveryId { event: first, slot },
             target,
-            state: State::Pending,
-            due: Some(now),
+            state: if is_blocked { State::Blocked } else { State::Pending },
+            due: (!is_blocked).then_some(now),
             attempt: 0,
             token: None,
             variant,
             dead: None,
             replay_of: Some(dead),
+            place,
         };
         turn.sql.admit.write_delivery(&birth, now)?;
-        turn.staged.count(target, State::Pending, now, 1);
-        revived.push(place);
+        turn.staged.count(target, birth.state, now, 1);
+        revived.push(which);
     }
     Ok(revived)
 }
@@ -205,12 +234,12 @@ impl Admitted {
     pub(super) fn hand_over(self, event: NewEvent, metrics: &Metrics) {
         let NewEvent { id, owed, payloads, .. } = event;
         match self.effects {
-            Effects::Born(tokens) => {
-                for (slot, (owed, token)) in owed.into_iter().zip(tokens).enumerate() {
+            Effects::Born(born) => {
+                for (slot, (owed, born)) in owed.into_iter().zip(born).enumerate() {
                     let Ok(slot) = slot_of(slot) else { continue };
                     let id = DeliveryId { event: id, slot };
                     count(&owed, metrics);
-                    hand_over_one(id, owed, token, &payloads, self.now);
+                    hand_over_one(id, owed, born, &payloads, self.now);
                 }
             }
             Effects::Revived(places) => {
@@ -229,9 +258,9 @@ pub(super) fn announce_unknown(event: &NewEvent) {
     event.owed.iter().for_each(announce);
 }
 
-fn hand_over_one(id: DeliveryId, owed: Owed, token: Option<Token>, payloads: &[Payload], now: Now) {
-    match (owed.start, token, payloads.get(usize::from(owed.variant))) {
-        (Start::Leased(slot, lease), Some(token), Some(payload)) => {
+fn hand_over_one(id: DeliveryId, owed: Owed, born: Born, payloads: &[Payload], now: Now) {
+    match (owed.start, born, payloads.get(usize::from(owed.variant))) {
+        (Start::Leased(slot, lease), Born::Leased(token), Some(payload)) => {
             let lease = Lease {
                 id,
                 target: owed.target,
@@ -239,6 +268,7 @@ fn hand_over_one(id: DeliveryId, owed: Owed, token: Option<Token>, payloads: &[P
                 attempt: 1,
                 failures: 0,
                 crashes: 0,
+                trials: 0,
                 first_at: now.wall,
                 replay_of: None,
                 until: now.mono + lease.saturating_sub(LEASE_LOCAL_MARGIN),
@@ -246,7 +276,8 @@ fn hand_over_one(id: DeliveryId, owed: Owed, token: Option<Token>, payloads: &[P
             };
             slot.fill(lease, payload.clone(), owed.variant);
         }
-        (Start::Dead(_), ..) => {}
+        // A slot goes back.
+        (Start::Dead(_), ..) | (_, Born::Still, _) => {}
         (Start::Leased(..) | Start::Waiting, ..) => owed.gate.iter().for_each(|gate| gate.announce()),
     }
 }

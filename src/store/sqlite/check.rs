@@ -115,7 +115,7 @@ fn counted(row: &rusqlite::Row<'_>) -> SqlResult<u64> {
 }
 
 /// Each finds rows that contradict each other, and says what that means; two numbers name the place.
-const COMPARISONS: [(&str, &str); 5] = [
+const COMPARISONS: [(&str, &str); 7] = [
     (
         "SELECT target, state FROM (
              SELECT target, state, first_at/60000 - (first_at%60000<0) AS minute, 1 AS n FROM delivery WHERE state<>2
@@ -137,8 +137,17 @@ const COMPARISONS: [(&str, &str); 5] = [
     ),
     (
         "SELECT d.event, d.slot FROM delivery d LEFT JOIN payload p ON p.event=d.event AND p.v=d.v
-         WHERE d.state IN (0, 1) AND p.event IS NULL",
+         WHERE d.state IN (0, 1, 5) AND p.event IS NULL",
         "an open delivery without its bytes (event, slot)",
+    ),
+    (
+        "SELECT target, ord FROM delivery WHERE ord IS NOT NULL AND done_at IS NULL GROUP BY target, ord HAVING sum(state<>5)<>1",
+        "a key of which not exactly one delivery may go (target, key)",
+    ),
+    (
+        "SELECT d.event, d.slot FROM delivery d WHERE d.state<>5 AND d.ord IS NOT NULL AND d.done_at IS NULL AND d.rank>(
+             SELECT min(rank) FROM delivery e WHERE e.target=d.target AND e.ord=d.ord AND e.done_at IS NULL)",
+        "a delivery that goes before an earlier one of its key (event, slot)",
     ),
 ];
 

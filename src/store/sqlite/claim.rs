@@ -31,17 +31,18 @@ struct Row {
     attempt: u32,
     failures: u32,
     crashes: u32,
+    trials: u32,
     first_at: UnixMs,
     replay_of: Option<u8>,
 }
 
 /// Due deliveries of a target in the order of the index, and up to a horizon (4) those that wait for a later try and were not leased
 /// under a later token (5); the walk touches what it returns, and what it passes over up to the horizon.
-pub(super) const OLDEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of
+pub(super) const OLDEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of, trials
     FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?4
         AND (due<=?2 OR state=0 AND (token IS NULL OR token<=?5)) ORDER BY due, event, slot LIMIT ?3";
 /// The same from the other end.
-pub(super) const NEWEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of
+pub(super) const NEWEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of, trials
     FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?2 ORDER BY due DESC, event DESC, slot DESC LIMIT ?3";
 /// When the target's next delivery is due or its lease runs out: one seek.
 pub(super) const NEXT_DUE: &str =
@@ -101,6 +102,7 @@ fn find(walk: &mut Statement<'_>, found: &mut Vec<Row>, bounds: &[&dyn rusqlite:
             crashes: row.get(6)?,
             first_at: UnixMs(row.get(7)?),
             replay_of: row.get(8)?,
+            trials: row.get(9)?,
         });
     }
     Ok(())
@@ -125,6 +127,7 @@ fn lease_found(turn: &mut Turn<'_, '_>, target: i64, want: &Want, answer: &mut C
             attempt,
             failures: row.failures,
             crashes,
+            trials: row.trials,
             first_at: row.first_at,
             replay_of: row.replay_of,
             until: now.mono + want.lease.saturating_sub(LEASE_LOCAL_MARGIN),
@@ -137,7 +140,7 @@ fn lease_found(turn: &mut Turn<'_, '_>, target: i64, want: &Want, answer: &mut C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::{open, schema};
+    use crate::store::sqlite::{open, order, schema};
 
     fn plan(conn: &Connection, sql: &str, parameters: usize) -> String {
         let mut explained = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
@@ -150,9 +153,12 @@ mod tests {
     fn every_walk_is_a_seek_in_the_targets_own_part_of_the_index() {
         let conn = Connection::open_in_memory().expect("memory");
         schema::migrate(&conn).expect("the schema");
-        for (sql, parameters) in [(OLDEST, 5), (NEWEST, 3), (NEXT_DUE, 1), (open::VOID, 4), (open::CLAMP, 3)] {
+        let by_due = "delivery_due (target=?";
+        let by_key = "delivery_ord (target=? AND ord=?)";
+        let walks = [(OLDEST, 5, by_due), (NEWEST, 3, by_due), (NEXT_DUE, 1, by_due), (open::VOID, 4, by_due), (open::CLAMP, 3, by_due)];
+        for (sql, parameters, index) in walks.into_iter().chain([(order::IS_OPEN, 2, by_key), (order::UNBLOCK, 3, by_key)]) {
             let plan = plan(&conn, sql, parameters);
-            assert!(plan.contains("delivery_due (target=?"), "{sql}: {plan}");
+            assert!(plan.contains(index), "{sql}: {plan}");
             assert!(!plan.contains("SCAN delivery") && !plan.contains("B-TREE FOR ORDER"), "{sql}: {plan}");
         }
     }

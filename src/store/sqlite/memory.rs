@@ -15,10 +15,10 @@ use crate::{
 };
 
 use super::{
-    admit, claim,
+    admit, claim, holds,
     names::{self, Names, NewNames},
     seen::{self, NewlySeen, Tail},
-    settle, sweep,
+    order, settle, sweep,
 };
 
 /// Low bits of a token that count within one start of the store; the high bits count the starts.
@@ -55,7 +55,9 @@ pub(super) struct Sql<'c> {
     pub(super) admit: admit::Sql<'c>,
     pub(super) claim: claim::Sql<'c>,
     pub(super) settle: settle::Sql<'c>,
+    pub(super) order: order::Sql<'c>,
     pub(super) sweep: sweep::Sql<'c>,
+    pub(super) holds: holds::Sql<'c>,
     pub(super) names: names::Sql<'c>,
     pub(super) seen: seen::Sql<'c>,
     count: Statement<'c>,
@@ -84,7 +86,9 @@ impl<'c> Sql<'c> {
             admit: admit::Sql::prepare(conn)?,
             claim: claim::Sql::prepare(conn)?,
             settle: settle::Sql::prepare(conn)?,
+            order: order::Sql::prepare(conn)?,
             sweep: sweep::Sql::prepare(conn)?,
+            holds: holds::Sql::prepare(conn)?,
             names: names::Sql::prepare(conn)?,
             seen: seen::Sql::prepare(conn)?,
             count: conn.prepare("INSERT OR REPLACE INTO tally(target, state, minute, n) VALUES(?1, ?2, ?3, ?4)")?,

@@ -15,9 +15,11 @@ mod check;
 mod checkpoint;
 mod claim;
 mod fatal;
+mod holds;
 mod memory;
 mod names;
 mod open;
+mod order;
 mod readers;
 mod room;
 mod schema;
@@ -31,6 +33,7 @@ mod work;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
@@ -43,11 +46,12 @@ pub use check::{Report, back_up_offline, check};
 pub use open::OpenError;
 
 use crate::{
-    clock::{Clock, Mono},
+    clock::{Clock, Mono, Span},
     event::{EventId, Payload},
     lease::{Claimed, Fate, Fenced, Want},
     limits::{CLAIM_MAX, SETTLE_MAX},
     metrics::Metrics,
+    name::TargetName,
     plan::StoreSettings,
     store::{Admission, EventView, Health, NewEvent, Reply, Store, StoreError, Swept, Tallies, queue::Refused},
 };
@@ -73,6 +77,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     queue: Queue,
     tallies: Arc<Tallies>,
+    /// When lanes were held, as it was when the file was opened.
+    holds: BTreeMap<TargetName, Vec<Span>>,
     status: Status,
     gate: Arc<ReadGate>,
     merge_at: usize,
@@ -99,7 +105,7 @@ impl SqliteStore {
         metrics: Arc<Metrics>,
         merge_at: usize,
     ) -> Result<Arc<Self>, OpenError> {
-        let opened = open::open(settings, lease_max, &clock, merge_at)?;
+        let mut opened = open::open(settings, lease_max, &clock, merge_at)?;
         let shared = Arc::new(Shared {
             settings: settings.clone(),
             status: Status::new(opened.level, opened.highest_event_id, clock.mono()),
@@ -107,6 +113,7 @@ impl SqliteStore {
             metrics,
             queue: Queue::default(),
             tallies: Arc::default(),
+            holds: std::mem::take(&mut opened.holds),
             gate: Arc::default(),
             merge_at,
         });
@@ -165,6 +172,15 @@ impl Store for SqliteStore {
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         let (asker, reply) = oneshot::channel();
         answer(self.views.send(Read::Event(id, asker)).map_err(|_| Refused::Closed), reply)
+    }
+
+    fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()> {
+        let (asker, reply) = oneshot::channel();
+        answer(self.shared.queue.push_chore(Chore::KeepHolds(target, spans, asker), self.shared.clock.mono()), reply)
+    }
+
+    fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
+        self.shared.holds.clone()
     }
 
     fn tallies(&self) -> Arc<Tallies> {

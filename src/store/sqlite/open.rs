@@ -5,6 +5,7 @@
 //! million waiting deliveries takes no longer than one with none.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -16,14 +17,16 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, params};
 
 use crate::{
-    clock::{Clock, UnixMs},
+    clock::{Clock, Span, UnixMs},
     faults::{Fault, planted},
     limits::BACKOFF_MAX,
+    name::TargetName,
     plan::{Level, StoreSettings},
     regular,
 };
 
 use super::{
+    holds,
     memory::Memory,
     room::{beside, make_room_to_start},
     schema::{self, Kind},
@@ -124,9 +127,13 @@ pub(super) struct Opened {
     pub(super) boots: i64,
     pub(super) memory: Memory,
     pub(super) highest_event_id: i64,
+    pub(super) holds: Holds,
     /// The disk was full, and the ballast is given up.
     pub(super) disk_full: bool,
 }
+
+/// When lanes were held.
+type Holds = BTreeMap<TargetName, Vec<Span>>;
 
 /// Opens the file, creating it when it is not there, and takes it over from whatever process had it before.
 pub(super) fn open(settings: &StoreSettings, lease_max: Duration, clock: &Clock, merge_at: usize) -> Result<Opened, OpenError> {
@@ -144,17 +151,17 @@ pub(super) fn open(settings: &StoreSettings, lease_max: Duration, clock: &Clock,
     let lock = lock(path, settings.lock_wait)?;
     let disk_full = make_room_to_start(path, directory).map_err(|error| OpenError::io("give up the ballast beside", path, &error))?;
     let conn = connect(path)?;
-    let take_over = || -> rusqlite::Result<(i64, Memory, i64)> {
+    let take_over = || -> rusqlite::Result<(i64, Memory, i64, Holds)> {
         schema::migrate(&conn)?;
         let memory = Memory::load(&conn, merge_at)?;
         let boots = boot(&conn, &memory, lease_max, clock.wall())?;
         // The boot moved leases back to waiting: what is counted has changed with it.
         let memory = if boots > 1 { Memory::load(&conn, merge_at)? } else { memory };
         let highest = conn.query_row("SELECT coalesce(max(id), 0) FROM event", [], |row| row.get(0))?;
-        Ok((boots, memory, highest))
+        Ok((boots, memory, highest, holds::load(&conn)?))
     };
-    let (boots, memory, highest_event_id) = take_over().map_err(|error| of_sqlite("start from", path, &error))?;
-    Ok(Opened { conn, lock, level, boots, memory, highest_event_id, disk_full })
+    let (boots, memory, highest_event_id, holds) = take_over().map_err(|error| of_sqlite("start from", path, &error))?;
+    Ok(Opened { conn, lock, level, boots, memory, highest_event_id, holds, disk_full })
 }
 
 /// Takes the lock beside the file, waiting for another process to let go of it for so long at most.
@@ -228,8 +235,8 @@ fn boot(conn: &Connection, memory: &Memory, lease_max: Duration, now: UnixMs) ->
     Ok(boots)
 }
 
-/// Leases of a target that end in a range of time, made void. The range keeps it from walking every delivery that backs off.
-pub(super) const VOID: &str = "UPDATE delivery SET state=0, due=?1, crashes=crashes+1 WHERE (event, slot) IN (
+/// Leases of a target that end in a range of time, made void; a trial counts against its delivery. The range keeps it from walking every delivery that backs off.
+pub(super) const VOID: &str = "UPDATE delivery SET state=0, due=?1, crashes=crashes+1, trials=trials+(tried IS token) WHERE (event, slot) IN (
     SELECT event, slot FROM delivery INDEXED BY delivery_due WHERE target=?2 AND due>?3 AND due<=?4 AND state=1)
     RETURNING first_at";
 pub(super) const CLAMP: &str = "UPDATE delivery SET due=?1 WHERE (event, slot) IN (

@@ -15,7 +15,7 @@ pub(super) const PAGE_BYTES: u32 = 8192;
 const CACHE_KIB: u32 = 8192;
 
 /// Each entry brings a file from the version of its index to the next. Never change one that was released.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, ORDER];
 
 /// Version 1. What is written only once is apart from what changes; nothing has a second index that is not read.
 const FIRST: &str = "
@@ -54,6 +54,23 @@ const FIRST: &str = "
     -- Deliveries by target, state and minute of birth; delivered ones are not counted.
     CREATE TABLE tally(target INTEGER NOT NULL, state INTEGER NOT NULL, minute INTEGER NOT NULL, n INTEGER NOT NULL,
         PRIMARY KEY(target, state, minute)) STRICT, WITHOUT ROWID;
+";
+
+/// Order within a key, suspicion after a crash, and when lanes were held.
+const ORDER: &str = "
+    -- `ord` is the hash of what a delivery is ordered by, and `rank` its place among those of its key: a number that only rises. Of the open
+    -- ones of a key the first is due as any other; those behind it are blocked (state 5), and `due` is NULL.
+    ALTER TABLE delivery ADD COLUMN ord INTEGER;
+    ALTER TABLE delivery ADD COLUMN rank INTEGER;
+    CREATE INDEX delivery_ord ON delivery(target, ord, rank) WHERE ord IS NOT NULL AND done_at IS NULL;
+
+    -- How often the process ended while this was the one suspect under way, and the token of the lease it last was that under.
+    ALTER TABLE delivery ADD COLUMN trials INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE delivery ADD COLUMN tried INTEGER;
+
+    -- When a target's lane was held (`to_at` is NULL while it is): that does not count to the age of its deliveries.
+    CREATE TABLE hold(target INTEGER NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER, PRIMARY KEY(target, from_at))
+        STRICT, WITHOUT ROWID;
 ";
 
 /// What a file is, read before anything in it is changed.
@@ -133,6 +150,18 @@ mod tests {
         migrate(&conn).expect("nothing to do");
         conn.execute_batch("PRAGMA user_version=99").expect("pragma");
         assert_eq!(kind(&conn), Ok(Kind::Newer(99)));
+    }
+
+    #[test]
+    fn a_file_of_each_earlier_version_becomes_one_of_this() {
+        for done in 1..MIGRATIONS.len() {
+            let conn = Connection::open_in_memory().expect("memory");
+            conn.execute_batch(&MIGRATIONS[..done].concat()).expect("an earlier version");
+            conn.execute_batch(&format!("PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={done}")).expect("pragma");
+            migrate(&conn).expect("the rest");
+            let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a version");
+            assert_eq!((kind(&conn), found), (Ok(Kind::Ours), version()));
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl<'c> Sql<'c> {
         Ok(Self {
             append: conn.prepare("INSERT INTO seen(key, event, expires) VALUES(?1, ?2, ?3)")?,
             find: conn.prepare("SELECT event, expires FROM dedup WHERE key=?1")?,
-            open: conn.prepare("SELECT EXISTS(SELECT 1 FROM delivery WHERE event=?1 AND state IN (0, 1))")?,
+            open: conn.prepare("SELECT EXISTS(SELECT 1 FROM delivery WHERE event=?1 AND state IN (0, 1, 5))")?,
             merge: conn.prepare(
                 "INSERT INTO dedup(key, event, expires) VALUES(?1, ?2, ?3)
                  ON CONFLICT(key) DO UPDATE SET event=excluded.event, expires=excluded.expires",
@@ -107,7 +107,7 @@ impl<'c> Sql<'c> {
                 "DELETE FROM dedup WHERE key IN (
                      SELECT key FROM (SELECT key, event, expires FROM dedup WHERE key>=?1 AND key<=?2 LIMIT ?4) AS near
                      WHERE near.expires<=?3
-                       AND NOT EXISTS(SELECT 1 FROM delivery WHERE delivery.event=near.event AND delivery.state IN (0, 1)))",
+                       AND NOT EXISTS(SELECT 1 FROM delivery WHERE delivery.event=near.event AND delivery.state IN (0, 1, 5)))",
             )?,
             clear: conn.prepare("DELETE FROM seen WHERE n<=?1")?,
             least: conn.prepare("SELECT min(n) FROM seen")?,

@@ -9,7 +9,7 @@ use crate::{
     lease::{Fate, Fenced, LeaseRef, Token},
 };
 
-use super::memory::Turn;
+use super::{memory::Turn, order};
 
 /// Failed attempts that are kept of one delivery: the latest.
 const ATTEMPTS_KEPT_MAX: u32 = 50;
@@ -21,6 +21,8 @@ pub(super) struct Sql<'c> {
     dead: Statement<'c>,
     released: Statement<'c>,
     extend: Statement<'c>,
+    trial: Statement<'c>,
+    quarantined: Statement<'c>,
     token: Statement<'c>,
     attempt: Statement<'c>,
     forget: Statement<'c>,
@@ -31,20 +33,24 @@ struct Written {
     target: i64,
     first_at: UnixMs,
     attempt: u32,
+    ord: Option<i64>,
 }
 
 impl<'c> Sql<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
         let fence = if planted(Fault::SettleWithoutFence) { "?3 IS NOT NULL" } else { "token=?3 AND state=1" };
         let update = |set: &str| {
-            conn.prepare(&format!("UPDATE delivery SET {set} WHERE event=?1 AND slot=?2 AND {fence} RETURNING target, first_at, attempt"))
+            conn.prepare(&format!("UPDATE delivery SET {set} WHERE event=?1 AND slot=?2 AND {fence} RETURNING target, first_at, attempt, ord"))
         };
         Ok(Self {
             delivered: update("state=2, due=NULL, done_at=?4, status=?5")?,
-            retry: update("state=0, due=?4, failures=?5, status=?6")?,
+            // It came back, so it is not what made the process end.
+            retry: update("state=0, due=?4, failures=?5, status=?6, crashes=0, trials=0")?,
             dead: update("state=4, due=NULL, done_at=?4, status=?5, dead=?6, failures=failures+?7")?,
             released: update("state=0, due=?4")?,
             extend: update("due=?4")?,
+            trial: update("tried=?3")?,
+            quarantined: update("state=4, due=NULL, done_at=?4, dead=?5")?,
             token: conn.prepare("SELECT token FROM delivery WHERE event=?1 AND slot=?2")?,
             attempt: conn.prepare(
                 "INSERT OR REPLACE INTO attempt(event, slot, n, at, ms, result, status, excerpt) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -86,11 +92,14 @@ fn settle_one(turn: &mut Turn<'_, '_>, write: &Fenced) -> Result<Fate> {
             turn.sql.settle.note_failure(lease.id, written.attempt, attempt)?;
             State::Dead
         }
+        Fenced::Quarantined(..) => State::Dead,
         Fenced::Released(..) => State::Pending,
-        Fenced::Extend(..) => State::InFlight,
+        Fenced::Trial(..) | Fenced::Extend(..) => State::InFlight,
     };
     turn.staged.recount(written.target, written.first_at, State::InFlight, after);
-    Ok(Fate::Done)
+    let ord = written.ord.filter(|_| !after.is_open() || planted(Fault::NextBeforeSettled));
+    let is_followed = ord.map(|ord| order::unblock_next(turn, written.target, ord)).transpose()?.unwrap_or(false);
+    Ok(if is_followed { Fate::Unblocked } else { Fate::Done })
 }
 
 fn update(turn: &mut Turn<'_, '_>, lease: LeaseRef, write: &Fenced) -> Result<Option<Written>> {
@@ -106,7 +115,9 @@ fn update(turn: &mut Turn<'_, '_>, lease: LeaseRef, write: &Fenced) -> Result<Op
             let judged = *reason != DeadReason::PayloadLost;
             one(&mut sql.dead, params![event, slot, token, now.0, attempt.status, reason.code(), judged])
         }
-        Fenced::Released(..) => one(&mut sql.released, params![event, slot, token, now.0]),
+        Fenced::Trial(_) => one(&mut sql.trial, params![event, slot, token]),
+        Fenced::Quarantined(..) => one(&mut sql.quarantined, params![event, slot, token, now.0, DeadReason::Quarantined.code()]),
+        Fenced::Released(_, why) => one(&mut sql.released, params![event, slot, token, now.after(why.pause()).0]),
         Fenced::Extend(_, more) => one(&mut sql.extend, params![event, slot, token, now.after(*more).0]),
     }
 }
@@ -114,7 +125,7 @@ fn update(turn: &mut Turn<'_, '_>, lease: LeaseRef, write: &Fenced) -> Result<Op
 fn one(statement: &mut Statement<'_>, params: &[&dyn ToSql]) -> Result<Option<Written>> {
     let mut rows = statement.query(params)?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let written = Written { target: row.get(0)?, first_at: UnixMs(row.get(1)?), attempt: row.get(2)? };
+    let written = Written { target: row.get(0)?, first_at: UnixMs(row.get(1)?), attempt: row.get(2)?, ord: row.get(3)? };
     // The statement is run to its end, which is where SQLite counts it as done.
     rows.next()?;
     Ok(Some(written))

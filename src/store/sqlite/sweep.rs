@@ -63,7 +63,7 @@ impl<'c> Sql<'c> {
         Ok(Self {
             walk: conn.prepare(
                 "SELECT id, at,
-                     EXISTS(SELECT 1 FROM delivery WHERE event=id AND state IN (0, 1)),
+                     EXISTS(SELECT 1 FROM delivery WHERE event=id AND state IN (0, 1, 5)),
                      EXISTS(SELECT 1 FROM delivery WHERE event=id AND state=4),
                      (SELECT max(done_at) FROM delivery WHERE event=id)
                  FROM event WHERE id>=?1 AND id<=?2 ORDER BY id LIMIT ?3",

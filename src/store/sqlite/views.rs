@@ -112,8 +112,7 @@ fn attempt_of(row: &Row<'_>) -> Result<Option<AttemptView>> {
 }
 
 fn reason_of(code: &str) -> Option<DeadReason> {
-    let known = [DeadReason::Attempts, DeadReason::Age, DeadReason::Status, DeadReason::PayloadLost];
-    known.into_iter().find(|reason| reason.code() == code)
+    DeadReason::ALL.into_iter().find(|reason| reason.code() == code)
 }
 
 fn unreadable(column: usize, why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {

@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use crate::{
-    clock::Mono,
+    clock::{Mono, Span},
     lease::{Claimed, Fate, Fenced, Want},
     metrics::{Metrics, StoreOperation},
+    name::TargetName,
     store::{Admission, NewEvent, StoreError, Swept, queue},
 };
 
@@ -50,6 +51,7 @@ pub(super) struct Admit {
 #[derive(Debug)]
 pub(super) enum Chore {
     Sweep(Duration, Asker<Swept>),
+    KeepHolds(TargetName, Vec<Span>, Asker<()>),
     Backup(PathBuf, Asker<u64>),
     Close(Mono, Asker<()>),
 }

@@ -149,6 +149,10 @@ impl<'c> Writer<'c> {
                 let swept = self.sweep(Purpose::Age, budget.min(sweep::STEP_TIME));
                 let _ = asker.send(swept);
             }
+            Some(Chore::KeepHolds(target, spans, asker)) => {
+                let kept = self.keep_holds(&target, &spans);
+                let _ = asker.send(kept);
+            }
             Some(Chore::Backup(to, asker)) => {
                 let copied = self.back_up(&to);
                 let _ = asker.send(copied);

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use hookgate::{
-    clock::{Clock, Mono},
+    clock::{Clock, Mono, Span},
     deliver::{Shards, Stopped},
     delivery::State,
     event::{DedupKey, EventId, EventIds, EventTypes, Payload},
@@ -107,7 +107,7 @@ impl Rig {
             let gate = self.gates.get(&target.name);
             let slot = gate.as_ref().and_then(LaneGate::take);
             let start = slot.map_or(Start::Waiting, |slot| Start::Leased(slot, target.lease()));
-            Owed { target: target.name.clone(), variant: 0, start, gate }
+            Owed { target: target.name.clone(), variant: 0, start, order: None, gate }
         });
         let event = NewEvent {
             id,
@@ -187,6 +187,7 @@ pub(crate) fn target(name: &str, url: &str) -> Target {
             retry_after_max: Duration::from_secs(60),
             dead_on: vec![],
         },
+        order_by: None,
         disabled: false,
     }
 }
@@ -280,6 +281,14 @@ impl Store for Unreliable {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         self.inner.event(id)
+    }
+
+    fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()> {
+        self.inner.keep_holds(target, spans)
+    }
+
+    fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
+        self.inner.holds()
     }
 
     fn tallies(&self) -> Arc<Tallies> {

@@ -13,14 +13,14 @@ use std::{
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hookgate::{
-    clock::{Clock, Mono},
+    clock::{Clock, Mono, Span},
     door::{self, Door, Patience},
     event::{EventId, EventIds, Payload},
     handoff::Gates,
     ingest::Ingest,
     lease::{Claimed, Fate, Fenced, Want},
     metrics::{Metrics, SourceFacts},
-    name::SourceName,
+    name::{SourceName, TargetName},
     plan::{
         Admin, Dedup, DedupBy, Egress, Guard, Limits, Log, LogFormat, LogWhat, Plan, Retention, Server, Shutdown, Source, StoreSettings,
         Tls, Unrouted,
@@ -301,6 +301,14 @@ impl Store for Counted {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         self.inner.event(id)
+    }
+
+    fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()> {
+        self.inner.keep_holds(target, spans)
+    }
+
+    fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
+        self.inner.holds()
     }
 
     fn tallies(&self) -> Arc<Tallies> {

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hookgate::{
-    clock::{Mono, UnixMs},
+    clock::{Mono, Span, UnixMs},
     delivery::{Attempt, AttemptResult, DeadReason},
     event::EventId,
     handoff::Handoff,
@@ -21,10 +21,11 @@ const TARGETS: [&str; 3] = ["app", "crm", "slow"];
 /// One thing that happens to both stores.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Ring { key: u8, long: bool, revive: bool, starts: [Option<Birth>; 3] },
+    Ring { key: u8, long: bool, revive: bool, order: Option<u64>, starts: [Option<Birth>; 3] },
     RingAgain { which: usize },
     Claim { target: usize, oldest: usize, fresh: usize, ahead: Option<usize>, seconds: u64 },
     Settle { which: usize, how: How },
+    Hold { target: usize, spans: usize },
     Wait { ms: u64 },
     Sweep,
     Crash,
@@ -43,8 +44,10 @@ enum How {
     Delivered,
     Retry { ms: i64, failures: u32 },
     Dead(DeadReason),
-    Released,
+    Released(Why),
     Extend,
+    Trial,
+    Quarantined,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -55,12 +58,15 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..60_000_i64, 0..9_u32).prop_map(|(ms, failures)| How::Retry { ms, failures }),
         1 => Just(How::Retry { ms: 200_000_000, failures: 1 }),
         2 => prop_oneof![Just(DeadReason::Attempts), Just(DeadReason::PayloadLost)].prop_map(How::Dead),
-        1 => Just(How::Released),
+        2 => prop_oneof![Just(Why::NoTime), Just(Why::Suspect)].prop_map(How::Released),
         1 => Just(How::Extend),
+        2 => Just(How::Trial),
+        1 => Just(How::Quarantined),
     ];
     prop_oneof![
-        8 => (0..6_u8, any::<bool>(), prop::bool::weighted(0.7), starts)
-            .prop_map(|(key, long, revive, starts)| Step::Ring { key, long, revive, starts }),
+        8 => (0..6_u8, any::<bool>(), prop::bool::weighted(0.7), prop::option::weighted(0.7, 0..2_u64), starts)
+            .prop_map(|(key, long, revive, order, starts)| Step::Ring { key, long, revive, order, starts }),
+        1 => (0..3_usize, 0..4_usize).prop_map(|(target, spans)| Step::Hold { target, spans }),
         1 => (0..40_usize).prop_map(|which| Step::RingAgain { which }),
         6 => (0..3_usize, 0..4_usize, 0..3_usize, prop::option::weighted(0.3, 0..60_usize), 5..60_u64)
             .prop_map(|(target, oldest, fresh, ahead, seconds)| Step::Claim { target, oldest, fresh, ahead, seconds }),
@@ -79,7 +85,7 @@ struct Pair {
     store: Option<Arc<SqliteStore>>,
     model_lanes: Vec<Lane>,
     store_lanes: Vec<Lane>,
-    rings: Vec<(Ring, [Option<Birth>; 3], UnixMs)>,
+    rings: Vec<(Ring, Option<u64>, [Option<Birth>; 3], UnixMs)>,
     /// Every lease ever given, in both stores: stale ones are tried too.
     leases: Vec<(LeaseRef, LeaseRef)>,
 }
@@ -99,10 +105,10 @@ impl Pair {
 
     fn run(&mut self, step: Step) {
         match step {
-            Step::Ring { key, long, revive, starts } => {
+            Step::Ring { key, long, revive, order, starts } => {
                 let window = Duration::from_secs(if long { 600 } else { 5 });
                 let ring = Ring { id: self.rig.next_id(), key, window, revive };
-                self.rings.push((ring, starts, self.rig.time.now().wall));
+                self.rings.push((ring, order, starts, self.rig.time.now().wall));
                 self.admit(self.rings.len() - 1);
             }
             Step::RingAgain { which } if which < self.rings.len() => self.admit(which),
@@ -125,30 +131,38 @@ impl Pair {
                 assert_eq!(found, expected);
             }
             Step::Settle { .. } => {}
+            Step::Hold { target, spans } => {
+                let spans = spans_of(spans, self.rig.time.now().wall);
+                wait(self.model.keep_holds(name(TARGETS[target]), spans.clone())).expect("the model keeps them");
+                wait(self.store().keep_holds(name(TARGETS[target]), spans)).expect("the store keeps them");
+            }
             Step::Wait { ms } => self.rig.time.pass(Duration::from_millis(ms)),
             Step::Sweep => {
                 let expected = wait(self.model.sweep(Duration::MAX)).expect("the model sweeps");
                 let found = sweep_all(self.store());
                 assert_eq!((found.events, found.payloads), (expected.events, expected.payloads));
             }
-            Step::Crash => {
-                self.store = None;
-                self.model.restart();
-                self.store = Some(self.rig.open());
-            }
+            Step::Crash => self.open_again(),
             Step::Reopen => {
                 close(self.store());
-                self.store = None;
-                self.model.restart();
-                self.store = Some(self.rig.open());
+                self.open_again();
             }
         }
     }
 
+    fn open_again(&mut self) {
+        self.store = None;
+        self.model.restart();
+        self.store = Some(self.rig.open());
+        let mut held = self.model.holds();
+        held.retain(|_, spans| !spans.is_empty());
+        assert_eq!(self.store().holds(), held);
+    }
+
     fn admit(&mut self, which: usize) {
-        let (ring, starts, received_at) = self.rings[which].clone();
-        let of_model = event(&ring, &starts, received_at, &self.model_lanes);
-        let of_store = event(&ring, &starts, received_at, &self.store_lanes);
+        let (ring, order, starts, received_at) = self.rings[which].clone();
+        let of_model = event(&ring, order, &starts, received_at, &self.model_lanes);
+        let of_store = event(&ring, order, &starts, received_at, &self.store_lanes);
         let expected = wait(self.model.admit(of_model, Mono::NEVER)).expect("the model admits");
         let found = wait(self.store().admit(of_store, Mono::NEVER)).expect("the store admits");
         assert_eq!(found, expected);
@@ -197,20 +211,29 @@ impl Pair {
     }
 }
 
-fn event(ring: &Ring, starts: &[Option<Birth>; 3], received_at: UnixMs, lanes: &[Lane]) -> NewEvent {
+fn event(ring: &Ring, order: Option<u64>, starts: &[Option<Birth>; 3], received_at: UnixMs, lanes: &[Lane]) -> NewEvent {
     let owed: SmallVec<[Owed; 4]> = starts
         .iter()
         .zip(lanes)
         .filter_map(|(start, lane)| {
-            let start = (*start)?;
-            Some(match start {
+            let owed = match (*start)? {
                 Birth::Leased => lane.owed_now(),
                 Birth::Waiting => lane.owed(Start::Waiting),
                 Birth::Dead => lane.owed(Start::Dead(DeadReason::Status)),
-            })
+            };
+            Some(Owed { order, ..owed })
         })
         .collect();
     ring.event(received_at, owed)
+}
+
+/// So many spans, of which the last goes on.
+fn spans_of(count: usize, now: UnixMs) -> Vec<Span> {
+    let of = |place: usize| {
+        let from = now.after(Duration::from_secs(place as u64 * 10));
+        Span { from, to: (place + 1 < count).then(|| from.after(Duration::from_secs(5))) }
+    };
+    (0..count).map(of).collect()
 }
 
 fn fenced(lease: LeaseRef, how: How, now: UnixMs) -> Fenced {
@@ -228,14 +251,16 @@ fn fenced(lease: LeaseRef, how: How, now: UnixMs) -> Fenced {
         How::Dead(reason) => {
             Fenced::Dead(lease, Attempt { result: AttemptResult::Timeout, status: None, excerpt: None, ..attempt }, reason)
         }
-        How::Released => Fenced::Released(lease, Why::NoTime),
+        How::Released(why) => Fenced::Released(lease, why),
+        How::Trial => Fenced::Trial(lease),
+        How::Quarantined => Fenced::Quarantined(lease, name("app")),
         How::Extend => Fenced::Extend(lease, Duration::from_secs(45)),
     }
 }
 
 /// What two stores must agree on; tokens and local times are each store's own.
 fn facts(lease: &Lease) -> impl PartialEq + std::fmt::Debug + use<> {
-    let counters = (lease.attempt, lease.failures, lease.crashes);
+    let counters = (lease.attempt, lease.failures, lease.crashes, lease.trials);
     (lease.id, lease.target.clone(), counters, lease.first_at, lease.replay_of, lease.until, format!("{:?}", lease.payload))
 }
 

@@ -43,6 +43,16 @@ fn a_settle_without_a_fence_is_caught() {
 }
 
 #[test]
+fn an_admit_that_does_not_see_the_open_one_is_caught() {
+    is_caught("store::order::one_of_a_key_goes_at_a_time_whatever_happens_in_between", "open_row_unseen");
+}
+
+#[test]
+fn a_delivery_let_go_before_the_one_before_it_is_settled_is_caught() {
+    is_caught("store::order::one_of_a_key_goes_at_a_time_whatever_happens_in_between", "next_before_settled");
+}
+
+#[test]
 fn leases_left_standing_at_a_start_are_caught() {
     is_caught("store::commits::a_crash_voids_every_lease", "boot_without_voiding");
 }

@@ -158,7 +158,7 @@ impl Lane {
     }
 
     pub(super) fn owed(&self, start: Start) -> Owed {
-        Owed { target: self.target.clone(), variant: 0, start, gate: Some(Arc::clone(&self.gate)) }
+        Owed { target: self.target.clone(), variant: 0, start, order: None, gate: Some(Arc::clone(&self.gate)) }
     }
 }
 

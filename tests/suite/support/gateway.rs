@@ -208,7 +208,8 @@ impl Gateway {
         self.process.as_ref().expect("running").id()
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether it answers, and says that requests may be sent to it.
+    pub fn is_ready(&self) -> bool {
         self.look("/readyz").is_ok_and(|answer| answer.status == 200)
     }
 

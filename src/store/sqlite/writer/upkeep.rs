@@ -5,12 +5,14 @@ use std::{path::Path, time::Duration};
 use rusqlite::Connection;
 
 use crate::{
+    clock::Span,
     metrics::StoreOperation,
+    name::TargetName,
     store::{StoreError, Swept, queue::Next},
 };
 
 use super::super::{
-    backup,
+    backup, holds,
     memory::Turn,
     room::Verdict,
     seen::MERGE_CHUNK,
@@ -73,6 +75,14 @@ impl<'c> Writer<'c> {
         });
         self.shared.metrics.store_operation(StoreOperation::Sweep, self.shared.clock.mono().since(began));
         result.map(|()| swept).map_err(|failed| failed.as_answer())
+    }
+
+    pub(super) fn keep_holds(&mut self, target: &TargetName, spans: &[Span]) -> Result<(), StoreError> {
+        let result = self.transaction(|writer, now| {
+            let Self { sql, memory, staged, .. } = writer;
+            holds::keep(&mut Turn { sql, memory, staged, now }, target, spans)
+        });
+        result.map_err(|failed| failed.as_answer())
     }
 
     /// Copies the file a step at a time, with whole turns between the steps; what is written meanwhile is in the copy.

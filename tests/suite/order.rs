@@ -1,0 +1,90 @@
+//! `order_by` over sockets: events of one customer arrive one after the other, whatever fails and whoever is killed in between.
+
+use std::collections::BTreeMap;
+
+use crate::support::{
+    gateway::Gateway,
+    listener::{Reaction, Received},
+    patience::wait_until,
+    recorder::Recorder,
+    sender::{SECRET, github},
+};
+
+fn gateway(target: &Recorder) -> Gateway {
+    Gateway::start(&format!(
+        r#"
+sources:
+  github: {{ provider: github, secret: "{SECRET}" }}
+targets:
+  app:
+    url: "{}"
+    order_by: "{{json:/customer}}"
+    retry: {{ first: 50ms, max: 200ms }}
+    breaker: none
+routes:
+  - {{ from: github, to: app }}
+"#,
+        target.url()
+    ))
+}
+
+fn body(customer: usize, number: usize) -> Vec<u8> {
+    format!("{{\"customer\":\"c-{customer}\",\"n\":{number}}}").into_bytes()
+}
+
+/// Customer and number of what was received.
+fn read(received: &Received) -> (String, usize) {
+    let value: serde_json::Value = serde_json::from_slice(&received.body).expect("JSON");
+    (value["customer"].as_str().unwrap_or_default().to_owned(), usize::try_from(value["n"].as_u64().expect("a number")).expect("small"))
+}
+
+#[test]
+fn each_key_arrives_in_order_over_failures_and_a_kill() {
+    const CUSTOMERS: usize = 8;
+    const EACH: usize = 12;
+    // Every third request fails, whatever it is.
+    let target = Recorder::reacting(|_, count| Reaction::Status(if count % 3 == 0 { 500 } else { 200 }));
+    let mut gateway = gateway(&target);
+    for number in 0..EACH {
+        for customer in 0..CUSTOMERS {
+            let id = format!("d-{customer}-{number}");
+            assert_eq!(gateway.ring(&github("/hooks/github", SECRET, &id, &body(customer, number))).status, 200);
+        }
+        if number == EACH / 2 {
+            gateway.kill();
+            gateway.boot();
+        }
+    }
+    gateway.wait_until_drained();
+    let mut last = BTreeMap::new();
+    let mut seen = BTreeMap::<String, usize>::new();
+    for received in target.seen() {
+        let (customer, number) = read(&received);
+        let before = last.insert(customer.clone(), number).unwrap_or(number);
+        // A number is tried again until it is taken, and the next one comes only then.
+        assert!(number == before || number == before + 1, "{customer}: {number} after {before}");
+        seen.insert(customer, number);
+    }
+    assert_eq!(seen.len(), CUSTOMERS);
+    assert!(seen.values().all(|number| *number == EACH - 1), "{seen:?}");
+}
+
+#[test]
+fn who_fails_holds_up_his_own_key_and_is_shown_as_the_one_before() {
+    let target = Recorder::reacting(|received, _| {
+        Reaction::Status(if received.body == body(1, 0) { 500 } else { 200 })
+    });
+    let gateway = gateway(&target);
+    let ring = |customer, number| {
+        let sent = github("/hooks/github", SECRET, &format!("d-{customer}-{number}"), &body(customer, number));
+        assert_eq!(gateway.ring(&sent).status, 200);
+    };
+    ring(1, 0);
+    ring(1, 1);
+    (0..5).for_each(|number| ring(2, number));
+    let unordered = github("/hooks/github", SECRET, "d-none", b"{}");
+    assert_eq!(gateway.ring(&unordered).status, 200);
+    wait_until("the others arrive", || target.seen().iter().filter(|received| received.body != body(1, 0)).count() == 6);
+    assert!(target.seen().iter().all(|received| received.body != body(1, 1)));
+    assert_eq!(gateway.open_deliveries(), 2, "who fails, and who waits for it");
+}
