@@ -6,11 +6,12 @@
 //!  pending ---- claim -----> in_flight ---- settle -----> delivered
 //!   ^    ^                       |-------- settle -----> dead
 //!   |    |                       |
-//!   |    +-- settle: retry at t -+   retry at t, released, lease expired, gateway restarted
+//!   |    |-- settle: retry at t -+   retry at t, released, lease expired, gateway restarted
+//!   |    +-- an operator -> cancelled
 //!   |
-//!  blocked   until the one before it is settled for good, in that very write
+//!  blocked   until the one before it is settled for good, in that very write; an operator may cancel it too
 //!
-//!  dead ---- a repeat of the event, a replay ----> a NEW delivery (the next slot); the old row is never changed
+//!  settled -- a repeat of the event (dead only), a replay ----> a NEW delivery (the next slot); the old row is never changed
 //! ```
 //!
 //! Delivery is at least once: a lease only makes repeats rare. Every attempt carries the same ids and bytes and a rising number, so a
@@ -27,6 +28,17 @@ pub struct DeliveryId {
     pub event: EventId,
     /// Which of the event's deliveries it is; replays and revivals count on.
     pub slot: u8,
+}
+
+impl DeliveryId {
+    /// Reads `dlv_<event>-<slot>` as it is printed; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (event, slot) = text.strip_prefix("dlv_")?.rsplit_once('-')?;
+        let id = Self { event: EventId::parse(&format!("evt_{event}"))?, slot: slot.parse().ok()? };
+        // `+2` and `02` are numbers too, and no id.
+        (id.to_string() == text).then_some(id)
+    }
 }
 
 impl fmt::Display for DeliveryId {
@@ -51,6 +63,8 @@ pub enum State {
     InFlight = 1,
     /// The target answered 2xx.
     Delivered = 2,
+    /// An operator withdrew it before the target had it; it can be replayed.
+    Cancelled = 3,
     /// It will not be retried by itself; it can be replayed.
     Dead = 4,
     /// An earlier delivery of its key is open (`order_by`): it waits for that one and for no time.
@@ -59,7 +73,7 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::InFlight, Self::Delivered, Self::Dead, Self::Blocked];
+    pub const ALL: [Self; 6] = [Self::Pending, Self::InFlight, Self::Delivered, Self::Cancelled, Self::Dead, Self::Blocked];
 
     /// The state as metrics and lists show it.
     #[must_use]
@@ -68,6 +82,7 @@ impl State {
             Self::Pending => "pending",
             Self::InFlight => "in_flight",
             Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
             Self::Dead => "dead",
             Self::Blocked => "blocked",
         }
@@ -83,6 +98,12 @@ impl State {
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::InFlight | Self::Blocked)
+    }
+
+    /// Whether the store keeps count of such deliveries: those that are owed, and those that somebody should look at.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        self.is_open() || self == Self::Dead
     }
 }
 
@@ -238,7 +259,6 @@ mod tests {
         for state in State::ALL {
             assert_eq!(State::from_i64(state as i64), Some(state));
         }
-        assert_eq!(State::from_i64(3), None, "cancelled is not built yet");
         assert_eq!(State::from_i64(-1), None);
     }
 
@@ -246,6 +266,10 @@ mod tests {
     fn a_delivery_id_names_its_event() {
         let id = DeliveryId { event: EventId::from_i64(1).expect("valid"), slot: 2 };
         assert_eq!(id.to_string(), "dlv_0000000000001-2");
+        assert_eq!(DeliveryId::parse("dlv_0000000000001-2"), Some(id));
+        for wrong in ["dlv_0000000000001", "dlv_0000000000001-", "dlv_0000000000001-02", "dlv_0000000000001-+2", "evt_0000000000001-2"] {
+            assert_eq!(DeliveryId::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -23,6 +23,11 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS_IN_ID: usize = 13;
 
 impl EventId {
+    /// No id is less.
+    pub const LEAST: Self = Self(0);
+    /// No id is greater.
+    pub const GREATEST: Self = Self(i64::MAX);
+
     /// The number as it is stored.
     #[must_use]
     pub fn to_i64(self) -> i64 {
@@ -33,6 +38,12 @@ impl EventId {
     #[must_use]
     pub fn from_i64(stored: i64) -> Option<Self> {
         (stored >= 0).then_some(Self(stored))
+    }
+
+    /// The least id above this one; `None` above the greatest.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
     }
 
     /// When the id was made, by the gateway's clock.

@@ -125,6 +125,8 @@ pub enum Why {
     LeftAlone,
     /// It is a suspect, and so many wait for their turn that this one need not be held.
     Suspect,
+    /// An operator holds the target.
+    Paused,
     /// The gateway is stopping, or the target left the plan.
     Stopping,
     /// The running attempt was cut at the stop's deadline: the target may have it.
@@ -137,7 +139,7 @@ impl Why {
     pub fn pause(self) -> Duration {
         match self {
             Self::Suspect => SUSPECT_PAUSE,
-            Self::NoTime | Self::LeftAlone | Self::Stopping | Self::Cut => Duration::ZERO,
+            Self::NoTime | Self::LeftAlone | Self::Paused | Self::Stopping | Self::Cut => Duration::ZERO,
         }
     }
 }

@@ -73,11 +73,20 @@ struct TargetStatus {
     /// Scheme, host and port: the rest of a URL may be a secret.
     origin: String,
     disabled: bool,
+    /// Nothing while nobody holds it.
+    paused: Option<Paused>,
     pending: u64,
     in_flight: u64,
     dead: u64,
     oldest_open: Option<String>,
     delivered: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Paused {
+    since: String,
+    until: Option<String>,
+    by: String,
 }
 
 /// How the gateway stands now.
@@ -155,6 +164,11 @@ fn target(gateway: &Gateway, target: &Target, tally: &TargetTally) -> TargetStat
         name: target.name.to_string(),
         origin: target.url.origin().ascii_serialization(),
         disabled: target.disabled,
+        paused: gateway.store.standing().borrow().pauses.of(&target.name, gateway.clock.wall()).map(|pause| Paused {
+            since: pause.since.to_string(),
+            until: pause.until.map(|until| until.to_string()),
+            by: pause.by.to_string(),
+        }),
         pending: tally.pending,
         in_flight: tally.in_flight,
         dead: tally.dead,

@@ -31,6 +31,7 @@ pub(super) fn target(name: &str, url: &str) -> Target {
         rate_limit: None,
         breaker: None,
         order_by: None,
+        formerly: Vec::new(),
         disabled: false,
     }
 }

@@ -81,6 +81,7 @@ mod tests {
             retry,
             breaker: None,
             order_by: None,
+            formerly: Vec::new(),
             disabled,
         };
         (name(text), Arc::new(target))

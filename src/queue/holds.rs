@@ -19,6 +19,8 @@ pub(super) enum HeldBy {
     Breaker = 1,
     /// Its target is switched off.
     Off = 2,
+    /// An operator paused it.
+    Pause = 4,
 }
 
 /// When a lane was held.

@@ -16,6 +16,7 @@ use crate::{
     delivery::{Attempt, Outcome},
     lease::{Fate, Fenced, Lease, LeaseRef, Why},
     name::TargetName,
+    pause::Pauses,
     plan::{Plan, Target},
 };
 
@@ -41,6 +42,7 @@ pub struct Lanes {
     trials: Trials,
     /// When lanes that are not here (yet, or any more) were held.
     kept: BTreeMap<TargetName, Vec<Span>>,
+    pauses: Pauses,
     counts: LeaseCounts,
     /// Since when the gateway stops, and when running attempts are cut.
     cut_at: Option<Mono>,
@@ -79,6 +81,7 @@ impl Lanes {
             Input::SettleFailed(writes) => self.leases.failed(&writes, now.mono, dice),
             Input::Plan(plan) => self.plan(plan, now),
             Input::TrialGranted => self.trial_granted(now, out),
+            Input::Pauses(pauses) => self.pauses(pauses),
             Input::Waiting(target) => self.touch(&target, |lane| lane.backlog.learn(now.wall)),
             Input::Stop(cut_at) => {
                 self.cut_at = Some(self.cut_at.map_or(cut_at, |earlier| earlier.min(cut_at)));
@@ -152,12 +155,25 @@ impl Lanes {
         self.touch_all();
     }
 
+    fn pauses(&mut self, pauses: Pauses) {
+        for (name, lane) in &mut self.lanes {
+            let pause = pauses.0.get(name).cloned();
+            if lane.pause != pause {
+                lane.pause = pause;
+                self.touched.insert(name.clone());
+            }
+        }
+        self.pauses = pauses;
+    }
+
     fn plan_target(&mut self, name: &TargetName, target: &Arc<Target>, now: Now) {
         if let Some(lane) = self.lanes.get_mut(name) {
             return lane.replan(Arc::clone(target));
         }
         let holds = Holds::kept(self.kept.remove(name).unwrap_or_default(), now.wall);
-        self.lanes.insert(name.clone(), Lane::new(Arc::clone(target), holds));
+        let mut lane = Lane::new(Arc::clone(target), holds);
+        lane.pause = self.pauses.0.get(name).cloned();
+        self.lanes.insert(name.clone(), lane);
     }
 
     fn take(&mut self, lease: Lease) {
@@ -332,8 +348,8 @@ impl Lanes {
     fn release_unusable(&mut self, target: &TargetName, now: Now) {
         let stopping = self.cut_at.is_some();
         let Some(lane) = self.lanes.get_mut(target).filter(|lane| lane.waiting().next().is_some()) else { return };
-        let (is_open, is_shut) = (lane.is_open(stopping), lane.brakes.is_shut(now.mono));
-        let may_start = is_open && !is_shut;
+        let closed_by = lane.closed_by(stopping, now.mono);
+        let may_start = closed_by.is_none();
         let ready = std::mem::take(&mut lane.ready).into_iter();
         let (ready, mut back): (VecDeque<Lease>, VecDeque<Lease>) = ready.partition(|lease| may_start && lane.can_start(lease, now.mono));
         let suspects = std::mem::take(&mut lane.suspects).into_iter();
@@ -341,11 +357,8 @@ impl Lanes {
             suspects.partition(|lease| may_start && lane.can_start(lease, now.mono));
         back.extend(late);
         (lane.ready, lane.suspects) = (ready, suspects);
-        let why = match (is_open, is_shut) {
-            (false, _) => Why::Stopping,
-            (true, true) => Why::LeftAlone,
-            (true, false) => Why::NoTime,
-        };
+        let why = closed_by.unwrap_or(Why::NoTime);
+        let why = closed_by.unwrap_or(Why::NoTime);
         for lease in back {
             self.counts.unused += u64::from(why == Why::NoTime);
             self.write(target, Fenced::Released(lease.reference(), why));

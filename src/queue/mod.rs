@@ -36,6 +36,7 @@ use crate::{
     delivery::Attempt,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Want},
     name::TargetName,
+    pause::Pauses,
     plan::Plan,
 };
 
@@ -68,6 +69,8 @@ pub enum Input<'a> {
     TrialGranted,
     /// The gateway stops: no claim, no start; at the given time running attempts are cut.
     Stop(Mono),
+    /// The targets that operators hold, all of them: others are held no longer. What runs may finish.
+    Pauses(Pauses),
     /// Nothing but the passing of time.
     Tick,
 }

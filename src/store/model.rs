@@ -15,14 +15,18 @@
 //!   last one before it for good. Its place in that queue is when it was born, not its event's id: a revival comes last.
 //! - A retry takes all suspicion away. A void lease counts a crash; and a trial, when its holder wrote that it began one.
 
+mod acts;
 mod holds;
 mod looks;
 mod order;
 mod rows;
 mod suspects;
+mod sweep;
 mod wrapper;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
 
 use crate::{
     clock::{Now, Span, UnixMs},
@@ -36,7 +40,7 @@ use crate::{
     plan::Retention,
 };
 
-use super::{Admission, AttemptView, NewEvent, Owed, Start, Swept, Tallies};
+use super::{Admission, AttemptView, NewEvent, Owed, Standing, Start, Tallies};
 
 pub use rows::DeliveryRow;
 use rows::{EventRow, Rows, Seen};
@@ -54,6 +58,8 @@ pub struct Model {
     /// Gates of the events since the last commit, for the case that its outcome is unknown.
     gates: Vec<Arc<LaneGate>>,
     tallies: Arc<Tallies>,
+    /// What stands by operators' word, as of the last commit.
+    told: watch::Sender<Arc<Standing>>,
     retention: Retention,
     holds: BTreeMap<TargetName, Vec<Span>>,
     /// High part of every token, one more with each start; with the count below it, no token is made twice.
@@ -87,6 +93,7 @@ impl Model {
             effects: Vec::new(),
             gates: Vec::new(),
             tallies: Arc::default(),
+            told: watch::Sender::default(),
             retention,
             holds: BTreeMap::new(),
             boots: 1,
@@ -152,38 +159,10 @@ impl Model {
         fenced.iter().map(|write| self.settle_one(write, now)).collect()
     }
 
-    /// Purges everything that is past its retention; see [`super::Store::sweep`].
-    pub fn sweep(&mut self, now: UnixMs) -> Swept {
-        let mut swept = Swept::default();
-        for id in self.rows.event_ids() {
-            let deliveries = self.rows.of_event(id).map(|(_, row)| row).collect::<Vec<_>>();
-            if deliveries.iter().any(|row| row.state.is_open()) {
-                continue;
-            }
-            let any_dead = deliveries.iter().any(|row| row.state == State::Dead);
-            let settled_at = deliveries.iter().filter_map(|row| row.done_at).max();
-            let Some(row) = self.rows.event(id) else { continue };
-            let (since, kept) = match settled_at {
-                None => (row.received_at, self.retention.unrouted),
-                Some(at) if any_dead => (at, self.retention.dead),
-                Some(at) => (at, self.retention.delivered),
-            };
-            let payload_kept = self.retention.payload.filter(|_| settled_at.is_some() && !any_dead);
-            if since.after(kept) <= now {
-                self.rows.purge(id);
-                swept.events += 1;
-            } else if !row.payloads.is_empty() && payload_kept.is_some_and(|kept| since.after(kept) <= now) {
-                swept.payloads += u64::try_from(row.payloads.len()).unwrap_or(u64::MAX);
-                let without = EventRow { payloads: Vec::new(), ..row.clone() };
-                self.rows.put_event(id, Some(without));
-            }
-        }
-        for (key, seen) in self.rows.all_seen() {
-            if !self.is_known(seen, now) {
-                self.rows.put_seen(key, None);
-            }
-        }
-        swept
+    /// What stands, as of the last commit, and word of each change; see [`super::Store::standing`].
+    #[must_use]
+    pub fn hear_standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.told.subscribe()
     }
 
     /// Makes the tail durable, then fills slots and announces, in the order of the writes.
@@ -235,6 +214,12 @@ impl Model {
         for (target, state, first_at, change) in self.rows.commit() {
             self.tallies.add(&target, state, first_at, change);
         }
+        let standing = self.standing();
+        self.told.send_if_modified(|told| {
+            let is_new = **told != standing;
+            *told = Arc::new(standing);
+            is_new
+        });
     }
 
     fn announce_unknown(&mut self) {

@@ -22,7 +22,7 @@ use crate::{
     name::TargetName,
 };
 
-use super::Lanes;
+use super::{Lane, Lanes};
 use crate::queue::Action;
 
 /// How long the turn is kept for a lane without a free place; then it is another's.
@@ -122,11 +122,8 @@ impl Lanes {
         self.touch(&target, |lane| lane.unsettled = lane.unsettled.saturating_sub(1));
         let stopping = self.cut_at.is_some();
         let lane = self.lanes.get(&target);
-        let refused = lane.and_then(|lane| match (lane.is_open(stopping), lane.brakes.is_shut(now.mono)) {
-            (false, _) => Some(Why::Stopping),
-            (true, true) => Some(Why::LeftAlone),
-            (true, false) => (!lane.can_start(&writing, now.mono)).then_some(Why::NoTime),
-        });
+        let late = |lane: &Lane| (!lane.can_start(&writing, now.mono)).then_some(Why::NoTime);
+        let refused = lane.and_then(|lane| lane.closed_by(stopping, now.mono).or_else(|| late(lane)));
         match (fate, refused) {
             (Fate::Stale, _) => {
                 self.give_place_back(&target, lease.id);
@@ -180,7 +177,7 @@ impl Lanes {
     /// Whether a lane has a suspect that could be tried, but for a place.
     fn may_try(&self, target: &TargetName, now: Now) -> bool {
         self.lanes.get(target).is_some_and(|lane| {
-            let is_let = lane.is_open(self.cut_at.is_some()) && !lane.brakes.is_shut(now.mono);
+            let is_let = lane.closed_by(self.cut_at.is_some(), now.mono).is_none();
             is_let && !lane.suspects.is_empty() && !lane.is_behind()
         })
     }

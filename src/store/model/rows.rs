@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::order::Queues;
+use super::{acts::ActTables, order::Queues};
 use crate::{
     clock::{Now, UnixMs},
     delivery::{DeadReason, DeliveryId, State},
@@ -29,6 +29,7 @@ pub(super) struct Rows {
     /// Open deliveries by target, then by due time: the one index that claims read.
     due: BTreeMap<TargetName, BTreeSet<(UnixMs, DeliveryId)>>,
     pub(super) queues: Queues,
+    acts: ActTables,
     undo: Vec<Undo>,
     tally_changes: Vec<TallyChange>,
 }
@@ -97,6 +98,7 @@ enum Undo {
     Delivery(DeliveryId, Option<DeliveryRow>),
     Attempt((DeliveryId, u32), Option<AttemptView>),
     Seen(DedupKey, Option<Seen>),
+    Acts(Box<ActTables>),
 }
 
 impl DeliveryRow {
@@ -197,6 +199,22 @@ impl Rows {
         self.due.get(target).and_then(BTreeSet::first).map(|(due, _)| *due)
     }
 
+    /// What operators have said.
+    pub(super) fn acts(&self) -> &ActTables {
+        &self.acts
+    }
+
+    /// The same, to be changed.
+    pub(super) fn acts_mut(&mut self) -> &mut ActTables {
+        self.undo.push(Undo::Acts(Box::new(self.acts.clone())));
+        &mut self.acts
+    }
+
+    /// Events from one on, in the order of their ids.
+    pub(super) fn events_from(&self, from: EventId) -> impl Iterator<Item = (EventId, &EventRow)> {
+        self.events.range(from..).map(|(id, row)| (*id, row))
+    }
+
     pub(super) fn put_event(&mut self, id: EventId, row: Option<EventRow>) {
         let before = replace(&mut self.events, id, row);
         self.undo.push(Undo::Event(id, before));
@@ -250,6 +268,7 @@ impl Rows {
                 Undo::Attempt(key, row) => drop(replace(&mut self.attempts, key, row)),
                 Undo::Seen(key, row) if !keep_seen => drop(replace(&mut self.seen, key, row)),
                 Undo::Seen(..) => {}
+                Undo::Acts(acts) => self.acts = *acts,
             }
         }
     }
@@ -346,13 +365,13 @@ impl TargetTally {
             State::Pending | State::Blocked => self.pending += 1,
             State::InFlight => self.in_flight += 1,
             State::Dead => self.dead += 1,
-            State::Delivered => {}
+            State::Delivered | State::Cancelled => {}
         }
         let minute = UnixMs(first_at.0.div_euclid(MINUTE_MS) * MINUTE_MS);
         let oldest = match state {
             State::Pending | State::InFlight | State::Blocked => &mut self.oldest_open,
             State::Dead => &mut self.oldest_dead,
-            State::Delivered => return,
+            State::Delivered | State::Cancelled => return,
         };
         *oldest = Some(oldest.map_or(minute, |oldest| oldest.min(minute)));
     }

@@ -9,6 +9,7 @@
 //! Durable at level `embedded`: a commit is in the write-ahead log and flushed before anybody is answered. Everything a crash can leave is
 //! a state it starts from. Dropping the store without [`Store::close`] leaves the file as a crash would.
 
+mod acts;
 mod admit;
 mod backup;
 mod check;
@@ -16,6 +17,7 @@ mod checkpoint;
 mod claim;
 mod fatal;
 mod holds;
+mod jobs;
 mod memory;
 mod names;
 mod open;
@@ -40,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use check::{Report, back_up_offline, check};
 pub use open::OpenError;
@@ -52,8 +54,11 @@ use crate::{
     limits::{CLAIM_MAX, SETTLE_MAX},
     metrics::Metrics,
     name::TargetName,
-    plan::StoreSettings,
-    store::{Admission, EventView, Health, NewEvent, Reply, Store, StoreError, Swept, Tallies, queue::Refused},
+    plan::{Plan, StoreSettings},
+    store::{
+        Act, Admission, AuditLine, Counted, EventView, Health, Job, NewEvent, Reply, Standing, Step, Store, StoreError, Swept, Tallies,
+        Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
+    },
 };
 
 use readers::{Read, ReadGate};
@@ -79,6 +84,7 @@ struct Shared {
     tallies: Arc<Tallies>,
     /// When lanes were held, as it was when the file was opened.
     holds: BTreeMap<TargetName, Vec<Span>>,
+    standing: watch::Sender<Arc<Standing>>,
     status: Status,
     gate: Arc<ReadGate>,
     merge_at: usize,
@@ -114,6 +120,7 @@ impl SqliteStore {
             queue: Queue::default(),
             tallies: Arc::default(),
             holds: std::mem::take(&mut opened.holds),
+            standing: watch::Sender::default(),
             gate: Arc::default(),
             merge_at,
         });
@@ -126,6 +133,11 @@ impl SqliteStore {
         let (asker, reply) = oneshot::channel();
         let queued = self.shared.queue.push_chore(Chore::Backup(to, asker), self.shared.clock.mono());
         answer(queued, reply)
+    }
+
+    fn view<T: Send + 'static>(&self, question: impl FnOnce(Asker<T>) -> Read) -> Reply<T> {
+        let (asker, reply) = oneshot::channel();
+        answer(self.views.send(question(asker)).map_err(|_| Refused::Closed), reply)
     }
 
     fn urgent<T: Send + 'static>(&self, weight: usize, call: impl FnOnce(Asker<T>) -> Call) -> Reply<T> {
@@ -170,8 +182,28 @@ impl Store for SqliteStore {
     }
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
-        let (asker, reply) = oneshot::channel();
-        answer(self.views.send(Read::Event(id, asker)).map_err(|_| Refused::Closed), reply)
+        self.view(|asker| Read::Event(id, asker))
+    }
+
+    fn operate(&self, act: Act) -> Reply<Step> {
+        let weight = if matches!(act.verb, Verb::Go { .. }) { STEP_DELIVERIES_MAX } else { 1 };
+        self.urgent(weight, |asker| Call::Operate(act, asker))
+    }
+
+    fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<Counted> {
+        self.view(|asker| Read::Count(Box::new((task, plan, from)), asker))
+    }
+
+    fn jobs(&self) -> Reply<Vec<Job>> {
+        self.view(Read::Jobs)
+    }
+
+    fn audit(&self, at_most: usize) -> Reply<Vec<AuditLine>> {
+        self.view(|asker| Read::Audit(at_most, asker))
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.shared.standing.subscribe()
     }
 
     fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()> {

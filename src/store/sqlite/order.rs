@@ -47,6 +47,11 @@ pub(super) fn join(turn: &mut Turn<'_, '_>, target: i64, ord: i64) -> Result<Pla
     Ok(Place { ord, rank: turn.staged.token().0, is_blocked: is_open && !planted(Fault::OpenRowUnseen) })
 }
 
+/// How a delivery with such a place waits: due now, or blocked.
+pub(super) fn born_at(place: Option<Place>, now: UnixMs) -> (State, Option<UnixMs>) {
+    if place.is_some_and(|place| place.is_blocked) { (State::Blocked, None) } else { (State::Pending, Some(now)) }
+}
+
 /// The delivery before it is settled for good, by a write of this transaction: the next of its key is due. Whether there is one.
 pub(super) fn unblock_next(turn: &mut Turn<'_, '_>, target: i64, ord: i64) -> Result<bool> {
     let next = turn.sql.order.unblock.query_row(params![target, ord, turn.now.wall.0], |row| row.get(0).map(UnixMs)).optional()?;

@@ -21,7 +21,8 @@ use tokio::sync::oneshot;
 use crate::{
     clock::{Clock, Mono},
     event::{EventId, Payload},
-    store::{EventView, StoreError},
+    plan::Plan,
+    store::{AuditLine, Counted, EventView, Job, StoreError, Task},
 };
 
 use super::{fatal::AbortOnPanic, views};
@@ -38,6 +39,9 @@ const STEPS_BETWEEN_LOOKS: i32 = 1000;
 pub(super) enum Read {
     Payloads(Vec<(EventId, u8)>, oneshot::Sender<Result<Vec<Option<Payload>>, StoreError>>),
     Event(EventId, oneshot::Sender<Result<Option<EventView>, StoreError>>),
+    Jobs(oneshot::Sender<Result<Vec<Job>, StoreError>>),
+    Audit(usize, oneshot::Sender<Result<Vec<AuditLine>, StoreError>>),
+    Count(Box<(Task, Arc<Plan>, EventId)>, oneshot::Sender<Result<Counted, StoreError>>),
     Stop,
 }
 
@@ -175,6 +179,22 @@ fn answer(read: Read, sql: &mut views::Sql<'_>, gate: &ReadGate, clock: &Clock, 
             let result = ask(&mut |sql| sql.event(id).map(|read| view = read));
             let _ = reply.send(result.map(|()| view));
         }
+        Read::Jobs(reply) => {
+            let mut jobs = Vec::new();
+            let result = ask(&mut |sql| sql.acts.jobs().map(|read| jobs = read));
+            let _ = reply.send(result.map(|()| jobs));
+        }
+        Read::Audit(at_most, reply) => {
+            let mut lines = Vec::new();
+            let result = ask(&mut |sql| sql.acts.audit(at_most).map(|read| lines = read));
+            let _ = reply.send(result.map(|()| lines));
+        }
+        Read::Count(of, reply) => {
+            let (task, plan, from) = *of;
+            let mut counted = Counted::default();
+            let result = ask(&mut |sql| sql.acts.count(&task, &plan, from).map(|read| counted = read));
+            let _ = reply.send(result.map(|()| counted));
+        }
         Read::Stop => {}
     }
 }
@@ -184,6 +204,9 @@ fn refuse(read: Read, error: &rusqlite::Error) {
     match read {
         Read::Payloads(_, reply) => drop(reply.send(Err(broken))),
         Read::Event(_, reply) => drop(reply.send(Err(broken))),
+        Read::Jobs(reply) => drop(reply.send(Err(broken))),
+        Read::Audit(_, reply) => drop(reply.send(Err(broken))),
+        Read::Count(_, reply) => drop(reply.send(Err(broken))),
         Read::Stop => {}
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     store::{AttemptView, DeliveryView, EventView},
 };
 
-use super::memory::state_of;
+use super::{jobs, memory::state_of};
 
 const PAYLOAD: &str = "SELECT head, body, crc FROM payload WHERE event=?1 AND v=?2";
 const EVENT: &str = "SELECT s.name, e.types, e.provider_id, e.at,
@@ -27,11 +27,12 @@ const EVENT: &str = "SELECT s.name, e.types, e.provider_id, e.at,
 pub(super) struct Sql<'c> {
     payload: Statement<'c>,
     event: Statement<'c>,
+    pub(super) acts: jobs::Looks<'c>,
 }
 
 impl<'c> Sql<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
-        Ok(Self { payload: conn.prepare(PAYLOAD)?, event: conn.prepare(EVENT)? })
+        Ok(Self { payload: conn.prepare(PAYLOAD)?, event: conn.prepare(EVENT)?, acts: jobs::Looks::prepare(conn)? })
     }
 
     /// The bytes; `None` where they are gone or do not match their checksum: wrong bytes are never sent.
@@ -115,6 +116,7 @@ fn reason_of(code: &str) -> Option<DeadReason> {
     DeadReason::ALL.into_iter().find(|reason| reason.code() == code)
 }
 
-fn unreadable(column: usize, why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+/// An error that says what a stored value is not.
+pub(super) fn unreadable(column: usize, why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
 }

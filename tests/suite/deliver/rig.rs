@@ -25,9 +25,13 @@ use hookgate::{
     },
     request::HeadersBuilder,
     route::Routes,
-    store::{Admission, DeliveryView, EventView, Health, ModelStore, NewEvent, Owed, Reply, Start, Store, StoreError, Swept, Tallies},
+    store::{
+        Act, Admission, AuditLine, Counted, DeliveryView, EventView, Health, Job, ModelStore, NewEvent, Owed, Reply, Standing, Start, Step,
+        Store, StoreError, Swept, Tallies, Task,
+    },
 };
 use smallvec::smallvec;
+use tokio::sync::watch;
 
 use crate::support::proof;
 
@@ -178,6 +182,7 @@ pub(crate) fn target(name: &str, url: &str) -> Target {
         concurrency: 4,
         rate_limit: None,
         breaker: None,
+        formerly: Vec::new(),
         retry: RetryPolicy {
             first: Duration::from_millis(20),
             factor: 1.0,
@@ -220,7 +225,7 @@ fn plan(targets: Vec<Target>, egress: Egress) -> Plan {
             path: "unused.db".into(),
             data_dir: ".".into(),
             durability: None,
-            retention: Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None },
+            retention: Retention { delivered: day, unrouted: day, cancelled: day, dead: day, payload: None, rejected: None },
             max_bytes: 1 << 30,
             min_free_bytes: 0,
             lock_wait: Duration::ZERO,
@@ -289,6 +294,26 @@ impl Store for Unreliable {
 
     fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
         self.inner.holds()
+    }
+
+    fn operate(&self, act: Act) -> Reply<Step> {
+        self.inner.operate(act)
+    }
+
+    fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<Counted> {
+        self.inner.count(task, plan, from)
+    }
+
+    fn jobs(&self) -> Reply<Vec<Job>> {
+        self.inner.jobs()
+    }
+
+    fn audit(&self, at_most: usize) -> Reply<Vec<AuditLine>> {
+        self.inner.audit(at_most)
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.inner.standing()
     }
 
     fn tallies(&self) -> Arc<Tallies> {
