@@ -17,6 +17,12 @@ pub enum Fault {
     SettleWithoutFence,
     /// A start leaves the leases of the process before as they are.
     BootWithoutVoiding,
+    /// A start forgets which targets are held.
+    PauseForgotten,
+    /// The cursor of a job is not moved by the step that first did something.
+    CursorLeftBehind,
+    /// A replay opens the old delivery again, in place of making a new one.
+    ReplayReopens,
     /// A COMMIT fails at random, before or after it took effect.
     CommitFails,
 }
@@ -31,6 +37,9 @@ impl Fault {
             Self::LeaseWithoutSlot => "lease_without_slot",
             Self::SettleWithoutFence => "settle_without_fence",
             Self::BootWithoutVoiding => "boot_without_voiding",
+            Self::PauseForgotten => "pause_forgotten",
+            Self::CursorLeftBehind => "cursor_left_behind",
+            Self::ReplayReopens => "replay_reopens",
             Self::CommitFails => "commit_fails",
         }
     }

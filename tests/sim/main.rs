@@ -4,11 +4,13 @@
 
 mod checks;
 mod desk;
+mod disasters;
 mod fairness;
 mod gateway;
 mod health;
 mod made;
 mod model;
+mod operators;
 mod outside;
 #[path = "../suite/support/proof.rs"]
 mod proof;
@@ -127,4 +129,19 @@ fn a_settle_without_the_fence_is_caught() {
 #[test]
 fn a_start_without_voiding_leases_is_caught() {
     is_caught(Fault::BootWithoutVoiding, 200, &[Rule::LeasesHaveHolders]);
+}
+
+#[test]
+fn a_pause_that_a_start_forgets_is_caught() {
+    is_caught(Fault::PauseForgotten, 500, &[Rule::PausedStartsNothing]);
+}
+
+#[test]
+fn a_job_whose_cursor_stays_behind_is_caught() {
+    is_caught(Fault::CursorLeftBehind, 1000, &[Rule::ReplayedOnce]);
+}
+
+#[test]
+fn a_replay_that_opens_the_old_row_is_caught() {
+    is_caught(Fault::ReplayReopens, 500, &[Rule::ActsTouchOnlyTheirOwn]);
 }

@@ -8,6 +8,7 @@ use crate::{
     clock::UnixMs,
     delivery::{DeliveryId, State},
     event::{EventId, EventTypes},
+    faults::{Fault, planted},
     name::{SourceName, TargetName},
     plan::Plan,
     store::{
@@ -40,6 +41,7 @@ pub(super) struct Sql<'c> {
     cancel: Statement<'c>,
     whose: Statement<'c>,
     give: Statement<'c>,
+    reopen: Statement<'c>,
 }
 
 /// The statements that look.
@@ -133,6 +135,7 @@ impl<'c> Sql<'c> {
                 "SELECT t.name, d.target, d.state, d.first_at FROM delivery d JOIN name t ON t.id=d.target WHERE d.event=?1 AND d.slot=?2",
             )?,
             give: conn.prepare("UPDATE delivery SET target=?3, due=?4, failures=0, first_at=?4 WHERE event=?1 AND slot=?2")?,
+            reopen: conn.prepare("UPDATE delivery SET state=0, done_at=NULL, dead=NULL WHERE event=?1 AND slot=?2")?,
         })
     }
 
@@ -199,7 +202,11 @@ pub(super) fn go(turn: &mut Turn<'_, '_>, mut job: Job, at_most: usize, plan: &P
     for deed in &walked.deeds {
         waiting.extend(carry_out(turn, deed, done)?.filter(|target| !waiting.contains(target)));
     }
+    let before = (planted(Fault::CursorLeftBehind) && job.progress.done == 0 && !walked.deeds.is_empty()).then_some(job.cursor);
     job.advance(&walked, turn.now.wall);
+    if let Some(cursor) = before {
+        (job.cursor, job.end) = (cursor, None);
+    }
     turn.sql.jobs.put(&job)?;
     if !job.runs() {
         turn.sql.acts.note(turn.now.wall, &job.by, &job.said_at_end())?;
@@ -211,6 +218,9 @@ pub(super) fn go(turn: &mut Turn<'_, '_>, mut job: Job, at_most: usize, plan: &P
 fn carry_out(turn: &mut Turn<'_, '_>, deed: &Deed, done: &mut Vec<Done>) -> Result<Option<TargetName>> {
     let now = turn.now.wall;
     match deed {
+        Deed::Replay { id, replay_of: Some(old), .. } if planted(Fault::ReplayReopens) => {
+            reopen(turn, DeliveryId { slot: *old, ..*id }).map(Some)
+        }
         Deed::Replay { id, target, variant, replay_of } => {
             let number = turn.memory.names.target(&mut turn.staged.names, &mut turn.sql.names, target)?;
             admit::bear_waiting(turn, *id, number, *variant, *replay_of)?;
@@ -233,6 +243,15 @@ fn carry_out(turn: &mut Turn<'_, '_>, deed: &Deed, done: &mut Vec<Done>) -> Resu
             Ok(Some(to.clone()))
         }
     }
+}
+
+/// The planted bug that an old row must show.
+fn reopen(turn: &mut Turn<'_, '_>, id: DeliveryId) -> Result<TargetName> {
+    let (name, target, state, first_at) = whose(turn, id)?;
+    turn.sql.jobs.give.execute(params![id.event.to_i64(), id.slot, target, first_at.0])?;
+    turn.sql.jobs.reopen.execute(params![id.event.to_i64(), id.slot])?;
+    turn.staged.recount(target, first_at, state, State::Pending);
+    Ok(name)
 }
 
 fn whose(turn: &mut Turn<'_, '_>, id: DeliveryId) -> Result<(TargetName, i64, State, UnixMs)> {
