@@ -31,6 +31,12 @@ pub enum Fault {
     AttemptPanics,
     /// An attempt of a body with the word `poison` ends the process.
     Poison,
+    /// A start forgets which targets are held.
+    PauseForgotten,
+    /// The cursor of a job is not moved by the step that first did something.
+    CursorLeftBehind,
+    /// A replay opens the old delivery again, in place of making a new one.
+    ReplayReopens,
     /// A COMMIT fails at random, before or after it took effect.
     CommitFails,
 }
@@ -52,6 +58,9 @@ impl Fault {
             Self::HeldTimeCounts => "held_time_counts",
             Self::AttemptPanics => "attempt_panics",
             Self::Poison => "poison",
+            Self::PauseForgotten => "pause_forgotten",
+            Self::CursorLeftBehind => "cursor_left_behind",
+            Self::ReplayReopens => "replay_reopens",
             Self::CommitFails => "commit_fails",
         }
     }

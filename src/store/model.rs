@@ -199,6 +199,9 @@ impl Model {
         self.rows.roll_back(false);
         self.boots += 1;
         self.tokens = 0;
+        if self.is_planted(Fault::PauseForgotten) {
+            self.rows.acts_mut().forget_pauses();
+        }
         let ahead = now.after(BACKOFF_MAX);
         for (id, row) in self.rows.deliveries().map(|(id, row)| (*id, row.clone())).collect::<Vec<_>>() {
             if row.state == State::InFlight && !self.is_planted(Fault::BootWithoutVoiding) {

@@ -54,7 +54,10 @@ impl World {
             return;
         };
         let has = |(slot, target): (u8, &TargetName)| {
-            self.desk.model.delivery(DeliveryId { event, slot }).is_some_and(|row| row.target == *target)
+            self.desk
+                .model
+                .delivery(DeliveryId { event, slot })
+                .is_some_and(|row| row.target == *target || self.books.moved.contains(&DeliveryId { event, slot }))
         };
         if !self.desk.model.knows(event) || !(0..=u8::MAX).zip(owed).all(has) {
             let what = format!("{event} for event {index} owes {owed:?}");
@@ -86,7 +89,7 @@ impl World {
                 Phase::HalfOpen => numbers.running > 0,
                 Phase::Open => true,
             };
-            let is_left_alone = numbers.is_some_and(is_held_back) || self.at < asked_until;
+            let is_left_alone = numbers.is_some_and(|numbers| numbers.is_paused || is_held_back(numbers)) || self.at < asked_until;
             if is_left_alone {
                 self.asleep.remove(target);
             } else if numbers.is_none_or(|numbers| numbers.running < cap) {
@@ -113,6 +116,9 @@ impl World {
         }
         if let Some(what) = self.unpunished() {
             return Some((Rule::QuarantineIsDeserved, what));
+        }
+        if let Some(job) = self.desk.model.standing().jobs.first() {
+            return Some((Rule::EverythingSettles, format!("{job} runs")));
         }
         if !self.desk.is_idle() {
             return Some((Rule::AtRestInTheEnd, "the store has work".to_owned()));

@@ -1,6 +1,6 @@
 //! The store's thread: what waits for it, the batch under way, and how its commit ends. The store itself is the model.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use hookgate::{
     clock::{Mono, UnixMs},
@@ -10,11 +10,14 @@ use hookgate::{
     lease::{Claimed, Fate, Fenced, LeaseRef, Token, Want},
     limits::BATCH_ADMITS_MAX,
     name::TargetName,
-    store::{Admission, Model, NewEvent, Start},
+    store::{Act, Admission, Model, NewEvent, Standing, Start, Step},
 };
+
+use tokio::sync::watch;
 
 use super::{
     made,
+    operators::Operated,
     rules::{Kind, Rule},
     script::{MS, SECOND},
     world::{Happening, World},
@@ -28,6 +31,10 @@ pub(crate) struct Desk {
     pub(crate) admits: VecDeque<(usize, NewEvent, Mono)>,
     batch: Option<Batch>,
     is_turn_due: bool,
+    /// What stands, as whoever listens hears it.
+    pub(crate) standing: watch::Receiver<Arc<Standing>>,
+    /// A step of a job is to come, or under way.
+    pub(crate) is_stepping: bool,
 }
 
 /// What goes before admits.
@@ -35,6 +42,7 @@ pub(crate) struct Desk {
 pub(crate) enum Call {
     Claim(Vec<Want>),
     Settle(Vec<Fenced>),
+    Operate(Act),
     Sweep,
 }
 
@@ -49,11 +57,12 @@ pub(crate) enum Answer {
 
 /// A batch whose commit is under way.
 #[derive(Debug, Default)]
-struct Batch {
+pub(crate) struct Batch {
     answers: Vec<Pending>,
     /// Leases that go through slots with the commit.
     through_slots: Vec<Token>,
     accepted: Vec<(usize, EventId)>,
+    pub(crate) operated: Vec<Operated>,
 }
 
 /// An answer that waits for the commit, with what is needed to say that it failed.
@@ -62,12 +71,21 @@ enum Pending {
     Admit(usize, EventId, Admission),
     Claim(Vec<Claimed>),
     Settle(Vec<Fenced>, Vec<Fate>),
+    Operate(Act, Step),
+}
+
+impl Batch {
+    /// An operator will be answered so.
+    pub(crate) fn operate(&mut self, act: Act, step: Step) {
+        self.answers.push(Pending::Operate(act, step));
+    }
 }
 
 impl Desk {
     pub(crate) fn new(fault: Option<Fault>) -> Self {
         let model = Model::new(made::retention()).with_fault(fault);
-        Self { model, calls: VecDeque::new(), admits: VecDeque::new(), batch: None, is_turn_due: false }
+        let standing = model.hear_standing();
+        Self { model, calls: VecDeque::new(), admits: VecDeque::new(), batch: None, is_turn_due: false, standing, is_stepping: false }
     }
 
     /// A new process opens the store.
@@ -82,6 +100,7 @@ impl Desk {
         self.admits.clear();
         self.batch = None;
         self.is_turn_due = false;
+        self.is_stepping = false;
     }
 
     /// Whether nothing waits and nothing is under way.
@@ -129,6 +148,7 @@ impl World {
             Call::Claim(wants) if refused => {
                 self.answer_later(Answer::ClaimFailed(wants.into_iter().map(|want| want.target).collect()));
             }
+            Call::Operate(act) if refused => self.operate_failed(act),
             Call::Settle(fenced) if refused => self.answer_later(Answer::SettleFailed(fenced)),
             Call::Claim(wants) => {
                 self.counts.claims += 1;
@@ -140,6 +160,7 @@ impl World {
                 let fates = fenced.iter().map(|write| self.settle_one(write, now.wall)).collect();
                 batch.answers.push(Pending::Settle(fenced, fates));
             }
+            Call::Operate(act) => self.operate_now(act, batch),
             Call::Sweep => self.sweep_now(now.wall),
         }
     }
@@ -232,11 +253,13 @@ impl World {
         } else if self.strikes(self.script.rates.commit_unseen, Kind::CommitUnseen) {
             self.desk.model.commit_unseen();
             self.accept(batch.accepted);
+            self.note_operated(batch.operated);
             self.books.lost.extend(batch.through_slots);
             batch.answers.into_iter().for_each(|pending| self.fail(pending));
         } else {
             self.desk.model.commit();
             self.accept(batch.accepted);
+            self.note_operated(batch.operated);
             self.books.holders.extend(&batch.through_slots);
             self.books.handed.extend(batch.through_slots);
             batch.answers.into_iter().for_each(|pending| self.reply(pending));
@@ -268,6 +291,8 @@ impl World {
                     self.acknowledge_later(index, id, (!lost).then_some(admission));
                 }
             }
+            Pending::Operate(act, _) if self.strikes(self.script.rates.ack_lost, Kind::AckLost) => self.operate_failed(act),
+            Pending::Operate(act, step) => self.operated(&act, &step),
             Pending::Claim(claimed) if self.strikes(self.script.rates.claim_lost, Kind::ClaimLost) => self.fail(Pending::Claim(claimed)),
             Pending::Claim(claimed) => {
                 self.books.holders.extend(claimed.iter().flat_map(|one| &one.leases).map(|lease| lease.token));
@@ -290,6 +315,7 @@ impl World {
                 self.books.lost.extend(claimed.iter().flat_map(|one| &one.leases).map(|lease| lease.token));
                 self.answer_later(Answer::ClaimFailed(claimed.into_iter().map(|one| one.target).collect()));
             }
+            Pending::Operate(act, _) => self.operate_failed(act),
             Pending::Settle(fenced, _) => self.answer_later(Answer::SettleFailed(fenced)),
         }
     }

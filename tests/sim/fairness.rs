@@ -22,6 +22,7 @@ fn one_lane(rings: impl Iterator<Item = u64>, acts: Vec<(u64, Act)>, calm_at: u6
         calm_at,
         rates: Rates::default(),
         acts,
+        orders: Vec::new(),
         revive: false,
         poison: None,
         budget_bytes: 1 << 20,

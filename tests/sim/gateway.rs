@@ -7,7 +7,7 @@ use std::{
 
 use hookgate::{
     clock::Mono,
-    delivery::{Attempt, AttemptResult, DeliveryId},
+    delivery::{Attempt, AttemptResult, DeliveryId, State},
     handoff::{Handoff, LaneGate},
     lease::{Fate, Lease, LeaseRef},
     limits::{LEASE_START_MARGIN, PREFETCH_PER_PLACE, SUSPECTS_PER_PLACE},
@@ -109,6 +109,7 @@ impl World {
         };
         gateway.adopt(self.script.targets.iter().map(|scripted| scripted.target.clone()));
         self.gateway = Some(gateway);
+        self.hear_pauses();
         self.take_plan();
     }
 
@@ -261,6 +262,7 @@ impl World {
     fn check_start(&mut self, lease: &Lease) {
         let now = self.now();
         let row = self.desk.model.delivery(lease.id);
+        let is_cancelled = row.is_some_and(|row| row.state == State::Cancelled);
         let is_ours = row.is_some_and(|row| row.token == Some(lease.token));
         if !is_ours && self.at > self.clock_doubtful_until {
             self.broke(Rule::AttemptHasLease, format!("{lease:?} starts on {row:?}"));
@@ -268,6 +270,12 @@ impl World {
         let Some(scripted) = self.script.targets.iter().find(|scripted| scripted.target.name == lease.target) else { return };
         if now.mono + scripted.target.timeout + LEASE_START_MARGIN > lease.until {
             self.broke(Rule::AttemptHasLease, format!("{lease:?} has too little left at {now:?}"));
+        }
+        if is_cancelled {
+            self.broke(Rule::CancelledIsNotAttempted, format!("{lease:?}"));
+        }
+        if let Some(pause) = self.books.heard.of(&lease.target, now.wall) {
+            self.broke(Rule::PausedStartsNothing, format!("{lease:?} starts under {pause:?}"));
         }
         let before = self.books.numbers.insert(lease.id, lease.attempt);
         if before.is_some_and(|before| before >= lease.attempt) {

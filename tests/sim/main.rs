@@ -4,6 +4,7 @@
 
 mod checks;
 mod desk;
+mod disasters;
 mod fairness;
 mod gateway;
 mod health;
@@ -11,6 +12,7 @@ mod made;
 mod holds;
 mod justice;
 mod model;
+mod operators;
 mod order;
 mod outside;
 #[path = "../suite/support/proof.rs"]
@@ -171,4 +173,19 @@ fn suspects_that_run_together_are_caught() {
 #[cfg(feature = "faults")]
 fn age_that_grows_while_a_target_is_left_alone_is_caught() {
     is_caught_in_a_child(Fault::HeldTimeCounts, 500, Rule::HeldTimeIsFree);
+}
+
+#[test]
+fn a_pause_that_a_start_forgets_is_caught() {
+    is_caught(Fault::PauseForgotten, 500, &[Rule::PausedStartsNothing]);
+}
+
+#[test]
+fn a_job_whose_cursor_stays_behind_is_caught() {
+    is_caught(Fault::CursorLeftBehind, 1000, &[Rule::ReplayedOnce]);
+}
+
+#[test]
+fn a_replay_that_opens_the_old_row_is_caught() {
+    is_caught(Fault::ReplayReopens, 500, &[Rule::ActsTouchOnlyTheirOwn]);
 }

@@ -5,7 +5,9 @@ use std::{
     fmt,
 };
 
-use hookgate::{clock::UnixMs, delivery::DeliveryId, event::EventId, lease::Token, name::TargetName};
+use hookgate::{clock::UnixMs, delivery::DeliveryId, event::EventId, lease::Token, name::TargetName, pause::Pauses};
+
+use super::operators::Replayed;
 
 /// A rule of the house; each has a name that a failing run says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +50,14 @@ pub(crate) enum Rule {
     OpenIsNeverPurged,
     /// Dead only for a reason the policy has.
     DeadHasReason,
+    /// A target that is held, as far as its lane has heard, starts nothing, whatever was started again since.
+    PausedStartsNothing,
+    /// What was cancelled is not attempted.
+    CancelledIsNotAttempted,
+    /// A replay leaves what was there as it was; a cancel and a move touch nothing but what waits.
+    ActsTouchOnlyTheirOwn,
+    /// A job makes one delivery of what it selected, however often it was cut off.
+    ReplayedOnce,
     /// A stop that ran to its end leaves no lease behind.
     CleanStop,
     /// No lane with room sleeps past work that is due.
@@ -104,6 +114,13 @@ pub(crate) struct Books {
     pub(crate) ended: BTreeMap<DeliveryId, UnixMs>,
     /// By target: when it was left alone, by the wall clock; the last time may go on.
     pub(crate) left_alone: BTreeMap<TargetName, Vec<(UnixMs, Option<UnixMs>)>>,
+    /// What is held by the books, and what of that the lanes of this life have heard.
+    pub(crate) held: Pauses,
+    pub(crate) heard: Pauses,
+    /// What was born of what a job selected.
+    pub(crate) replayed: BTreeMap<Replayed, DeliveryId>,
+    /// Deliveries that are another target's than they were born for.
+    pub(crate) moved: BTreeSet<DeliveryId>,
     /// By delivery: milliseconds from its birth to the 2xx of its target, and when that was.
     pub(crate) delivered: BTreeMap<DeliveryId, (u64, UnixMs)>,
 }
@@ -147,6 +164,10 @@ pub(crate) struct Counts {
     pub(crate) settles: u64,
     pub(crate) handed: u64,
     pub(crate) revived: u64,
+    pub(crate) orders: u64,
+    pub(crate) replayed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) moved: u64,
     pub(crate) dead: u64,
     pub(crate) stale: u64,
     pub(crate) lost: u64,
@@ -209,6 +230,10 @@ impl Counts {
         self.settles += other.settles;
         self.handed += other.handed;
         self.revived += other.revived;
+        self.orders += other.orders;
+        self.replayed += other.replayed;
+        self.cancelled += other.cancelled;
+        self.moved += other.moved;
         self.dead += other.dead;
         self.stale += other.stale;
         self.lost += other.lost;
@@ -243,6 +268,7 @@ impl fmt::Display for Counts {
             "blocked {}, released {}, attempts of suspects {}, crashes by poison {}, quarantined {}",
             self.blocked, self.unblocked, self.suspects, self.poisoned, self.quarantined
         )?;
+        writeln!(f, "orders {}, replayed {}, cancelled {}, moved {}", self.orders, self.replayed, self.cancelled, self.moved)?;
         let faults = FAULTS.iter().zip(self.faults).map(|(name, count)| format!("{name} {count}"));
         write!(f, "faults: {}", faults.collect::<Vec<_>>().join(", "))
     }

@@ -17,6 +17,7 @@ pub(crate) struct Script {
     pub(crate) calm_at: u64,
     pub(crate) rates: Rates,
     pub(crate) acts: Vec<(u64, Act)>,
+    pub(crate) orders: Vec<(u64, Order)>,
     /// Whether repeats revive dead deliveries.
     pub(crate) revive: bool,
     /// The event and the target whose attempts end the process.
@@ -93,6 +94,24 @@ pub(crate) enum Act {
     Sweep,
 }
 
+/// What an operator asks for; targets by their place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Hold this target, for so many seconds or until somebody says so.
+    Pause(usize, Option<i64>),
+    Resume(usize),
+    /// Cancel what waits for this target.
+    Cancel(usize),
+    /// Replay what this target missed, to itself or to another one.
+    Replay(usize, Option<usize>),
+    /// Replay three settled deliveries by their ids, from this one on.
+    ReplayNamed(usize),
+    /// Route what no route wanted.
+    Unrouted,
+    /// Give what waits for the first to the second, while the first is out of the plan.
+    Move(usize, usize),
+}
+
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000 * MS;
 
@@ -118,6 +137,7 @@ impl Script {
             revive: chance.random_bool(0.5),
             poison,
             budget_bytes: if chance.random_bool(0.5) { 1 << 20 } else { 64 },
+            orders: orders(count, calm_at, &mut chance),
         }
     }
 
@@ -230,4 +250,22 @@ fn acts(targets: usize, calm_at: u64, chance: &mut SmallRng) -> Vec<(u64, Act)> 
     });
     some(chance, 3, &|_| Act::Sweep);
     acts
+}
+
+fn orders(targets: usize, calm_at: u64, chance: &mut SmallRng) -> Vec<(u64, Order)> {
+    let count = if chance.random_bool(0.5) { chance.random_range(1..=12) } else { 0 };
+    let mut one = || {
+        let (target, other) = (chance.random_range(0..targets), chance.random_range(0..targets));
+        let order = match chance.random_range(0..12) {
+            0..=2 => Order::Pause(target, chance.random_bool(0.6).then(|| chance.random_range(1..60))),
+            3 | 4 => Order::Resume(target),
+            5 | 6 => Order::Cancel(target),
+            7 | 8 => Order::Replay(target, chance.random_bool(0.3).then_some(other)),
+            9 => Order::ReplayNamed(chance.random_range(0..40)),
+            10 => Order::Unrouted,
+            _ => Order::Move(target, other),
+        };
+        (chance.random_range(0..calm_at), order)
+    };
+    (0..count).map(|_| one()).collect()
 }

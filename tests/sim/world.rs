@@ -22,7 +22,7 @@ use super::{
     desk::{Answer, Desk},
     gateway::Gateway,
     rules::{Books, Counts, Kind, Rule, Violation},
-    script::{Act, MS, SECOND, Script},
+    script::{Act, MS, Order, SECOND, Script},
 };
 
 /// The wall clock at the start of every run.
@@ -62,6 +62,14 @@ pub(crate) enum Happening {
     /// The stopping process looks whether it may go.
     MayExit(u64),
     Act(Act),
+    /// An operator asks for something.
+    Order(Order),
+    /// He, or who steps jobs, asks the store again.
+    Operate(hookgate::store::Act),
+    /// The lanes hear which targets are held.
+    Pauses,
+    /// Who steps jobs does the next one.
+    JobStep,
     Start,
     Calm,
     Probe,
@@ -69,10 +77,10 @@ pub(crate) enum Happening {
 
 /// A happening in the heap; those of a process end with its life.
 #[derive(Debug)]
-struct Due {
-    at: u64,
+pub(crate) struct Due {
+    pub(crate) at: u64,
     order: u64,
-    life: Option<u32>,
+    pub(crate) life: Option<u32>,
     what: Happening,
 }
 
@@ -103,10 +111,10 @@ pub(crate) struct World {
     pub(crate) chance: SmallRng,
     pub(crate) fault: Option<Fault>,
     pub(crate) at: u64,
-    wall_ahead_ms: i64,
-    heap: BinaryHeap<Reverse<Due>>,
+    pub(crate) wall_ahead_ms: i64,
+    pub(crate) heap: BinaryHeap<Reverse<Due>>,
     order: u64,
-    life: u32,
+    pub(crate) life: u32,
     pub(crate) gateway: Option<Gateway>,
     pub(crate) desk: Desk,
     pub(crate) ids: EventIds,
@@ -117,7 +125,7 @@ pub(crate) struct World {
     pub(crate) clock_doubtful_until: u64,
     deadline: u64,
     pub(crate) stepped_back_ms: u64,
-    frozen: u64,
+    pub(crate) frozen: u64,
     pub(crate) frozen_until: u64,
     pub(crate) retrying: BTreeSet<usize>,
     pub(crate) rings_to_come: usize,
@@ -252,6 +260,9 @@ impl World {
         for (at, act) in std::mem::take(&mut self.script.acts) {
             self.later(at + SECOND, Happening::Act(act));
         }
+        for (at, order) in std::mem::take(&mut self.script.orders) {
+            self.later(at + SECOND, Happening::Order(order));
+        }
         self.later(self.script.calm_at + SECOND, Happening::Calm);
         self.later(SECOND, Happening::Start);
         self.later(2 * SECOND, Happening::Probe);
@@ -279,69 +290,24 @@ impl World {
             Happening::Wake => self.wake(),
             Happening::MayExit(deadline) => self.may_exit(deadline),
             Happening::Act(act) => self.act(act),
+            Happening::Order(order) => self.order(order),
+            Happening::Operate(act) => self.operate(act),
+            Happening::Pauses => self.hear_pauses(),
+            Happening::JobStep => self.step_job(),
             Happening::Start => self.start(),
             Happening::Calm if self.is_frozen() => self.later(self.frozen_until, Happening::Calm),
             Happening::Calm => self.calm(),
             Happening::Probe => {
                 self.probe();
+                self.let_all_go_in_the_end();
                 self.later(self.at + SECOND, Happening::Probe);
             }
-        }
-    }
-
-    fn act(&mut self, act: Act) {
-        if matches!(act, Act::StepWall(_)) || self.gateway.is_some() {
-            self.say(|| format!("{act:?}"));
-        }
-        match act {
-            Act::StepWall(ms) => {
-                self.count(Kind::ClockStep);
-                self.wall_ahead_ms += ms;
-                self.stepped_back_ms += u64::try_from(-ms).unwrap_or(0);
-                self.clock_doubtful_until = self.at + 70 * SECOND;
-            }
-            _ if self.gateway.is_none() => {}
-            Act::Crash(pause) => {
-                self.count(Kind::Crash);
-                self.end_process();
-                self.later(self.at + pause, Happening::Start);
-            }
-            Act::Stop(..) | Act::Swap(_) | Act::Sweep if self.is_frozen() => self.later(self.frozen_until, Happening::Act(act)),
-            Act::Stop(cut_after, pause) => {
-                self.count(Kind::Stop);
-                self.stop(cut_after);
-                self.soon(50 * MS, Happening::MayExit(self.at + cut_after + 2 * SECOND + pause));
-            }
-            Act::Freeze(length) => {
-                self.count(Kind::Freeze);
-                self.frozen += length;
-                self.frozen_until = self.frozen_until.max(self.at + length);
-                self.freeze(length);
-            }
-            Act::Swap(targets) if !self.is_calm => {
-                self.count(Kind::PlanSwap);
-                self.swap(&targets);
-            }
-            Act::Swap(_) => {}
-            Act::Sweep => self.sweep(),
         }
     }
 
     /// Whether the process stands still.
     pub(crate) fn is_frozen(&self) -> bool {
         self.at < self.frozen_until
-    }
-
-    /// The process stands still; the clocks, the providers and the targets go on.
-    fn freeze(&mut self, length: u64) {
-        let (life, thaw) = (self.life, self.at + length);
-        let shifted = std::mem::take(&mut self.heap).into_iter().map(|Reverse(mut due)| {
-            if due.life == Some(life) {
-                due.at = due.at.max(thaw);
-            }
-            Reverse(due)
-        });
-        self.heap = shifted.collect();
     }
 
     fn start(&mut self) {
@@ -355,6 +321,7 @@ impl World {
         self.ids = EventIds::above(self.desk.model.highest_event_id(), 0);
         self.say(|| "start".to_owned());
         self.open_gateway();
+        self.step_jobs_later();
     }
 
     /// The process is gone, and with it everything that was not committed.

@@ -6,6 +6,7 @@ use crate::{
     clock::UnixMs,
     delivery::{DeliveryId, State},
     event::EventId,
+    faults::Fault,
     name::TargetName,
     pause::{Pause, Pauses},
     plan::Plan,
@@ -117,7 +118,11 @@ impl Model {
         for deed in &walked.deeds {
             waiting.extend(self.carry_out(deed, now).filter(|target| !waiting.contains(target)));
         }
+        let before = (self.is_planted(Fault::CursorLeftBehind) && job.progress.done == 0 && !walked.deeds.is_empty()).then_some(job.cursor);
         job.advance(&walked, now);
+        if let Some(cursor) = before {
+            (job.cursor, job.end) = (cursor, None);
+        }
         let acts = self.rows.acts_mut();
         if !job.runs() {
             acts.note(now, &job.by, job.said_at_end());
@@ -145,6 +150,13 @@ impl Model {
     /// Writes one deed; the target that has a delivery waiting since.
     fn carry_out(&mut self, deed: &Deed, now: UnixMs) -> Option<TargetName> {
         match deed {
+            Deed::Replay { id, replay_of: Some(old), .. } if self.is_planted(Fault::ReplayReopens) => {
+                let old = DeliveryId { slot: *old, ..*id };
+                let row = self.rows.delivery(old)?.clone();
+                let target = row.target.clone();
+                self.rows.put_delivery(old, Some(DeliveryRow { state: State::Pending, due: Some(now), done_at: None, dead: None, ..row }));
+                Some(target)
+            }
             Deed::Replay { id, target, variant, replay_of } => {
                 let old = replay_of.and_then(|slot| self.rows.delivery(DeliveryId { slot, ..*id }));
                 let order = old.filter(|old| old.target == *target).and_then(|old| old.order);
@@ -205,6 +217,11 @@ impl Rows {
 }
 
 impl ActTables {
+    /// The planted bug that a held target must show.
+    pub(super) fn forget_pauses(&mut self) {
+        self.pauses = Pauses::default();
+    }
+
     /// Writes a job down, and forgets the oldest that ended when there are too many.
     fn put(&mut self, job: Job) {
         self.jobs.insert(job.id, job);

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Result, Row, Statement, params};
 use crate::{
     clock::UnixMs,
     event::EventId,
+    faults::{Fault, planted},
     metrics::Metrics,
     name::TargetName,
     pause::{Pause, Pauses},
@@ -80,6 +81,9 @@ impl Operated {
 
 /// What stands in the file.
 pub(super) fn load(conn: &Connection) -> Result<Standing> {
+    if planted(Fault::PauseForgotten) {
+        conn.execute_batch("DELETE FROM control")?;
+    }
     standing(&mut conn.prepare(PAUSES)?, &mut conn.prepare(RUNNING)?)
 }
 

@@ -8,6 +8,7 @@ use crate::{
     clock::UnixMs,
     delivery::{DeliveryId, State},
     event::{EventId, EventTypes},
+    faults::{Fault, planted},
     name::{SourceName, TargetName},
     plan::Plan,
     store::{
@@ -42,6 +43,7 @@ pub(super) struct Sql<'c> {
     whose: Statement<'c>,
     leave: Statement<'c>,
     give: Statement<'c>,
+    reopen: Statement<'c>,
 }
 
 /// The statements that look.
@@ -138,6 +140,7 @@ impl<'c> Sql<'c> {
             give: conn.prepare(
                 "UPDATE delivery SET target=?3, state=?4, due=?5, ord=?6, rank=?7, failures=0, first_at=?8 WHERE event=?1 AND slot=?2",
             )?,
+            reopen: conn.prepare("UPDATE delivery SET state=0, due=?3, done_at=NULL, dead=NULL, failures=0 WHERE event=?1 AND slot=?2")?,
         })
     }
 
@@ -204,7 +207,11 @@ pub(super) fn go(turn: &mut Turn<'_, '_>, mut job: Job, at_most: usize, plan: &P
     for deed in &walked.deeds {
         waiting.extend(carry_out(turn, deed, done)?.filter(|target| !waiting.contains(target)));
     }
+    let before = (planted(Fault::CursorLeftBehind) && job.progress.done == 0 && !walked.deeds.is_empty()).then_some(job.cursor);
     job.advance(&walked, turn.now.wall);
+    if let Some(cursor) = before {
+        (job.cursor, job.end) = (cursor, None);
+    }
     turn.sql.jobs.put(&job)?;
     if !job.runs() {
         turn.sql.acts.note(turn.now.wall, &job.by, &job.said_at_end())?;
@@ -216,6 +223,9 @@ pub(super) fn go(turn: &mut Turn<'_, '_>, mut job: Job, at_most: usize, plan: &P
 fn carry_out(turn: &mut Turn<'_, '_>, deed: &Deed, done: &mut Vec<Done>) -> Result<Option<TargetName>> {
     let now = turn.now.wall;
     match deed {
+        Deed::Replay { id, replay_of: Some(old), .. } if planted(Fault::ReplayReopens) => {
+            reopen(turn, DeliveryId { slot: *old, ..*id }).map(Some)
+        }
         Deed::Replay { id, target, variant, replay_of } => {
             let number = turn.memory.names.target(&mut turn.staged.names, &mut turn.sql.names, target)?;
             let ord = match replay_of {
@@ -265,6 +275,14 @@ struct Whose {
     state: State,
     first_at: UnixMs,
     ord: Option<i64>,
+}
+
+/// The planted bug that an old row must show.
+fn reopen(turn: &mut Turn<'_, '_>, id: DeliveryId) -> Result<TargetName> {
+    let row = whose(turn, id)?;
+    turn.sql.jobs.reopen.execute(params![id.event.to_i64(), id.slot, row.first_at.0])?;
+    turn.staged.recount(row.target, row.first_at, row.state, State::Pending);
+    Ok(row.name)
 }
 
 fn whose(turn: &mut Turn<'_, '_>, id: DeliveryId) -> Result<Whose> {
