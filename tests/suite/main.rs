@@ -3,6 +3,7 @@
 mod support;
 
 mod admin;
+mod alerts;
 mod barrier;
 mod cli;
 mod client_certs;
@@ -29,6 +30,7 @@ mod planted_bugs;
 mod providers;
 mod refusals;
 mod rejected;
+mod rules;
 mod secrecy;
 mod send;
 mod spine;
