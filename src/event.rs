@@ -17,8 +17,13 @@ use crate::clock::UnixMs;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(i64);
 
+/// The node of events that a gateway makes itself. It is no gateway's, so that what is ours is known by its id, in every store and after
+/// every restart.
+pub const OWN_NODE: u16 = (1 << NODE_BITS) - 1;
+
 const NODE_BITS: u32 = 9;
 const COUNT_BITS: u32 = 12;
+const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS_IN_ID: usize = 13;
 
@@ -50,6 +55,12 @@ impl EventId {
     #[must_use]
     pub fn made_at(self) -> UnixMs {
         UnixMs(self.0 >> (NODE_BITS + COUNT_BITS))
+    }
+
+    /// Whether it is an event of our own: an alert.
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        node_of(self.0.unsigned_abs()) == u64::from(OWN_NODE)
     }
 
     /// The least id that could be made at `at`.
@@ -96,18 +107,23 @@ pub struct EventIds {
 }
 
 impl EventIds {
-    /// A maker of ids above `highest`, the highest id the store knows (0 when empty). `node` tells gateways on one store apart.
+    /// A maker of ids above `highest`, the highest id the store knows (0 when empty). `node` tells gateways on one store apart, and events
+    /// of our own from all others ([`OWN_NODE`]).
     #[must_use]
     pub fn above(highest: i64, node: u16) -> Self {
-        let last = u64::try_from(highest.max(0)).unwrap_or(0);
-        Self { last: AtomicU64::new(last), node: u64::from(node) & ((1 << NODE_BITS) - 1) }
+        let highest = u64::try_from(highest.max(0)).unwrap_or(0);
+        let node = u64::from(node) & u64::from(OWN_NODE);
+        // What another node has made last is no id to count on from: the rest of its millisecond is passed over.
+        let rest = ((highest >> (NODE_BITS + COUNT_BITS)) << (NODE_BITS + COUNT_BITS)) | (node << COUNT_BITS) | COUNT_MAX;
+        let last = if highest == 0 || node_of(highest) == node { highest } else { rest };
+        Self { last: AtomicU64::new(last), node }
     }
 
     /// The next id. More than 4,096 in one millisecond borrow from the next; a clock that went back is ignored.
     pub fn next(&self, now: UnixMs) -> EventId {
         let from_clock = (EventId::first_at(now).0.unsigned_abs()) | (self.node << COUNT_BITS);
         let next_after = |last: u64| {
-            let count_full = last & ((1 << COUNT_BITS) - 1) == (1 << COUNT_BITS) - 1;
+            let count_full = last & COUNT_MAX == COUNT_MAX;
             let next = if count_full {
                 (((last >> (NODE_BITS + COUNT_BITS)) + 1) << (NODE_BITS + COUNT_BITS)) | (self.node << COUNT_BITS)
             } else {
@@ -119,6 +135,10 @@ impl EventIds {
         let last = before.unwrap_or_else(|last| last);
         EventId(i64::try_from(next_after(last)).unwrap_or(i64::MAX))
     }
+}
+
+fn node_of(id: u64) -> u64 {
+    (id >> COUNT_BITS) & u64::from(OWN_NODE)
 }
 
 /// What makes two requests the same event: SHA-256 over source, namespace and identity, cut to 128 bits. Length-bounded whatever a
@@ -229,5 +249,17 @@ mod tests {
             last = next;
         }
         assert!(EventIds::above(last.to_i64(), 3).next(UnixMs(0)) > last);
+    }
+
+    #[test]
+    fn an_id_says_whose_it_is_whatever_was_the_last_before_it() {
+        for (first, second) in [(0, OWN_NODE), (OWN_NODE, 0), (7, 7), (OWN_NODE, OWN_NODE)] {
+            let before = EventIds::above(0, first).next(UnixMs(1_000));
+            let ids = EventIds::above(before.to_i64(), second);
+            for _ in 0..10_000 {
+                let id = ids.next(UnixMs(900));
+                assert!(id > before && id.is_own() == (second == OWN_NODE), "{first} {second}");
+            }
+        }
     }
 }

@@ -20,10 +20,11 @@
 //!
 //! Around it: [`config`] is what was written and [`plan`] what runs; [`app`] starts and stops everything in order; [`admin`] shows it;
 //! [`cli`] is the command line. The words that everything uses stand in modules of their own ([`event`], [`delivery`], [`lease`],
-//! [`request`], [`rejection`], [`name`], [`subject`], [`clock`], [`secret`], [`errand`], [`regular`], [`limits`], [`metrics`],
+//! [`request`], [`rejection`], [`alert`], [`name`], [`subject`], [`clock`], [`secret`], [`errand`], [`regular`], [`limits`], [`metrics`],
 //! [`telemetry`]). Imports point only downward, in the order of ARCHITECTURE.md; `tests/tidy.rs` checks it.
 
 pub mod admin;
+pub mod alert;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -45,6 +45,23 @@ impl<K> Name<K> {
     }
 }
 
+/// What no name begins with that somebody can write.
+const ALERTS: &str = "_alerts";
+
+impl SourceName {
+    /// The source of alerts, which are events of our own. Nobody can configure it.
+    #[must_use]
+    pub fn alerts() -> Self {
+        Self(ALERTS.into(), PhantomData)
+    }
+
+    /// Reads a name that was stored, or that somebody looks for: that of a configured source, or of alerts.
+    #[must_use]
+    pub fn known(text: &str) -> Option<Self> {
+        if text == ALERTS { Some(Self::alerts()) } else { Self::parse(text) }
+    }
+}
+
 // Derives would demand the same of `K`, which is only a marker; so these are written out.
 impl<K> Clone for Name<K> {
     fn clone(&self) -> Self {

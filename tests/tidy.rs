@@ -53,7 +53,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that know no runtime and no socket.
-const PURE: &[&str] = &["queue", "route", "verify", "config", "provider", "plan", "yaml"];
+const PURE: &[&str] = &["queue", "route", "verify", "config", "provider", "plan", "yaml", "alert"];
 /// What such a module does not name.
 const IMPURE: &[&str] = &["tokio", "TcpStream", "TcpListener", "UdpSocket", "UnixStream"];
 /// Names that say nothing.

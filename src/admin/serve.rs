@@ -343,6 +343,7 @@ mod tests {
                 attempts: plan::LogWhat::All,
             },
             egress: plan::Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] },
+            alerts: None,
             sources: BTreeMap::new(),
             paths: HashMap::new(),
             targets: BTreeMap::new(),

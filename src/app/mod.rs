@@ -3,6 +3,7 @@
 //! `prepare` opens what can be refused, `run` lives, `stop` ends. Everything is made here once and passed on; there are no globals but the
 //! crypto provider and the log.
 
+mod alerts;
 mod exit;
 mod machine;
 mod prepare;

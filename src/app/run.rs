@@ -12,7 +12,7 @@ use std::{
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    Exit, machine,
+    Exit, alerts, machine,
     prepare::{self, PrepareError, Prepared},
     renamed,
     signals::{Asked, Signals},
@@ -20,9 +20,10 @@ use super::{
 };
 use crate::{
     admin::{Gateway, Phase, Step, Workers},
+    alert::Notes,
     clock::Clock,
     config::Surroundings,
-    deliver::{Jobs, Runner, Shards},
+    deliver::{Jobs, Runner, Seen, Shards},
     errand::Errands,
     event::EventIds,
     handoff::Gates,
@@ -125,7 +126,7 @@ async fn live(plan: Plan, clock: Clock, dropped: Dropped) -> Exit {
         tracing::warn!(event = "start", reason = %error, "what waits for the old names of targets is not carried over");
     }
     let shutdown = prepared.plan.server.shutdown.clone();
-    let (running, gateway) = match begin(prepared, phase, dropped) {
+    let (running, gateway, notes) = match begin(prepared, phase, dropped) {
         Ok(begun) => begun,
         Err(error) => return refuse(&error),
     };
@@ -135,7 +136,7 @@ async fn live(plan: Plan, clock: Clock, dropped: Dropped) -> Exit {
         gates: Arc::clone(&running.gates),
         clock: gateway.clock.clone(),
     };
-    let ended = watch_over(&gateway, jobs, &mut signals).await;
+    let ended = watch_over(&gateway, jobs, &notes, &mut signals).await;
     let stop = async {
         match ended {
             End::Asked => running.stop(&shutdown).await,
@@ -155,10 +156,12 @@ fn refuse(error: &PrepareError) -> Exit {
 }
 
 /// Starts everything, from the back to the front: who delivers before who accepts.
-fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> Result<(Running, Arc<Gateway>), PrepareError> {
+fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> Result<(Running, Arc<Gateway>, Arc<Notes>), PrepareError> {
     let Prepared { plan, store, door, admin, metrics, clock } = prepared;
     let gates = Arc::new(Gates::default());
-    let shards = Shards::start(&plan, Arc::clone(&store), Arc::clone(&gates), clock.clone(), Arc::clone(&metrics));
+    let notes = Arc::new(Notes::default());
+    let seen = Seen { metrics: Arc::clone(&metrics), notes: Arc::clone(&notes) };
+    let shards = Shards::start(&plan, Arc::clone(&store), Arc::clone(&gates), clock.clone(), seen);
     let shards = Arc::new(shards.map_err(PrepareError::Targets)?);
     let workers = Arc::clone(&shards);
     // One gateway owns a SQLite file, so its node is always 0.
@@ -183,7 +186,7 @@ fn begin(prepared: Prepared, phase: Arc<Phase>, dropped: Dropped) -> Result<(Run
     let door = door.serve(ingest)?;
     phase.set(Step::Running);
     announce(&plan, store.as_ref());
-    Ok((Running { phase, gates, door, shards, store, ring, admin, clock }, gateway))
+    Ok((Running { phase, gates, door, shards, store, ring, admin, clock }, gateway, notes))
 }
 
 fn announce(plan: &Plan, store: &dyn Store) {
@@ -215,12 +218,12 @@ enum End {
 }
 
 /// Turns until something ends it: a signal, or a store that cannot go on.
-async fn watch_over(gateway: &Gateway, jobs: Jobs, signals: &mut Signals) -> End {
+async fn watch_over(gateway: &Gateway, jobs: Jobs, notes: &Notes, signals: &mut Signals) -> End {
     let mut turn = tokio::time::interval(TURN_EVERY);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let sweeping = sweep(gateway);
-    let stepping = jobs.run();
-    tokio::pin!(sweeping, stepping);
+    let (stepping, telling) = (jobs.run(), alerts::tell(gateway, notes));
+    tokio::pin!(sweeping, stepping, telling);
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -231,6 +234,7 @@ async fn watch_over(gateway: &Gateway, jobs: Jobs, signals: &mut Signals) -> End
             _ = turn.tick() => gateway.phase.turned(gateway.clock.mono()),
             error = &mut sweeping => return End::Broken(error),
             never = &mut stepping => match never {},
+            never = &mut telling => match never {},
         }
     }
 }

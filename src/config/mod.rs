@@ -6,6 +6,7 @@
 //! credential or free text that came from the environment; the schema, the listing and the reader know the same keys.
 
 mod admin;
+mod alerts;
 mod answers;
 mod breaker;
 mod credential;
@@ -33,6 +34,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use admin::{Admin, Role, Token};
+pub use alerts::Alerts;
 pub use answers::{Body, OnReject, Respond};
 pub use breaker::{Breaker, Ramp};
 pub use credential::Credential;
@@ -45,7 +47,7 @@ pub use rate::{Rate, RateLimit};
 pub use route::Route;
 pub use schema::schema;
 pub use server::{Certificate, Limits, Listen, Monitor, Server, Shutdown, Tls, TlsVersion};
-pub use source::{BodyLimit, ClientCert, Dedup, DedupBy, OnRepeat, Source, Tolerance, Unrouted, Window};
+pub use source::{BodyLimit, ClientCert, Dedup, DedupBy, Expected, OnRepeat, Source, Tolerance, Unrouted, Window};
 pub use store::{
     Denied, Durability, Egress, Log, LogAttempts, LogFormat, LogLevel, LogRequests, PayloadAge, RejectedAge, Retention, Store, StoreUrl,
 };
@@ -91,6 +93,9 @@ pub struct Config {
     pub log: Log,
     /// Where deliveries may not go, judged on the connected address.
     pub egress: Egress,
+    /// Who is told of what, without having asked. Left out, or `none`: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Alerts>,
     /// What every source or target has that does not say otherwise, key by key.
     #[serde(skip_serializing)]
     #[schemars(schema_with = "schema::defaults")]
@@ -120,11 +125,12 @@ impl Config {
         let store = Store::read(&section.part("store"), section.problems);
         let log = Log::read(&section.part("log"), section.problems);
         let egress = Egress::read(&section.part("egress"), section.problems);
+        let alerts = section.node("alerts").filter(|node| !off(node)).map(|node| Alerts::read(node, section.problems));
         defaults(&section.part("defaults"), section.problems);
         let sources = named(&section.part("sources"), "sources", Source::read, section.problems);
         let targets = named(&section.part("targets"), "targets", Target::read, section.problems);
         let routes = routes(&section.part("routes"), section.problems);
-        section.planned(&["reload", "alerts"]);
+        section.planned(&["reload"]);
         section.finish();
         let include = include.unwrap_or_default();
         Self {
@@ -140,6 +146,7 @@ impl Config {
             store,
             log,
             egress,
+            alerts,
             defaults: (),
             sources,
             targets,
@@ -280,6 +287,22 @@ mod tests {
         ("store: { url: \"redis://:canary@h/0\" }", "f.yaml:1:15: a Redis store is planned and not built yet; write `sqlite`"),
         ("store: { spool: {} }", "f.yaml:1:10: `spool` is planned and not built yet"),
         ("reload: {}", "f.yaml:1:1: `reload` is planned and not built yet"),
+        ("alerts: {}", "f.yaml:1:9: `alerts` needs `to`; name one target, or a list of them"),
+        ("alerts: app", "f.yaml:1:9: `alerts` is a mapping, and this is a value"),
+        ("alerts: { to: [] }", "f.yaml:1:15: `to` is an empty list; name one, or leave it out"),
+        ("alerts: { to: app, events: [] }", "f.yaml:1:28: `events` is an empty list; name one, or leave it out"),
+        ("alerts: { to: app, event: dead_letter }", "f.yaml:1:20: `alerts` has no `event`; did you mean `events`?"),
+        (
+            "alerts: { to: app, events: [dead_letters] }",
+            "f.yaml:1:29: `events` is one of dead_letter, breaker_open, source_silent, rejected_spike, and this is `dead_letters`; did you \
+             mean `dead_letter`?",
+        ),
+        ("alerts: { to: app, events: [reload_failed] }", "f.yaml:1:29: the alert `reload_failed` is planned and not built yet"),
+        (
+            "sources: { a: { provider: p, expect_every: 5 } }",
+            "f.yaml:1:44: `expect_every` is a duration and needs its unit, such as `10s`, `5m` or `3d`; did you mean `5s` or `5ms`?",
+        ),
+        ("sources: { a: { provider: p, expect_every: 0s } }", "f.yaml:1:44: `expect_every` is longer than nothing"),
         (
             "server: { listen: localhost }",
             "f.yaml:1:19: `listen` is an IP address and a port, such as `127.0.0.1:8080`, `0.0.0.0:8443` or `[::]:8443`, and this \

@@ -87,6 +87,8 @@ pub struct Source {
     pub respond: Option<Placed<Respond>>,
     /// The status of the answer to requests that are not proved: `provider` for what its file says (401), 403 or 503.
     pub on_reject: Placed<OnReject>,
+    /// How long it may be silent before that is told, where `alerts` asks for `source_silent`; `none` for as long as it likes.
+    pub expect_every: Placed<Expected>,
     /// Switched off: its paths answer 404.
     pub disabled: Placed<bool>,
 }
@@ -115,6 +117,17 @@ pub enum Tolerance {
     /// So far, either way.
     #[serde(untagged)]
     Within(Period),
+}
+
+/// How long a source may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// As long as it likes.
+    None,
+    /// So long.
+    #[serde(untagged)]
+    Every(Period),
 }
 
 /// Bytes of a body.
@@ -243,9 +256,12 @@ impl Source {
             }),
             respond: section.optional("respond", Respond::read),
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
+            expect_every: section.value("expect_every", Expected::None, |node, what, problems| {
+                if off(node) { Some(Expected::None) } else { values::lasting(node, what, problems).map(Expected::Every) }
+            }),
             disabled: section.value("disabled", false, values::flag),
         };
-        section.planned(&["redact", "reply_from", "expect_every", "formerly"]);
+        section.planned(&["redact", "reply_from", "formerly"]);
         section.finish();
         read
     }

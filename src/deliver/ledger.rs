@@ -8,10 +8,10 @@ use tokio::task::AbortHandle;
 
 use crate::{
     clock::UnixMs,
-    deliver::request::Facts,
+    deliver::{Seen, request::Facts},
     delivery::{Attempt, AttemptResult, DeadReason, DeliveryId},
     lease::{Fate, Fenced, LeaseRef, Token},
-    metrics::{Metrics, TargetMetrics},
+    metrics::TargetMetrics,
     name::TargetName,
     plan::LogWhat,
     queue::Phase,
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Ledger {
     entries: HashMap<DeliveryId, Entry>,
-    metrics: Arc<Metrics>,
+    seen: Seen,
     log: LogWhat,
 }
 
@@ -46,8 +46,8 @@ enum Stage {
 
 impl Ledger {
     /// An empty one.
-    pub(super) fn new(metrics: Arc<Metrics>, log: LogWhat) -> Self {
-        Self { entries: HashMap::new(), metrics, log }
+    pub(super) fn new(seen: Seen, log: LogWhat) -> Self {
+        Self { entries: HashMap::new(), seen, log }
     }
 
     /// A lease is put to use: its bytes are looked for.
@@ -70,7 +70,7 @@ impl Ledger {
 
     /// Its attempt ended. `false` when it was cut before: then nobody wants to know.
     pub(super) fn ended(&mut self, lease: LeaseRef, attempt: &Attempt) -> bool {
-        let (metrics, log) = (Arc::clone(&self.metrics), self.log);
+        let (metrics, log) = (Arc::clone(&self.seen.metrics), self.log);
         let Some(entry) = self.started(lease).filter(|entry| !matches!(entry.stage, Stage::Over)) else {
             return false;
         };
@@ -101,12 +101,17 @@ impl Ledger {
 
     /// How a target's breaker stands from now on.
     pub(super) fn breaker(&self, target: &TargetName, phase: Phase) {
-        if let Some(of) = self.metrics.target(target) {
+        if let Some(of) = self.seen.metrics.target(target) {
             of.breaker_open.set(match phase {
                 Phase::Closed => 0.0,
                 Phase::HalfOpen => 0.5,
                 Phase::Open => 1.0,
             });
+        }
+        match phase {
+            Phase::Open => self.seen.notes.left_alone(target),
+            Phase::Closed => self.seen.notes.is_back(target),
+            Phase::HalfOpen => {}
         }
         match phase {
             Phase::Open => tracing::warn!(event = "breaker", %target, result = "open", "too many attempts fail: the target is left alone"),
@@ -125,7 +130,7 @@ impl Ledger {
             _ => {}
         }
         let Some(entry) = self.entries.get(&id) else { return };
-        let metrics = self.metrics.target(&entry.target);
+        let metrics = self.seen.metrics.target(&entry.target);
         let count = |count: fn(&TargetMetrics)| metrics.as_deref().map(count);
         match (fate, fenced) {
             (Fate::Stale, _) => {
@@ -140,6 +145,7 @@ impl Ledger {
             }
             (_, Fenced::Dead(_, attempt, reason)) => {
                 count(|of| of.dead.inc());
+                self.seen.notes.dead(&entry.target, id, *reason);
                 log_dead(entry, attempt, *reason);
             }
             (_, Fenced::Retry { .. } | Fenced::Released(..) | Fenced::Trial(_) | Fenced::Quarantined(..) | Fenced::Extend(..)) => {}
@@ -241,13 +247,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{event::EventId, lease::Why};
+    use crate::{alert::Notes, event::EventId, lease::Why, metrics::Metrics};
 
     fn ledger() -> (Ledger, Arc<Metrics>, TargetName) {
         let metrics = Arc::new(Metrics::new().expect("declared once"));
         let target = TargetName::parse("app").expect("a name");
         metrics.configure(&[], &[&target], UnixMs(0));
-        (Ledger::new(Arc::clone(&metrics), LogWhat::All), metrics, target)
+        let seen = Seen { metrics: Arc::clone(&metrics), notes: Arc::new(Notes::default()) };
+        (Ledger::new(seen, LogWhat::All), metrics, target)
     }
 
     fn lease(slot: u8) -> LeaseRef {

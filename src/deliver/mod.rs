@@ -45,6 +45,7 @@ use self::{
     shard::{Inner, Shard},
 };
 use crate::{
+    alert::Notes,
     clock::{Clock, Mono},
     handoff::{Gates, Handoff, LaneGate},
     limits::DELIVERY_BYTES_MAX,
@@ -115,6 +116,15 @@ struct Running {
     stopped: watch::Receiver<Option<Stopped>>,
 }
 
+/// Where what the shards see is counted, and noted for alerts.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Counted.
+    pub metrics: Arc<Metrics>,
+    /// Noted.
+    pub notes: Arc<Notes>,
+}
+
 /// What the shards left behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stopped {
@@ -129,12 +139,12 @@ impl Shards {
     ///
     /// # Errors
     /// What `check` would refuse too: TLS files, URLs, credentials; or a thread that cannot be had.
-    pub fn start(plan: &Arc<Plan>, store: Arc<dyn Store>, gates: Arc<Gates>, clock: Clock, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn start(plan: &Arc<Plan>, store: Arc<dyn Store>, gates: Arc<Gates>, clock: Clock, seen: Seen) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let of = (cores / 4).max(1);
-        metrics.workers.with_label_values(&["shard", "running"]).set(i64::try_from(of).unwrap_or(i64::MAX));
+        seen.metrics.workers.with_label_values(&["shard", "running"]).set(i64::try_from(of).unwrap_or(i64::MAX));
         let tls = TlsByTarget::prepare(plan)?;
-        let common = Arc::new(Common { store, clock, metrics, tls, trials: Arc::new(Semaphore::new(1)) });
+        let common = Arc::new(Common { store, clock, seen, tls, trials: Arc::new(Semaphore::new(1)) });
         let budget = Arc::new(Semaphore::new(DELIVERY_BYTES_MAX));
         let (stop, told) = watch::channel(None);
         let mut all_gates = HashMap::new();
@@ -186,7 +196,7 @@ impl Shards {
 struct Common {
     store: Arc<dyn Store>,
     clock: Clock,
-    metrics: Arc<Metrics>,
+    seen: Seen,
     tls: TlsByTarget,
     /// Whose turn it is to try a suspect.
     trials: Arc<Semaphore>,
@@ -233,7 +243,7 @@ impl Start {
     }
 
     async fn deliver(self, couriers: HashMap<TargetName, Courier>, last_turn: Arc<AtomicU64>) -> Stopped {
-        let Common { store, clock, metrics, .. } = &*self.common;
+        let Common { store, clock, seen, .. } = &*self.common;
         let shard = Shard {
             clock: clock.clone(),
             store: Arc::clone(store),
@@ -241,7 +251,7 @@ impl Start {
             dice: Dice::seeded(rand::random()),
             gates: self.gates,
             couriers: couriers.into_iter().map(|(name, courier)| (name, Rc::new(courier))).collect(),
-            ledger: Ledger::new(Arc::clone(metrics), self.share.log.attempts),
+            ledger: Ledger::new(seen.clone(), self.share.log.attempts),
             handed: self.handed,
             standing: store.standing(),
             stop: self.stop,
@@ -272,6 +282,7 @@ fn share(plan: &Plan, index: usize, of: usize) -> Plan {
         store: plan.store.clone(),
         log: plan.log.clone(),
         egress: plan.egress.clone(),
+        alerts: None,
         sources: BTreeMap::new(),
         paths: HashMap::new(),
         targets: mine.map(|(name, target)| (name.clone(), Arc::clone(target))).collect(),

@@ -9,8 +9,9 @@ use memchr::memmem;
 use super::identity;
 use crate::{
     clock::UnixMs,
-    event::EventId,
+    event::{EventId, EventTypes},
     limits::{OUR_HEAD_BYTES_MAX, SHOWN_URL_BYTES_MAX, STORED_HEAD_BYTES_MAX},
+    name::SourceName,
     plan::Source,
     provider::Atom,
     rejection::Rejection,
@@ -40,6 +41,9 @@ const KEPT_BACK: [&str; 16] = [
     "x-real-ip",
 ];
 const KEPT_BACK_PREFIXES: [&str; 3] = ["x-forwarded-", "cf-", "hookgate-"];
+
+/// The provider of events of our own, which come from nobody else.
+const OWN_PROVIDER: &str = "hookgate";
 
 /// The head of a request, as received.
 #[derive(Clone, Debug)]
@@ -114,13 +118,7 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
         head.push(name, value);
     }
     head.push("Via", via_with_ours(&request.headers, facts.via).as_slice());
-    head.push("Hookgate-Event-Id", facts.id.to_string().as_bytes());
-    head.push("Hookgate-Source", facts.source.name.as_str().as_bytes());
-    head.push("Hookgate-Provider", facts.source.provider.as_bytes());
-    let types = identity::shown_types(&facts.identity.types);
-    if !types.is_empty() {
-        head.push("Hookgate-Event-Type", types.as_bytes());
-    }
+    introduce(&mut head, facts.id, &facts.source.name, &facts.source.provider, &facts.identity.types);
     if let Some(id) = &facts.identity.id {
         head.push("Hookgate-Provider-Event-Id", identity::stored_id(id).as_bytes());
     }
@@ -131,6 +129,29 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
     let is_proved = facts.proof.observed().is_none() && facts.source.proves();
     head.push("Hookgate-Verified", if is_proved { b"true" } else { b"false" });
     head.build().block().clone()
+}
+
+/// The block that is stored with an event of our own, which is JSON.
+#[must_use]
+pub(super) fn compose_own(id: EventId, (source, types): (&SourceName, &EventTypes), at: UnixMs, via: &str) -> Bytes {
+    let mut head = HeadersBuilder::new();
+    head.push("Content-Type", b"application/json");
+    head.push("Via", via.as_bytes());
+    introduce(&mut head, id, source, OWN_PROVIDER, types);
+    head.push("Hookgate-Received-At", at.to_string().as_bytes());
+    head.push("Hookgate-Verified", b"true");
+    head.build().block().clone()
+}
+
+/// What every event says of itself first: which it is, whose, and what about.
+fn introduce(head: &mut HeadersBuilder, id: EventId, source: &SourceName, provider: &str, types: &EventTypes) {
+    head.push("Hookgate-Event-Id", id.to_string().as_bytes());
+    head.push("Hookgate-Source", source.as_str().as_bytes());
+    head.push("Hookgate-Provider", provider.as_bytes());
+    let types = identity::shown_types(types);
+    if !types.is_empty() {
+        head.push("Hookgate-Event-Type", types.as_bytes());
+    }
 }
 
 /// Where secrets of a source stand in a request as they are.

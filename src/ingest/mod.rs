@@ -22,6 +22,7 @@ mod head;
 mod identity;
 mod keys;
 mod outside;
+mod own;
 mod refusal;
 mod rejected;
 mod slots;

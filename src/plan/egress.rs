@@ -16,15 +16,7 @@ impl Egress {
     /// The same for who is asked for keys and called: vendors are on the internet and nowhere else, wherever targets may be.
     #[must_use]
     pub fn outside(&self) -> Self {
-        let deny_classes = vec![
-            EgressClass::LinkLocal,
-            EgressClass::Metadata,
-            EgressClass::Unspecified,
-            EgressClass::Loopback,
-            EgressClass::Private,
-            EgressClass::Multicast,
-        ];
-        Self { deny_classes, ..self.clone() }
+        Self { deny_classes: EgressClass::ALL.into(), ..self.clone() }
     }
 
     /// Why an address is refused, for people; `None` lets it through. What is allowed by name wins over every refusal. An IPv6 address that
@@ -91,15 +83,6 @@ fn described(class: EgressClass) -> &'static str {
 mod tests {
     use super::*;
 
-    const ALL: [EgressClass; 6] = [
-        EgressClass::LinkLocal,
-        EgressClass::Metadata,
-        EgressClass::Unspecified,
-        EgressClass::Loopback,
-        EgressClass::Private,
-        EgressClass::Multicast,
-    ];
-
     fn denying(classes: &[EgressClass]) -> Egress {
         Egress { deny_classes: classes.to_vec(), deny_nets: vec![], allow: vec![] }
     }
@@ -123,7 +106,7 @@ mod tests {
                 assert!(denying(&[class]).refusal(address(text)).is_some(), "{class:?} {text}");
             }
             for text in ["93.184.216.34", "2606:2800:220:1::1", "100.63.0.1", "100.128.0.1", "172.32.0.1", "168.63.129.17"] {
-                assert!(denying(&ALL).refusal(address(text)).is_none(), "{text}");
+                assert!(denying(&EgressClass::ALL).refusal(address(text)).is_none(), "{text}");
             }
         }
         assert!(denying(&[EgressClass::Loopback]).refusal(address("10.0.0.1")).is_none());
@@ -165,7 +148,7 @@ mod tests {
         let coats =
             ["::ffff:93.184.216.34", "64:ff9b::5db8:d822", "64:ff9b:1::5db8:d822", "2002:5db8:d822::1", "2001:0:5db8:d822:0:0:a247:27dd"];
         for text in coats {
-            assert_eq!(denying(&ALL).refusal(address(text)), None, "{text}");
+            assert_eq!(denying(&EgressClass::ALL).refusal(address(text)), None, "{text}");
         }
         // No coats: our own address, and addresses that only begin alike.
         for text in ["::1", "2001:1::a9fe:a9fe", "64:ff9b:2::a9fe:a9fe", "2003:a9fe:a9fe::"] {

@@ -3,6 +3,7 @@
 //!
 //! `config` is what was written, `Plan` is what runs; they are two types, so the engine can never meet an unresolved name.
 
+mod alerts;
 mod breaker;
 mod compile;
 mod egress;
@@ -18,6 +19,7 @@ use std::{
 };
 
 pub use crate::provider::{Accepted, Rejected};
+pub use alerts::Alerts;
 pub use breaker::{BreakerPolicy, RampPolicy, Rate};
 pub use compile::{compile, intake};
 pub use guard::{Guard, UrlToken, with_token};
@@ -51,6 +53,8 @@ pub struct Plan {
     pub log: Log,
     /// Where deliveries may not go.
     pub egress: Egress,
+    /// Who is told of what; `None` nobody.
+    pub alerts: Option<Alerts>,
     /// Sources by name, the disabled ones too.
     pub sources: BTreeMap<SourceName, Arc<Source>>,
     /// Enabled sources by exact path.

@@ -262,6 +262,11 @@ pub enum EgressClass {
     Multicast,
 }
 
+impl EgressClass {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [Self::LinkLocal, Self::Metadata, Self::Unspecified, Self::Loopback, Self::Private, Self::Multicast];
+}
+
 /// What a 2xx survives. Named at start, in status and in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {

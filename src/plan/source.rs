@@ -41,6 +41,8 @@ pub struct Source {
     pub accepted: Accepted,
     /// The answer to requests that are not proved.
     pub rejected: Rejected,
+    /// How long it may be silent before that is told; `None` as long as it likes.
+    pub expect_every: Option<Duration>,
     /// Switched off: its paths answer 404.
     pub disabled: bool,
 }

@@ -50,7 +50,8 @@ impl Brakes {
         now < self.asked_until || self.breaker.phase() == Phase::Open
     }
 
-    /// Whether new deliveries may come straight to the lane.
+    /// Whether new deliveries may come straight to the lane. While half-open they may not: the one probe is the oldest that waits, and what
+    /// the outage left goes before them.
     pub(super) fn is_off(&self, now: Mono) -> bool {
         now >= self.asked_until && self.breaker.phase() == Phase::Closed && self.ramp.is_none() && self.pulls.is_none()
     }

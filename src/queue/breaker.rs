@@ -8,8 +8,9 @@
 //!
 //! What counts is whether the target can work at all: no connection, no answer in time, 5xx, 429. A status such as 400 or 410 is about one
 //! event, so it never opens a breaker, and a probe that is answered so has found somebody there. What the target asks for itself
-//! (`Retry-After`) counts neither way. Attempts that were under way when it opened have no say in when it closes, nor in whether it then
-//! opens again.
+//! (`Retry-After`) counts neither way, and opens none; but a probe that is asked to come later has found nobody who works, and the next one
+//! comes as much later as after one that failed, or a target that asks for a second each time would be asked each second for ever. Attempts
+//! that were under way when it opened have no say in when it closes, nor in whether it then opens again.
 
 use std::time::Duration;
 
@@ -42,7 +43,9 @@ pub(super) enum Sign {
     Answered,
     /// It cannot work.
     Ill,
-    /// Nothing: it asked for time, or the attempt ended on our side.
+    /// It asked for time.
+    Asked,
+    /// Nothing: the attempt ended on our side.
     None,
 }
 
@@ -50,7 +53,7 @@ impl Sign {
     /// What this result says; `asked` when the target asked for time.
     pub(super) fn of(result: AttemptResult, asked: bool) -> Self {
         match result {
-            _ if asked => Self::None,
+            _ if asked => Self::Asked,
             AttemptResult::Delivered => Self::Well,
             AttemptResult::Http3xx | AttemptResult::Http4xx => Self::Answered,
             AttemptResult::Http429
@@ -158,7 +161,7 @@ impl Breaker {
                     self.state = State::Closed { since: now };
                     (self.in_a_row, self.window) = (0, Window { since: now, ..Window::default() });
                 }
-                Sign::Ill => self.open(policy, now, dice),
+                Sign::Ill | Sign::Asked => self.open(policy, now, dice),
                 Sign::None => self.state = State::HalfOpen { probe: None },
             },
             State::HalfOpen { .. } | State::Open { .. } => {}
@@ -179,7 +182,7 @@ impl Breaker {
                 self.window.attempts = self.window.attempts.saturating_add(1);
                 self.window.failures = self.window.failures.saturating_add(1);
             }
-            Sign::Answered | Sign::None => {}
+            Sign::Answered | Sign::Asked | Sign::None => {}
         }
     }
 
@@ -261,7 +264,7 @@ mod tests {
             assert_eq!(rig.end(1, sign), Phase::Closed);
         }
         assert_eq!(rig.end(1, Sign::Answered), Phase::Closed, "what is about one event says nothing");
-        assert_eq!(rig.end(1, Sign::None), Phase::Closed);
+        assert_eq!([Sign::None, Sign::Asked].map(|sign| rig.end(1, sign)), [Phase::Closed; 2]);
         assert_eq!(rig.end(1, Sign::Ill), Phase::Open);
         assert_eq!(rig.breaker.room(), 0);
     }
@@ -294,13 +297,27 @@ mod tests {
         rig.breaker.started(id(9));
         assert_eq!(rig.breaker.room(), 0);
         assert_eq!(rig.end(7, Sign::Well), Phase::HalfOpen, "not the probe");
-        assert_eq!(rig.end(9, Sign::None), Phase::HalfOpen, "it asked for time: another probe then");
+        assert_eq!(rig.end(9, Sign::None), Phase::HalfOpen, "it ended on our side: another probe then");
         assert_eq!(rig.breaker.room(), 1);
         rig.breaker.started(id(10));
         rig.breaker.cut(id(10));
         assert_eq!(rig.breaker.room(), 1);
         rig.breaker.started(id(11));
         assert_eq!(rig.end(11, Sign::Answered), Phase::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_is_asked_to_come_later_puts_the_next_one_off_longer_each_time() {
+        let mut rig = Rig::new();
+        for event in 0..3 {
+            rig.end(event, Sign::Ill);
+        }
+        for most in [4, 8, 16, 20, 20, 20] {
+            let took = rig.wait();
+            assert!(took >= Duration::from_secs(most) / 2 && took <= Duration::from_secs(most), "{took:?} of {most}s");
+            rig.breaker.started(id(1));
+            assert_eq!(rig.end(1, Sign::Asked), Phase::Open);
+        }
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! matters; and it answers no handshake, because an answer may be made with a secret.
 
 use super::{Identity, Unproved, Verified, Verifier};
-use crate::{clock::UnixMs, rejection::Rejection, request::RawRequest, secret::Fingerprint};
+use crate::{alert::Alert, clock::UnixMs, rejection::Rejection, request::RawRequest, secret::Fingerprint};
 
-/// What an event rests on. Only this module's parent can make one.
+/// What an event rests on. Only this module's parent can make one, but for an [`Alert`], which only [`crate::alert`] can make.
 #[derive(Clone, Copy, Debug)]
 pub struct Proof(Grounds);
 
@@ -17,6 +17,8 @@ enum Grounds {
     Verified { secret: Option<Fingerprint>, skew_ms: Option<i64> },
     /// It would have been rejected for this.
     Observed(Rejection),
+    /// Nobody rang: it is an alert of our own.
+    Own,
 }
 
 /// A request that may become an event: what it says that it is, and what that rests on. Only this module can make one.
@@ -33,12 +35,18 @@ impl Proof {
         Self(Grounds::Verified { secret, skew_ms })
     }
 
+    /// Of an alert, which needs none: there is not a byte of a request in it.
+    #[must_use]
+    pub fn of_own(_: &Alert) -> Self {
+        Self(Grounds::Own)
+    }
+
     /// The secret that matched; `None` for a scheme without one, and where nothing is proved.
     #[must_use]
     pub fn secret(&self) -> Option<Fingerprint> {
         match self.0 {
             Grounds::Verified { secret, .. } => secret,
-            Grounds::Observed(_) => None,
+            Grounds::Observed(_) | Grounds::Own => None,
         }
     }
 
@@ -47,7 +55,7 @@ impl Proof {
     pub fn skew_ms(&self) -> Option<i64> {
         match self.0 {
             Grounds::Verified { skew_ms, .. } => skew_ms,
-            Grounds::Observed(_) => None,
+            Grounds::Observed(_) | Grounds::Own => None,
         }
     }
 
@@ -55,7 +63,7 @@ impl Proof {
     #[must_use]
     pub fn observed(&self) -> Option<Rejection> {
         match self.0 {
-            Grounds::Verified { .. } => None,
+            Grounds::Verified { .. } | Grounds::Own => None,
             Grounds::Observed(reason) => Some(reason),
         }
     }

@@ -3,11 +3,11 @@
 use hookgate::{
     delivery::{Attempt, AttemptResult, DeliveryId},
     name::TargetName,
-    plan::Target,
+    plan::{BreakerPolicy, Target},
 };
 
 use super::{
-    rules::Rule,
+    rules::{Health, Rule},
     script::{MS, SECOND},
     world::World,
 };
@@ -25,11 +25,12 @@ impl World {
         if at < health.asked_until {
             broken = Some((Rule::LeftAlone, format!("{id} starts, and {target} asked for time until {}", health.asked_until)));
         }
-        if breaker.is_some_and(|breaker| health.ill >= breaker.consecutive) {
+        if let Some(breaker) = breaker.filter(|breaker| health.ill >= breaker.consecutive) {
             if !health.probing.is_empty() {
                 broken = Some((Rule::LeftAlone, format!("{id} starts beside {:?}, and {target} keeps failing", health.probing)));
-            } else if let Some(failed) = health.probe_failed.filter(|failed| at < failed + SECOND) {
-                broken = Some((Rule::LeftAlone, format!("{id} starts at {at}, and {target} failed when it was asked at {failed}")));
+            } else if let Some(failed) = health.probe_failed.filter(|failed| at < failed + shortest(&breaker, health.probes_failed)) {
+                let times = health.probes_failed;
+                broken = Some((Rule::LeftAlone, format!("{id} starts at {at}, and {target} did not work {times} times, last at {failed}")));
             }
             health.probing.insert(id);
         }
@@ -66,18 +67,35 @@ impl World {
         if let Some(asked) = asked {
             let until = at + u64::try_from(asked.min(retry_after_max).as_nanos()).unwrap_or(u64::MAX);
             health.asked_until = health.asked_until.max(until);
+            // Who is asked to come later has not found the target working either.
+            if was_probe {
+                health.no_probe_did(at);
+            }
         } else if is_ill(attempt.result) {
             let began = at - u64::try_from(attempt.took.as_nanos()).unwrap_or(u64::MAX).min(at);
             health.ill += u32::from(began >= health.well_at);
             // What was under way before says nothing about when to try again.
             if was_probe {
-                health.probe_failed = Some(at);
+                health.no_probe_did(at);
             }
         } else {
-            (health.ill, health.well_at, health.probe_failed) = (0, at, None);
+            (health.ill, health.well_at, health.probe_failed, health.probes_failed) = (0, at, None, 0);
             health.probing.clear();
         }
     }
+}
+
+impl Health {
+    fn no_probe_did(&mut self, at: u64) {
+        self.probe_failed = Some(at);
+        self.probes_failed = self.probes_failed.saturating_add(1);
+    }
+}
+
+/// The least time until the next probe, in nanoseconds, after so many in a row that found nobody who works: the dice take half of it away.
+fn shortest(breaker: &BreakerPolicy, failed: u32) -> u64 {
+    let longest = breaker.open_for.saturating_mul(1 << failed.min(20)).min(breaker.open_for_max);
+    u64::try_from((longest / 2).as_nanos()).unwrap_or(u64::MAX).max(SECOND)
 }
 
 fn is_ill(result: AttemptResult) -> bool {

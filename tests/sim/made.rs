@@ -98,6 +98,7 @@ pub(crate) fn plan_of(targets: impl IntoIterator<Item = Target>) -> Plan {
         },
         log: Log { format: LogFormat::Auto, level: tracing::Level::INFO, requests: LogWhat::All, attempts: LogWhat::Failed },
         egress: Egress { deny_classes: Vec::new(), deny_nets: Vec::new(), allow: Vec::new() },
+        alerts: None,
         sources: BTreeMap::new(),
         paths: std::collections::HashMap::new(),
         targets: targets.into_iter().map(|target| (target.name.clone(), Arc::new(target))).collect(),

@@ -147,6 +147,8 @@ pub(crate) struct Health {
     /// Attempts that started since the row was too long, and when one of them last ended so too.
     pub(crate) probing: BTreeSet<DeliveryId>,
     pub(crate) probe_failed: Option<u64>,
+    /// How many of them in a row, since it last took something: each puts the next off longer.
+    pub(crate) probes_failed: u32,
     /// It asked to be left alone until then.
     pub(crate) asked_until: u64,
     /// When the latest attempts started.

@@ -270,6 +270,30 @@ fn a_target_that_asks_for_time_gets_it_to_the_second_and_fails_nothing() {
 }
 
 #[test]
+fn a_target_that_is_half_back_and_asks_for_a_second_each_time_is_asked_ever_less_often() {
+    let mut shard = Shard::at_rest([watched(None)]);
+    open(&mut shard);
+    let asked = Attempt { status: Some(503), retry_after: Some(Duration::from_secs(1)), ..ended(AttemptResult::Http5xx) };
+    let (begin, mut probes) = (shard.now.mono, Vec::new());
+    while shard.now.mono.since(begin) < Duration::from_secs(600) {
+        let wants = claims(&shard.pass(Duration::from_millis(500)));
+        let leases: Vec<Lease> = wants.iter().flat_map(|want| 0..want.oldest).map(|_| shard.lease("app", 1)).collect();
+        if leases.is_empty() {
+            continue;
+        }
+        let answer = Claimed { target: made::name("app"), leases, next_due: Some(shard.now.wall) };
+        let running = started(&shard.feed(Input::Claimed(vec![answer])));
+        probes.extend(running.iter().map(|_| shard.now.mono));
+        let actions = end(&mut shard, &running, &asked);
+        assert_eq!(phases(&actions), [Phase::Open]);
+        let failures = settles(&actions).iter().map(|write| matches!(write, Fenced::Retry { failures: 0, .. })).collect::<Vec<_>>();
+        assert_eq!(failures, [true], "it spends nobody's budget");
+    }
+    let longest = probes.windows(2).map(|two| two[1].since(two[0])).max().expect("several");
+    assert!((10..=24).contains(&probes.len()) && longest <= Duration::from_secs(61), "{} probes, {longest:?} apart", probes.len());
+}
+
+#[test]
 fn a_rate_limit_spreads_a_backlog_evenly() {
     let rate_limit = Some(Rate { count: 50, per: Duration::from_secs(1) });
     let mut shard = Shard::at_rest([Target { rate_limit, ..made::target("app") }]);

@@ -3,6 +3,7 @@
 mod support;
 
 mod admin;
+mod alerts;
 mod barrier;
 mod cli;
 mod client_certs;
@@ -33,6 +34,7 @@ mod poison;
 mod providers;
 mod refusals;
 mod rejected;
+mod rules;
 mod secrecy;
 mod send;
 mod spine;

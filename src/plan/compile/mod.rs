@@ -1,6 +1,7 @@
 //! From what was written to what runs: names resolved, defaults that depend on others settled, every provider compiled with its
 //! credentials. Pure: no file is opened, no host name resolved, no clock read.
 
+mod alerts;
 mod answers;
 mod egress;
 mod guard;
@@ -24,6 +25,7 @@ pub fn compile(config: &Config, catalogue: &Catalogue, problems: &mut Problems) 
     let targets = target::targets(config, &egress, problems);
     let sources = source::sources(config, catalogue, problems);
     let routes = route::routes(config, problems);
+    let alerts = alerts::alerts(config, problems);
     if problems.has_errors() {
         return None;
     }
@@ -37,6 +39,7 @@ pub fn compile(config: &Config, catalogue: &Catalogue, problems: &mut Problems) 
         store: store::store(config),
         log: store::log(&config.log),
         egress,
+        alerts,
         sources,
         paths,
         targets,
@@ -54,6 +57,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        alert::Kind,
         clock::Clock,
         config::{self, Surroundings},
         event::EventTypes,
@@ -401,6 +405,38 @@ mod tests {
                  egress.allow can let it through",
             ),
         ]);
+    }
+
+    #[test]
+    fn mistakes_in_alerts_are_told_with_their_place() {
+        let alerting = |source: &str, alerts: &str| file(source, "", &format!("{ROUTE}\nalerts: {alerts}"));
+        let unheeded = |why: &str| format!("f.yaml:2:73: warning: `expect_every` changes nothing: {why}");
+        told(&[
+            (alerting("", "{ to: u }"), "f.yaml:6:15: there is no target `u`; did you mean `t`?"),
+            (alerting("", "{ to: [t, t] }"), "f.yaml:6:19: `to` names `t` twice"),
+            (alerting("", "{ to: t, events: [dead_letter, dead_letter] }"), "f.yaml:6:40: `events` names `dead_letter` twice"),
+            (
+                alerting("", "{ to: t, events: source_silent }"),
+                "f.yaml:6:26: warning: no source has an `expect_every`, so none is ever `source_silent`",
+            ),
+            (alerting(", expect_every: 1h", "none"), &unheeded("there are no `alerts`")),
+            (alerting(", expect_every: 1h", "{ to: t, events: dead_letter }"), &unheeded("`alerts.events` has no `source_silent`")),
+        ]);
+    }
+
+    #[test]
+    fn who_is_told_of_what_gets_into_the_plan() {
+        let (plan, said) = compiled(&file(", expect_every: 1h", "", &format!("{ROUTE}\nalerts: {{ to: t }}")), &[]);
+        assert_eq!(said, Vec::<String>::new());
+        let plan = plan.expect("compiled");
+        assert_eq!(plan.paths["/hooks/a"].expect_every, Some(Duration::from_secs(3600)));
+        let alerts = plan.alerts.expect("asked for");
+        assert_eq!((alerts.to, alerts.kinds), (vec![TargetName::parse("t").expect("a name")], Kind::ALL.into()));
+        let some = file("", "", &format!("{ROUTE}\nalerts: {{ to: t, events: [breaker_open, dead_letter] }}"));
+        let (plan, said) = compiled(&some, &[]);
+        assert_eq!(said, Vec::<String>::new());
+        let kinds = plan.expect("compiled").alerts.expect("asked for").kinds;
+        assert_eq!(kinds, [Kind::DeadLetter, Kind::BreakerOpen].into());
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn targets(known: &Known<'_>, config: &Config, route: &config::Route, problems: 
 }
 
 /// Whether a name is one of those known; if not, it is reported with the nearest of them, the first as they are written.
-fn resolve<'a>(
+pub(super) fn resolve<'a>(
     name: &Placed<String>,
     what: &str,
     known: &HashSet<&str>,

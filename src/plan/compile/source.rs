@@ -156,6 +156,10 @@ impl Written<'_> {
             },
             accepted: answers::accepted(written, provider, problems),
             rejected: answers::rejected(written, provider),
+            expect_every: match *written.expect_every {
+                config::Expected::None => None,
+                config::Expected::Every(period) => Some(period.0),
+            },
             disabled: *written.disabled,
         })
     }

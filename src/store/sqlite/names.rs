@@ -55,7 +55,7 @@ impl Names {
         while let Some(row) = rows.next()? {
             let (id, kind, name): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             match kind {
-                SOURCE => names.sources.extend(SourceName::parse(&name).map(|name| (name, id))),
+                SOURCE => names.sources.extend(SourceName::known(&name).map(|name| (name, id))),
                 _ => names.learn(TargetName::parse(&name).map(|name| (name, id))),
             }
         }

@@ -71,7 +71,7 @@ fn event_of(row: &Row<'_>, id: EventId) -> Result<EventView> {
     let types: Vec<Box<str>> = serde_json::from_str(&types).map_err(|error| unreadable(1, Box::new(error)))?;
     Ok(EventView {
         id,
-        source: SourceName::parse(row.get_ref(0)?.as_str()?).ok_or_else(|| unreadable(0, "not a source's name".into()))?,
+        source: SourceName::known(row.get_ref(0)?.as_str()?).ok_or_else(|| unreadable(0, "not a source's name".into()))?,
         types: EventTypes::new(types),
         provider_event_id: row.get(2)?,
         received_at: UnixMs(row.get(3)?),

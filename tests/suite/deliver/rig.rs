@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use hookgate::{
     clock::{Clock, Mono, Span},
-    deliver::{Shards, Stopped},
+    deliver::{Seen, Shards, Stopped},
     delivery::State,
     event::{DedupKey, EventId, EventIds, EventTypes, Payload},
     handoff::{Gates, LaneGate},
@@ -82,7 +82,8 @@ impl Rig {
     /// Starts delivering.
     pub(crate) fn start(&mut self) {
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
-        let started = Shards::start(&self.plan, store, Arc::clone(&self.gates), Clock::System, Arc::clone(&self.metrics));
+        let seen = Seen { metrics: Arc::clone(&self.metrics), notes: Arc::default() };
+        let started = Shards::start(&self.plan, store, Arc::clone(&self.gates), Clock::System, seen);
         self.shards = Some(started.expect("the targets can be prepared"));
     }
 
@@ -232,6 +233,7 @@ fn plan(targets: Vec<Target>, egress: Egress) -> Plan {
         },
         log: Log { format: LogFormat::Json, level: tracing::Level::INFO, requests: LogWhat::None, attempts: LogWhat::All },
         egress,
+        alerts: None,
         sources: BTreeMap::new(),
         paths: HashMap::new(),
         targets: targets.into_iter().map(|target| (target.name.clone(), Arc::new(target))).collect(),

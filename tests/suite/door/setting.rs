@@ -188,6 +188,7 @@ fn source() -> Source {
         unrouted: Unrouted::Keep,
         accepted: Accepted { body: Bytes::from_static(b"ok\n"), ..Accepted::default() },
         rejected: Rejected::default(),
+        expect_every: None,
         disabled: false,
     }
 }
@@ -228,6 +229,7 @@ fn plan() -> Plan {
         },
         log: Log { format: LogFormat::Auto, level: tracing::Level::INFO, requests: LogWhat::All, attempts: LogWhat::Failed },
         egress: Egress { deny_classes: Vec::new(), deny_nets: Vec::new(), allow: Vec::new() },
+        alerts: None,
         sources: BTreeMap::new(),
         paths: HashMap::new(),
         targets: BTreeMap::new(),
