@@ -27,6 +27,17 @@ pub struct DeliveryId {
     pub slot: u8,
 }
 
+impl DeliveryId {
+    /// Reads `dlv_<event>-<slot>` as it is printed; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (event, slot) = text.strip_prefix("dlv_")?.rsplit_once('-')?;
+        let id = Self { event: EventId::parse(&format!("evt_{event}"))?, slot: slot.parse().ok()? };
+        // `+2` and `02` are numbers too, and no id.
+        (id.to_string() == text).then_some(id)
+    }
+}
+
 impl fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let event = self.event.to_string();
@@ -235,6 +246,10 @@ mod tests {
     fn a_delivery_id_names_its_event() {
         let id = DeliveryId { event: EventId::from_i64(1).expect("valid"), slot: 2 };
         assert_eq!(id.to_string(), "dlv_0000000000001-2");
+        assert_eq!(DeliveryId::parse("dlv_0000000000001-2"), Some(id));
+        for wrong in ["dlv_0000000000001", "dlv_0000000000001-", "dlv_0000000000001-02", "dlv_0000000000001-+2", "evt_0000000000001-2"] {
+            assert_eq!(DeliveryId::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -23,6 +23,11 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS_IN_ID: usize = 13;
 
 impl EventId {
+    /// No id is less.
+    pub const LEAST: Self = Self(0);
+    /// No id is greater.
+    pub const GREATEST: Self = Self(i64::MAX);
+
     /// The number as it is stored.
     #[must_use]
     pub fn to_i64(self) -> i64 {

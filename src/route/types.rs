@@ -41,6 +41,13 @@ impl TypePattern {
     }
 }
 
+impl std::fmt::Display for TypePattern {
+    /// As it was written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -10,6 +10,7 @@
 //! - Fenced writes are taken before admits; an admit past its deadline is answered [`StoreError::Busy`], unrun.
 
 mod admission;
+mod filter;
 mod model;
 mod queue;
 pub mod rejected;
@@ -19,6 +20,7 @@ mod tally;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use admission::{Admission, NewEvent, Owed, Start};
+pub use filter::{FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, time_or_age};
 pub use model::{DeliveryRow, Model, ModelStore};
 pub use sqlite::{OpenError, Report, SqliteStore, back_up_offline, check};
 pub use tally::{Tallies, TargetTally};
