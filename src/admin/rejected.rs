@@ -187,7 +187,7 @@ fn filter(query: &str, now: UnixMs) -> Result<RejectedFilter, String> {
         match &*name {
             "source" => filter.source = Some(SourceName::parse(&value).ok_or("`source` is the name of a source")?),
             "since" => filter.since = Some(since(&value, now).ok_or("`since` is a time (2026-01-31T12:00:00Z) or an age (90m, 12h)")?),
-            "cursor" => filter.before = Some(RejectedId::parse(&value).ok_or("`cursor` is what `next` of the page before says")?),
+            "cursor" => filter.beyond = Some(RejectedId::parse(&value).ok_or("`cursor` is what `next` of the page before says")?),
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
                 filter.limit = limit.ok_or_else(|| format!("`limit` is a number from 1 to {PAGE_MAX}"))?;

@@ -11,6 +11,7 @@
 
 mod admission;
 mod filter;
+mod listing;
 mod model;
 mod queue;
 pub mod rejected;
@@ -20,7 +21,8 @@ mod tally;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use admission::{Admission, NewEvent, Owed, Start};
-pub use filter::{FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, time_or_age};
+pub use filter::{FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, age, time_or_age};
+pub use listing::{Cursor, ListedDelivery, Listing, Page};
 pub use model::{DeliveryRow, Model, ModelStore};
 pub use sqlite::{OpenError, Report, SqliteStore, back_up_offline, check};
 pub use tally::{Tallies, TargetTally};
@@ -59,6 +61,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// One event with its deliveries and failed attempts.
     fn event(&self, id: EventId) -> Reply<Option<EventView>>;
+
+    /// Events of a listing, the newest first, with their deliveries but no attempts.
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>>;
+
+    /// Deliveries of a listing, those of the newest event first, each with its latest failed attempt.
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>>;
 
     /// Deliveries by target and state, from memory: exact as of the last commit, never a scan.
     fn tallies(&self) -> Arc<Tallies>;

@@ -13,6 +13,7 @@
 //! - A revival copies variant and target of the dead row into the next slot, waiting, with counters at zero and its own `first_at`.
 
 mod rows;
+mod views;
 mod wrapper;
 
 use std::{sync::Arc, time::Duration};

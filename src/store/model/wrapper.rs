@@ -10,7 +10,7 @@ use crate::{
     event::{EventId, Payload},
     lease::{Claimed, Fate, Fenced, Want},
     plan::{Level, Retention},
-    store::{Admission, EventView, Health, NewEvent, Reply, Store, StoreError, Swept, Tallies},
+    store::{Admission, EventView, Health, ListedDelivery, Listing, NewEvent, Page, Reply, Store, StoreError, Swept, Tallies},
 };
 
 use super::Model;
@@ -88,6 +88,14 @@ impl Store for ModelStore {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         answer(Ok(self.lock().event(id)))
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        answer(Ok(self.lock().events(&listing)))
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        answer(Ok(self.lock().listed_deliveries(&listing)))
     }
 
     fn tallies(&self) -> Arc<Tallies> {

@@ -139,19 +139,13 @@ mod tests {
     use super::*;
     use crate::store::sqlite::{open, schema};
 
-    fn plan(conn: &Connection, sql: &str, parameters: usize) -> String {
-        let mut explained = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
-        let lines = explained.query_map(rusqlite::params_from_iter(vec![1_i64; parameters]), |row| row.get::<_, String>(3));
-        lines.expect("a plan").collect::<Result<Vec<_>>>().expect("lines").join("; ")
-    }
-
     /// Behind two million due deliveries of a dead target a sort or a scan is the end of all others.
     #[test]
     fn every_walk_is_a_seek_in_the_targets_own_part_of_the_index() {
         let conn = Connection::open_in_memory().expect("memory");
         schema::migrate(&conn).expect("the schema");
-        for (sql, parameters) in [(OLDEST, 5), (NEWEST, 3), (NEXT_DUE, 1), (open::VOID, 4), (open::CLAMP, 3)] {
-            let plan = plan(&conn, sql, parameters);
+        for sql in [OLDEST, NEWEST, NEXT_DUE, open::VOID, open::CLAMP] {
+            let plan = schema::plan(&conn, sql).expect("a plan");
             assert!(plan.contains("delivery_due (target=?"), "{sql}: {plan}");
             assert!(!plan.contains("SCAN delivery") && !plan.contains("B-TREE FOR ORDER"), "{sql}: {plan}");
         }

@@ -15,6 +15,7 @@ mod check;
 mod checkpoint;
 mod claim;
 mod fatal;
+mod lists;
 mod memory;
 mod names;
 mod open;
@@ -49,7 +50,9 @@ use crate::{
     limits::{CLAIM_MAX, SETTLE_MAX},
     metrics::Metrics,
     plan::StoreSettings,
-    store::{Admission, EventView, Health, NewEvent, Reply, Store, StoreError, Swept, Tallies, queue::Refused},
+    store::{
+        Admission, EventView, Health, ListedDelivery, Listing, NewEvent, Page, Reply, Store, StoreError, Swept, Tallies, queue::Refused,
+    },
 };
 
 use readers::{Read, ReadGate};
@@ -121,6 +124,11 @@ impl SqliteStore {
         answer(queued, reply)
     }
 
+    fn view<T: Send + 'static>(&self, question: impl FnOnce(Asker<T>) -> Read) -> Reply<T> {
+        let (asker, reply) = oneshot::channel();
+        answer(self.views.send(question(asker)).map_err(|_| Refused::Closed), reply)
+    }
+
     fn urgent<T: Send + 'static>(&self, weight: usize, call: impl FnOnce(Asker<T>) -> Call) -> Reply<T> {
         let (asker, reply) = oneshot::channel();
         let urgent = Urgent { call: call(asker), since: self.shared.clock.mono() };
@@ -163,8 +171,15 @@ impl Store for SqliteStore {
     }
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
-        let (asker, reply) = oneshot::channel();
-        answer(self.views.send(Read::Event(id, asker)).map_err(|_| Refused::Closed), reply)
+        self.view(|asker| Read::Event(id, asker))
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        self.view(|asker| Read::Events(Box::new(listing), asker))
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        self.view(|asker| Read::Deliveries(Box::new(listing), asker))
     }
 
     fn tallies(&self) -> Arc<Tallies> {

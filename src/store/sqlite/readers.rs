@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::{
     clock::{Clock, Mono},
     event::{EventId, Payload},
-    store::{EventView, StoreError},
+    store::{EventView, ListedDelivery, Listing, Page, StoreError},
 };
 
 use super::{fatal::AbortOnPanic, views};
@@ -38,6 +38,8 @@ const STEPS_BETWEEN_LOOKS: i32 = 1000;
 pub(super) enum Read {
     Payloads(Vec<(EventId, u8)>, oneshot::Sender<Result<Vec<Option<Payload>>, StoreError>>),
     Event(EventId, oneshot::Sender<Result<Option<EventView>, StoreError>>),
+    Events(Box<Listing>, oneshot::Sender<Result<Page<EventView>, StoreError>>),
+    Deliveries(Box<Listing>, oneshot::Sender<Result<Page<ListedDelivery>, StoreError>>),
     Stop,
 }
 
@@ -175,6 +177,16 @@ fn answer(read: Read, sql: &mut views::Sql<'_>, gate: &ReadGate, clock: &Clock, 
             let result = ask(&mut |sql| sql.event(id).map(|read| view = read));
             let _ = reply.send(result.map(|()| view));
         }
+        Read::Events(listing, reply) => {
+            let mut page = Page::empty();
+            let result = ask(&mut |sql| sql.lists.events(&listing, clock).map(|read| page = read));
+            let _ = reply.send(result.map(|()| page));
+        }
+        Read::Deliveries(listing, reply) => {
+            let mut page = Page::empty();
+            let result = ask(&mut |sql| sql.lists.deliveries(&listing, clock).map(|read| page = read));
+            let _ = reply.send(result.map(|()| page));
+        }
         Read::Stop => {}
     }
 }
@@ -184,6 +196,8 @@ fn refuse(read: Read, error: &rusqlite::Error) {
     match read {
         Read::Payloads(_, reply) => drop(reply.send(Err(broken))),
         Read::Event(_, reply) => drop(reply.send(Err(broken))),
+        Read::Events(_, reply) => drop(reply.send(Err(broken))),
+        Read::Deliveries(_, reply) => drop(reply.send(Err(broken))),
         Read::Stop => {}
     }
 }

@@ -25,7 +25,10 @@ use hookgate::{
     },
     request::HeadersBuilder,
     route::Routes,
-    store::{Admission, DeliveryView, EventView, Health, ModelStore, NewEvent, Owed, Reply, Start, Store, StoreError, Swept, Tallies},
+    store::{
+        Admission, DeliveryView, EventView, Health, ListedDelivery, Listing, ModelStore, NewEvent, Owed, Page, Reply, Start, Store,
+        StoreError, Swept, Tallies,
+    },
 };
 use smallvec::smallvec;
 
@@ -280,6 +283,14 @@ impl Store for Unreliable {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         self.inner.event(id)
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        self.inner.events(listing)
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        self.inner.deliveries(listing)
     }
 
     fn tallies(&self) -> Arc<Tallies> {

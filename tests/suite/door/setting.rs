@@ -28,7 +28,7 @@ use hookgate::{
     provider::{Accepted, Catalogue, Rejected},
     route::Routes,
     secret::Secret,
-    store::{Admission, EventView, Health, ModelStore, NewEvent, Reply, Store, StoreError, Swept, Tallies},
+    store::{Admission, EventView, Health, ListedDelivery, Listing, ModelStore, NewEvent, Page, Reply, Store, StoreError, Swept, Tallies},
     verify::{Credential, Verifier},
 };
 use sha2::Sha256;
@@ -301,6 +301,14 @@ impl Store for Counted {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         self.inner.event(id)
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        self.inner.events(listing)
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        self.inner.deliveries(listing)
     }
 
     fn tallies(&self) -> Arc<Tallies> {
