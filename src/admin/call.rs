@@ -112,7 +112,8 @@ pub(super) async fn body(request: &HttpRequest, payload: &mut web::Payload) -> R
 /// Refuses a body that does not say it is JSON: no page of another site can send one without asking first.
 pub(super) fn is_json(request: &HttpRequest, body: &web::Bytes) -> Result<(), Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let says_json = kind.is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
+    let says_json =
+        kind.is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
     if says_json || (body.is_empty() && kind.is_none()) {
         return Ok(());
     }

@@ -48,7 +48,12 @@ fn acts() -> Vec<Endpoint> {
         Endpoint::act("/api/v1/jobs/{id}/cancel", "stopJob", "End a job where it is; what it did stays done.", jobs::stop),
         Endpoint::act_on("/api/v1/targets/{name}/pause", "pauseTarget", "Hold a target: what comes for it waits.", targets::pause),
         Endpoint::act("/api/v1/targets/{name}/resume", "resumeTarget", "Let a target go on.", targets::resume),
-        Endpoint::act_on("/api/v1/rejected/admit", "admitRejected", "Verify all that a filter means again, and admit it.", rejected::admit_many),
+        Endpoint::act_on(
+            "/api/v1/rejected/admit",
+            "admitRejected",
+            "Verify all that a filter means again, and admit it.",
+            rejected::admit_many,
+        ),
         Endpoint::act("/api/v1/rejected/{id}/admit", "admitOneRejected", "Verify one again, and admit it.", rejected::admit),
         Endpoint::planned(Verb::Act, "/api/v1/reload", "reload", "Take a changed configuration.").from_role(crate::plan::Role::Admin),
     ]

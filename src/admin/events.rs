@@ -106,7 +106,8 @@ pub(super) async fn list(call: Call) -> Result<Listed<ListedEvent>, Problem> {
     if page.items.is_empty() && page.next.is_none() {
         unless_unknown(&filter, &call.gateway)?;
     }
-    let whither = |one: &DeliveryView| Whither { id: one.id.to_string(), target: one.target.to_string(), state: state(one, &call.gateway.plan) };
+    let whither =
+        |one: &DeliveryView| Whither { id: one.id.to_string(), target: one.target.to_string(), state: state(one, &call.gateway.plan) };
     Ok(Listed::page(&page, |event| ListedEvent { head: head(event), deliveries: event.deliveries.iter().map(whither).collect() }))
 }
 

@@ -16,7 +16,7 @@ use super::{
     parameter,
 };
 use crate::{
-    delivery::{DeliveryId, State},
+    delivery::DeliveryId,
     name::TargetName,
     store::{Act, FILTER_VALUES_MAX, Filter, FilterId, Job, JobId, Progress, Step, Task, TaskError, Verb, Work, acts},
 };
@@ -247,7 +247,7 @@ async fn run(call: &Call, task: Task, rate: Option<NonZeroU32>, dry_run: bool) -
 
 fn job_of(step: Step) -> Result<JobView, Problem> {
     match step {
-        Step::Job(job, _) => Ok(shown(&job)),
+        Step::Job(stepped) => Ok(shown(&stepped.job)),
         Step::Refused(why @ acts::Refusal::NoSuchJob) => Err(Problem::missing(why.to_string())),
         Step::Refused(why) => Err(Problem::conflict(why.to_string())),
         Step::Held(..) => Err(Problem::unavailable("the store answered something else: try again")),

@@ -60,9 +60,12 @@ pub(super) fn document(table: &[Endpoint]) -> Value {
 
 fn operation(endpoint: &Endpoint, problem: &Value, written: &mut SchemaGenerator, read: &mut SchemaGenerator) -> Value {
     let mut parameters: Vec<Value> = named(endpoint.path).map(|name| in_path(endpoint.path, name)).collect();
-    parameters.extend(endpoint.parameters.iter().map(|one| {
-        json!({ "name": one.name, "in": "query", "required": false, "description": one.about, "schema": (one.schema)() })
-    }));
+    parameters.extend(
+        endpoint
+            .parameters
+            .iter()
+            .map(|one| json!({ "name": one.name, "in": "query", "required": false, "description": one.about, "schema": (one.schema)() })),
+    );
     if endpoint.takes_key {
         parameters.push(json!({
             "name": "Idempotency-Key",
@@ -196,7 +199,10 @@ mod tests {
                     .collect();
                 assert_eq!(in_path, named(path).collect::<Vec<_>>(), "{at}");
                 for one in &parameters {
-                    assert!(one["schema"].is_object() && ["path", "query", "header"].contains(&one["in"].as_str().expect("a place")), "{at}");
+                    assert!(
+                        one["schema"].is_object() && ["path", "query", "header"].contains(&one["in"].as_str().expect("a place")),
+                        "{at}"
+                    );
                 }
                 let responses = operation["responses"].as_object().expect("responses");
                 assert!(responses.contains_key("default") && responses.len() == 2, "{at}");

@@ -165,7 +165,7 @@ pub(super) async fn admit_many(call: Call, which: Which) -> Result<Many, Problem
         unless_unknown(source.as_ref(), gateway)?;
     }
     let mut many = Many::default();
-    let mut last = None;
+    let mut last: Option<RejectedId> = None;
     for summary in &page.items {
         let is_late = gateway.clock.mono().since(began) > ADMIT_TIME;
         if let Some(done) = last.filter(|_| is_late) {

@@ -54,7 +54,8 @@ impl Which {
         for (name, value) in [("since", &self.since), ("until", &self.until)] {
             let Some(value) = value else { continue };
             let time = time_or_age(value, Clock::System.wall());
-            let time = time.ok_or_else(|| (Exit::Usage, format!("`--{name}` is a time (2026-01-31T12:00:00Z) or an age (90m, 12h, 3d)")))?;
+            let time =
+                time.ok_or_else(|| (Exit::Usage, format!("`--{name}` is a time (2026-01-31T12:00:00Z) or an age (90m, 12h, 3d)")))?;
             pairs.push((name, time.to_string()));
         }
         if self.unrouted {

@@ -205,7 +205,8 @@ fn show(args: &Jobs) -> Result<Exit, (Exit, String)> {
     for job in found["items"].as_array().map_or(one, Vec::as_slice) {
         let work = job["to"].as_str().map_or_else(|| text(job, "work"), |to| format!("{} to {to}", text(job, "work")));
         let (done, expected) = (job["progress"]["done"].to_string(), job["expected"].to_string());
-        let (id, state, begun, by, filter) = (text(job, "id"), text(job, "state"), text(job, "begun_at"), text(job, "by"), text(job, "filter"));
+        let (id, state, begun, by, filter) =
+            (text(job, "id"), text(job, "state"), text(job, "begun_at"), text(job, "by"), text(job, "filter"));
         table.row(&[&id, &work, &state, &done, &expected, &begun, &by, &filter]);
     }
     table.print();

@@ -30,7 +30,12 @@ pub(super) fn run(args: &Args) -> Exit {
     for item in listed["items"].as_array().into_iter().flatten() {
         let text = |key: &str| item[key].as_str();
         let matches = item["matches"].to_string();
-        table.row(&[text("source").unwrap_or("-"), text("secret").unwrap_or("-"), &matches, text("last_match").unwrap_or("never since the start")]);
+        table.row(&[
+            text("source").unwrap_or("-"),
+            text("secret").unwrap_or("-"),
+            &matches,
+            text("last_match").unwrap_or("never since the start"),
+        ]);
     }
     table.print();
     Exit::Fine

@@ -35,8 +35,9 @@ impl Table {
     fn lines(&self, width: Option<usize>) -> Vec<String> {
         let head: Vec<String> = self.head.iter().map(|cell| (*cell).to_owned()).collect();
         let all: Vec<&Vec<String>> = std::iter::once(&head).chain(&self.rows).collect();
-        let mut widths: Vec<usize> =
-            (0..self.head.len()).map(|column| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+        let mut widths: Vec<usize> = (0..self.head.len())
+            .map(|column| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+            .collect();
         if let Some(width) = width {
             narrow(&mut widths, width);
         }
