@@ -40,6 +40,12 @@ impl EventId {
         (stored >= 0).then_some(Self(stored))
     }
 
+    /// The least id above this one; `None` above the greatest.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
+
     /// When the id was made, by the gateway's clock.
     #[must_use]
     pub fn made_at(self) -> UnixMs {

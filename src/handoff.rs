@@ -115,6 +115,11 @@ impl Gates {
         self.0.store(Arc::new(gates));
     }
 
+    /// Tells every lane to look: deliveries may have been born waiting that nobody was told of.
+    pub fn announce_all(&self) {
+        self.0.load().values().for_each(|gate| gate.announce());
+    }
+
     /// Closes every gate: what is admitted from now on is born waiting.
     pub fn close_all(&self) {
         self.0.load().values().for_each(|gate| gate.publish(0));

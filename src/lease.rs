@@ -114,6 +114,8 @@ pub enum Why {
     NoTime,
     /// The target is being left alone: its breaker is open, or it asked for time.
     LeftAlone,
+    /// An operator holds the target.
+    Paused,
     /// The gateway is stopping, or the target left the plan.
     Stopping,
     /// The running attempt was cut at the stop's deadline: the target may have it.

@@ -40,6 +40,7 @@ pub mod lease;
 pub mod limits;
 pub mod metrics;
 pub mod name;
+pub mod pause;
 pub mod plan;
 pub mod provider;
 pub mod queue;

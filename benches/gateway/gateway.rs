@@ -192,7 +192,7 @@ fn settings(dir: &Path) -> StoreSettings {
         path: dir.join("hookgate.db"),
         data_dir: dir.to_path_buf(),
         durability: None,
-        retention: Retention { delivered: MONTH, unrouted: MONTH, dead: MONTH, payload: None, rejected: None },
+        retention: Retention { delivered: MONTH, unrouted: MONTH, cancelled: MONTH, dead: MONTH, payload: None, rejected: None },
         max_bytes: 64 << 30,
         min_free_bytes: 1 << 30,
         lock_wait: Duration::ZERO,

@@ -7,6 +7,8 @@ use super::Gateway;
 use crate::{
     clock::UnixMs,
     metrics::{Metrics, REMOVED},
+    name::TargetName,
+    pause::Pauses,
     plan::{Level, Plan},
     store::TargetTally,
 };
@@ -20,7 +22,7 @@ type Counts = [u64; STATES.len()];
 /// Sets every gauge that follows something else.
 pub(super) fn refresh(gateway: &Gateway) {
     let (metrics, now) = (&gateway.metrics, gateway.clock.wall());
-    queue(metrics, &gateway.plan, &gateway.store.tallies().read(), now);
+    queue(metrics, &gateway.plan, &gateway.store.tallies().read(), &gateway.store.standing().borrow().pauses, now);
     // A source stops to only observe by itself.
     for source in gateway.plan.sources.values().filter(|source| source.verifier.observe_until().is_some()) {
         metrics.source_is(&source.name, &source.provider, source.verification(now));
@@ -41,7 +43,7 @@ pub(super) fn refresh(gateway: &Gateway) {
 }
 
 /// The counts as metrics show them: each configured target, and all others together as `_removed`, whose waiting deliveries are parked.
-fn queue(metrics: &Metrics, plan: &Plan, tallies: &BTreeMap<crate::name::TargetName, TargetTally>, now: UnixMs) {
+fn queue(metrics: &Metrics, plan: &Plan, tallies: &BTreeMap<TargetName, TargetTally>, pauses: &Pauses, now: UnixMs) {
     let mut removed: (Counts, Option<UnixMs>) = ([0; STATES.len()], None);
     for (_, tally) in tallies.iter().filter(|(name, _)| !plan.targets.contains_key(*name)) {
         let [_, in_flight, _, parked, dead] = &mut removed.0;
@@ -53,7 +55,9 @@ fn queue(metrics: &Metrics, plan: &Plan, tallies: &BTreeMap<crate::name::TargetN
     set(metrics, REMOVED, removed.0, removed.1, now);
     for name in plan.targets.keys() {
         let tally = tallies.get(name).cloned().unwrap_or_default();
-        set(metrics, name.as_str(), [tally.pending, tally.in_flight, 0, 0, tally.dead], tally.oldest_open, now);
+        // What waits for a target that an operator holds is paused, and nothing else.
+        let (pending, paused) = if pauses.of(name, now).is_some() { (0, tally.pending) } else { (tally.pending, 0) };
+        set(metrics, name.as_str(), [pending, tally.in_flight, paused, 0, tally.dead], tally.oldest_open, now);
     }
 }
 

@@ -253,7 +253,7 @@ mod tests {
             connections: 1,
             answer_within: day,
         };
-        let retention = plan::Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None };
+        let retention = plan::Retention { delivered: day, unrouted: day, cancelled: day, dead: day, payload: None, rejected: None };
         Plan {
             generation: 7,
             server: plan::Server {

@@ -6,6 +6,7 @@
 mod exit;
 mod machine;
 mod prepare;
+mod renamed;
 mod run;
 mod signals;
 mod stop;

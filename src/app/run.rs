@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::{
     Exit, machine,
     prepare::{self, PrepareError, Prepared},
+    renamed,
     signals::{Asked, Signals},
     stop::Running,
 };
@@ -21,7 +22,7 @@ use crate::{
     admin::{Gateway, Phase, Step, Workers},
     clock::Clock,
     config::Surroundings,
-    deliver::{Runner, Shards},
+    deliver::{Jobs, Runner, Shards},
     errand::Errands,
     event::EventIds,
     handoff::Gates,
@@ -119,12 +120,22 @@ async fn live(plan: Plan, clock: Clock, dropped: Dropped) -> Exit {
         Ok(prepared) => prepared,
         Err(error) => return refuse(&error),
     };
+    if let Err(error) = renamed::carry_over(&prepared.plan, prepared.store.as_ref()).await {
+        // Nothing is lost: it stays parked, and is carried over at the next start.
+        tracing::warn!(event = "start", reason = %error, "what waits for the old names of targets is not carried over");
+    }
     let shutdown = prepared.plan.server.shutdown.clone();
     let (running, gateway) = match begin(prepared, phase, dropped) {
         Ok(begun) => begun,
         Err(error) => return refuse(&error),
     };
-    let ended = watch_over(&gateway, &mut signals).await;
+    let jobs = Jobs {
+        store: Arc::clone(&gateway.store),
+        plan: Arc::clone(&gateway.plan),
+        gates: Arc::clone(&running.gates),
+        clock: gateway.clock.clone(),
+    };
+    let ended = watch_over(&gateway, jobs, &mut signals).await;
     let stop = async {
         match ended {
             End::Asked => running.stop(&shutdown).await,
@@ -204,11 +215,12 @@ enum End {
 }
 
 /// Turns until something ends it: a signal, or a store that cannot go on.
-async fn watch_over(gateway: &Gateway, signals: &mut Signals) -> End {
+async fn watch_over(gateway: &Gateway, jobs: Jobs, signals: &mut Signals) -> End {
     let mut turn = tokio::time::interval(TURN_EVERY);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let sweeping = sweep(gateway);
-    tokio::pin!(sweeping);
+    let stepping = jobs.run();
+    tokio::pin!(sweeping, stepping);
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -218,6 +230,7 @@ async fn watch_over(gateway: &Gateway, signals: &mut Signals) -> End {
             },
             _ = turn.tick() => gateway.phase.turned(gateway.clock.mono()),
             error = &mut sweeping => return End::Broken(error),
+            never = &mut stepping => match never {},
         }
     }
 }

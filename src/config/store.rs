@@ -76,6 +76,8 @@ pub struct Retention {
     pub delivered: Placed<Period>,
     /// Events no route wanted.
     pub unrouted: Placed<Period>,
+    /// Events with a delivery that was cancelled.
+    pub cancelled: Placed<Period>,
     /// Events with a dead letter.
     pub dead: Placed<Period>,
     /// The bytes of delivered events: `as delivered`, or less.
@@ -262,6 +264,7 @@ impl Retention {
         let read = Self {
             delivered: section.value("delivered", Period::secs(3 * DAY), values::lasting),
             unrouted: section.value("unrouted", Period::secs(30 * DAY), values::lasting),
+            cancelled: section.value("cancelled", Period::secs(3 * DAY), values::lasting),
             dead: section.value("dead", Period::secs(90 * DAY), values::lasting),
             payload: section.value("payload", PayloadAge::AsDelivered, |node, what, problems| match &node.value {
                 Value::Scalar { text, .. } if text == "as delivered" => Some(PayloadAge::AsDelivered),
@@ -277,7 +280,6 @@ impl Retention {
             let said = format!("`payload` ({age}) outlives `delivered` ({}), the events it belongs to", *read.delivered);
             section.problems.error_hint(&read.payload.at, said, "raise `delivered`, or leave `payload` out");
         }
-        section.planned(&["cancelled"]);
         section.finish();
         read
     }

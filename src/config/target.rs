@@ -57,6 +57,8 @@ pub struct Target {
     pub tls: Option<TargetTls>,
     /// Switched off: its deliveries wait.
     pub disabled: Placed<bool>,
+    /// Names it had before: what waits for one of them is carried over at the start.
+    pub formerly: Placed<OneOrMany<Placed<String>>>,
 }
 
 fn nothing_named<T>(named: &Named<T>) -> bool {
@@ -258,8 +260,9 @@ impl Target {
             auth: section.node("auth").filter(|node| !off(node)).map(|node| Auth::read(node, section.problems)),
             tls: section.node("tls").filter(|node| !off(node)).map(|node| TargetTls::read(node, section.problems)),
             disabled: section.value("disabled", false, values::flag),
+            formerly: section.many_or("formerly", [], values::string),
         };
-        section.planned(&["order_by", "sign", "proxy", "forward_credentials", "formerly"]);
+        section.planned(&["order_by", "sign", "proxy", "forward_credentials"]);
         section.finish();
         read
     }

@@ -8,6 +8,7 @@ mod acks;
 mod answer;
 mod client;
 mod errands;
+mod jobs;
 mod ledger;
 mod pin;
 mod request;
@@ -60,12 +61,16 @@ pub use self::answer::delay_asked_for;
 pub use self::{
     client::{Client, ConnectError, Connector, client},
     errands::Runner,
+    jobs::Jobs,
     tls::TlsByTarget,
 };
 
 /// The way of every delivery of a shard, until the shard has stopped.
 async fn deliver(mut shard: Shard, plan: &Plan) -> Stopped {
     let mut actions = Vec::new();
+    // Before there is a lane, so that none starts what an operator holds.
+    let pauses = shard.pauses();
+    shard.step(pauses, &mut actions);
     let mut happened = Some(Input::Plan(plan));
     // A lease was handed over or claimed, an attempt ended, the store answered, time passed.
     while let Some(input) = happened {
@@ -232,6 +237,7 @@ impl Start {
             couriers: couriers.into_iter().map(|(name, courier)| (name, Rc::new(courier))).collect(),
             ledger: Ledger::new(Arc::clone(metrics), self.share.log.attempts),
             handed: self.handed,
+            standing: store.standing(),
             stop: self.stop,
             last_turn,
             inner: Inner::new(),

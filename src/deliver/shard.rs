@@ -39,7 +39,7 @@ use crate::{
     lease::{Fate, Fenced, Lease, LeaseRef, PayloadRef, Want},
     name::TargetName,
     queue::{Action, Dice, Input, Lanes, Phase},
-    store::{Store, StoreError},
+    store::{Standing, Store, StoreError},
 };
 
 /// A shard takes a turn at least this often, so that one that hangs is seen.
@@ -58,6 +58,8 @@ pub(super) struct Shard {
     pub(super) ledger: Ledger,
     /// What comes through the gates.
     pub(super) handed: mpsc::UnboundedReceiver<Handoff>,
+    /// What operators have said, and word of each change.
+    pub(super) standing: watch::Receiver<Arc<Standing>>,
     /// When to stop, once that is known.
     pub(super) stop: watch::Receiver<Option<Mono>>,
     /// When the last turn was taken, for whoever watches.
@@ -124,6 +126,7 @@ impl Shard {
             Some((lease, attempt)) = self.inner.attempts.1.recv() => {
                 self.ledger.ended(lease, &attempt).then_some(Input::Finished(lease, attempt))
             }
+            Ok(()) = self.standing.changed() => Some(self.pauses()),
             Some(answer) = self.inner.answers.next(), if !self.inner.answers.is_empty() => self.answered(answer),
             Some(handoff) = self.handed.recv() => Some(self.handed_over(handoff)),
             () = sleep(rest) => {
@@ -245,6 +248,11 @@ impl Shard {
         let by = is_told.then(|| *self.stop.borrow()).flatten().unwrap_or_else(|| self.clock.mono());
         self.inner.stopping = Some(by);
         Input::Stop(by)
+    }
+
+    /// The targets that operators hold now.
+    pub(super) fn pauses(&mut self) -> Input<'static> {
+        Input::Pauses(self.standing.borrow_and_update().pauses.clone())
     }
 
     fn handed_over(&mut self, handoff: Handoff) -> Input<'static> {

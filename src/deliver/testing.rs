@@ -30,6 +30,7 @@ pub(super) fn target(name: &str, url: &str) -> Target {
         },
         rate_limit: None,
         breaker: None,
+        formerly: Vec::new(),
         disabled: false,
     }
 }

@@ -70,6 +70,7 @@ mod tests {
             rate_limit: None,
             retry,
             breaker: None,
+            formerly: Vec::new(),
             disabled,
         };
         (name(text), Arc::new(target))

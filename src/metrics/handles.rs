@@ -97,6 +97,8 @@ pub struct TargetMetrics {
     pub delivered: IntCounter,
     /// Deliveries that became dead letters.
     pub dead: IntCounter,
+    /// Deliveries that an operator cancelled.
+    pub cancelled: IntCounter,
     pub(super) attempts: [IntCounter; AttemptResult::ALL.len()],
     /// How long attempts take.
     pub attempt_seconds: Histogram,

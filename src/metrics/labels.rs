@@ -108,6 +108,8 @@ pub enum StoreOperation {
     Claim,
     /// Fenced writes.
     Settle,
+    /// One step of what an operator asked.
+    Operate,
     /// One whole commit.
     Commit,
     /// One checkpoint.
@@ -118,13 +120,14 @@ pub enum StoreOperation {
 
 impl StoreOperation {
     /// Every operation.
-    pub const ALL: [Self; 6] = [Self::Admit, Self::Claim, Self::Settle, Self::Commit, Self::Checkpoint, Self::Sweep];
+    pub const ALL: [Self; 7] = [Self::Admit, Self::Claim, Self::Settle, Self::Operate, Self::Commit, Self::Checkpoint, Self::Sweep];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Admit => "admit",
             Self::Claim => "claim",
             Self::Settle => "settle",
+            Self::Operate => "operate",
             Self::Commit => "commit",
             Self::Checkpoint => "checkpoint",
             Self::Sweep => "sweep",

@@ -270,6 +270,7 @@ impl Metrics {
             created: self.created.with_label_values(&[name]),
             delivered: self.deliveries.with_label_values(&[name, "delivered"]),
             dead: self.deliveries.with_label_values(&[name, "dead"]),
+            cancelled: self.deliveries.with_label_values(&[name, "cancelled"]),
             attempts: AttemptResult::ALL.map(|result| self.attempts.with_label_values(&[name, result.code()])),
             attempt_seconds: self.attempt_seconds.with_label_values(&[name]),
             lag_seconds: self.lag.with_label_values(&[name]),
@@ -307,7 +308,7 @@ impl Metrics {
             let _ = self.source_last.remove_label_values(&[name.as_str()]);
         }
         for name in self.targets.load().keys().filter(|name| !targets.contains(name)) {
-            for outcome in ["delivered", "dead"] {
+            for outcome in ["delivered", "dead", "cancelled"] {
                 let _ = self.deliveries.remove_label_values(&[name.as_str(), outcome]);
             }
             for result in AttemptResult::ALL {

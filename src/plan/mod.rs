@@ -23,8 +23,8 @@ pub use compile::{compile, intake};
 pub use guard::{Guard, UrlToken, with_token};
 pub use pem::PemFile;
 pub use server::{
-    Admin, AdminToken, Certificate, Egress, EgressClass, Level, Limits, Log, LogFormat, LogWhat, Retention, Role, Server, Shutdown,
-    StoreSettings, Tls, TlsVersion,
+    Admin, AdminToken, Certificate, Egress, EgressClass, Level, Limits, Log, LogFormat, LogWhat, Outcomes, Retention, Role, Server,
+    Shutdown, StoreSettings, Tls, TlsVersion,
 };
 pub use source::{Dedup, DedupBy, Source, Unrouted};
 pub use target::{Auth, ClientTls, RetryPolicy, StatusPattern, Target};

@@ -149,12 +149,54 @@ pub struct Retention {
     pub delivered: Duration,
     /// Events no route wanted.
     pub unrouted: Duration,
+    /// Events with a delivery that an operator cancelled.
+    pub cancelled: Duration,
     /// Events with a dead letter.
     pub dead: Duration,
     /// The bytes of delivered events, when shorter than the event itself.
     pub payload: Option<Duration>,
     /// Requests that were not proved; `None` keeps none.
     pub rejected: Option<Duration>,
+}
+
+/// What became of the deliveries of an event of which nothing is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// At least one arrived.
+    pub delivered: bool,
+    /// At least one was cancelled.
+    pub cancelled: bool,
+    /// At least one is a dead letter.
+    pub dead: bool,
+}
+
+impl Outcomes {
+    /// Whether all there were arrived.
+    #[must_use]
+    pub fn all_delivered(self) -> bool {
+        self.delivered && !self.cancelled && !self.dead
+    }
+}
+
+impl Retention {
+    /// How long an event is kept from its last settlement on, or from its receipt when it had no delivery. A dead letter decides alone.
+    #[must_use]
+    pub fn kept(&self, outcomes: Outcomes) -> Duration {
+        match outcomes {
+            Outcomes { dead: true, .. } => self.dead,
+            Outcomes { cancelled: true, delivered: true, .. } => self.cancelled.max(self.delivered),
+            Outcomes { cancelled: true, .. } => self.cancelled,
+            Outcomes { delivered: true, .. } => self.delivered,
+            Outcomes { .. } => self.unrouted,
+        }
+    }
+
+    /// The shortest time after which anything goes.
+    #[must_use]
+    pub fn shortest(&self) -> Duration {
+        let events = self.delivered.min(self.unrouted).min(self.cancelled).min(self.dead);
+        self.payload.map_or(events, |payload| payload.min(events))
+    }
 }
 
 /// What is logged and how.

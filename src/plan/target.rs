@@ -34,6 +34,8 @@ pub struct Target {
     pub breaker: Option<BreakerPolicy>,
     /// Switched off: its deliveries wait.
     pub disabled: bool,
+    /// Names it had before: what waits for one of them is carried over at the start.
+    pub formerly: Vec<TargetName>,
 }
 
 impl Target {

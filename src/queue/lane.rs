@@ -4,8 +4,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     clock::{Mono, Now},
-    lease::{Lease, Want},
+    lease::{Lease, Want, Why},
     limits::{LEASE_LOCAL_MARGIN, LEASE_START_MARGIN, PREFETCH_PER_PLACE},
+    pause::Pause,
     plan::Target,
 };
 
@@ -36,6 +37,10 @@ pub(super) struct Lane {
     pub(super) backlog: Backlog,
     /// What holds attempts back besides the places.
     pub(super) brakes: Brakes,
+    /// An operator's word that it is to be held.
+    pub(super) pause: Option<Pause>,
+    /// Whether that held in its last turn.
+    is_paused: bool,
     /// The breaker's phase as it was last told.
     pub(super) told: Phase,
     /// What the gate was last told; `None` when it must be told again.
@@ -64,6 +69,8 @@ pub struct LaneNumbers {
     pub gate: u32,
     /// How its breaker stands.
     pub breaker: Phase,
+    /// Whether an operator holds it.
+    pub is_paused: bool,
 }
 
 impl Lane {
@@ -78,6 +85,8 @@ impl Lane {
             unsettled: 0,
             backlog: Backlog::unknown(),
             brakes: Brakes::off(),
+            pause: None,
+            is_paused: false,
             told: Phase::Closed,
             gate: None,
             is_asking: false,
@@ -124,12 +133,12 @@ impl Lane {
 
     /// Attempts that may start now.
     pub(super) fn room(&self, share: &Share, now: Mono) -> usize {
-        if self.is_behind() { 0 } else { share.room(self.running, self.cap()).min(self.brakes.room(&self.target, now)) }
+        if self.is_paused || self.is_behind() { 0 } else { share.room(self.running, self.cap()).min(self.brakes.room(&self.target, now)) }
     }
 
     /// Whether it has work for a place it did not get.
     pub(super) fn lacks_share(&self, share: &Share, now: Now) -> bool {
-        let may_start = self.running < self.cap() && !self.is_behind() && self.brakes.room(&self.target, now.mono) > 0;
+        let may_start = self.running < self.cap() && !self.is_paused && !self.is_behind() && self.brakes.room(&self.target, now.mono) > 0;
         may_start && self.has_work(now) && share.room(self.running, self.cap()) == 0
     }
 
@@ -150,7 +159,7 @@ impl Lane {
     /// place would be written as waiting, claimed and read back, at twice the price of being handed over. Once places are scarce it does
     /// not.
     pub(super) fn promise(&self, share: &Share, now: Now) -> u32 {
-        if self.backlog.is_due(now.wall) || self.is_behind() || !self.brakes.is_off(now.mono) {
+        if self.is_paused || self.backlog.is_due(now.wall) || self.is_behind() || !self.brakes.is_off(now.mono) {
             return 0;
         }
         let places = share.promise(self.running, self.cap());
@@ -161,7 +170,7 @@ impl Lane {
 
     /// What to ask the store for, if anything.
     pub(super) fn want(&self, share: &Share, now: Now) -> Option<usize> {
-        if self.is_behind() || self.backlog.is_claiming() || !self.is_due(now) || self.brakes.is_shut(now.mono) {
+        if self.is_paused || self.is_behind() || self.backlog.is_claiming() || !self.is_due(now) || self.brakes.is_shut(now.mono) {
             return None;
         }
         let room = self.room(share, now.mono);
@@ -193,13 +202,23 @@ impl Lane {
         }
     }
 
-    /// Time passes for the brakes.
+    /// Time passes for the brakes and for a pause.
     pub(super) fn turn_brakes(&mut self, now: Now) {
+        self.is_paused = self.pause.as_ref().is_some_and(|pause| pause.holds(now.wall));
         if self.backlog.is_empty() && !self.backlog.is_claiming() {
             self.brakes.pulled_all();
         }
         let caught_up = !self.has_work(now) && !self.backlog.is_claiming();
         self.brakes.turn(&self.target, caught_up, now.mono);
+    }
+
+    /// Why leases must not wait here for a place; `None` when they may.
+    pub(super) fn is_closed_by(&self, now: Mono) -> Option<Why> {
+        match (self.is_paused, self.brakes.is_shut(now)) {
+            (true, _) => Some(Why::Paused),
+            (false, true) => Some(Why::LeftAlone),
+            (false, false) => None,
+        }
     }
 
     /// Whether this lease has enough left for an attempt.
@@ -209,6 +228,10 @@ impl Lane {
 
     /// When the lane must have its turn again, if nothing happens before.
     pub(super) fn next_wake(&self, now: Now) -> Option<Mono> {
+        if self.is_paused {
+            let end = self.pause.as_ref().and_then(|pause| pause.until);
+            return end.map(|end| now.mono + Duration::from_millis(end.ms_since(now.wall)).min(WAKE_WITHIN));
+        }
         let brakes = self.brakes.wake(&self.target, self.has_work(now), now.mono);
         if self.brakes.is_shut(now.mono) {
             return brakes;
@@ -232,6 +255,7 @@ impl Lane {
             unsettled: self.unsettled,
             gate: self.gate.unwrap_or_default(),
             breaker: self.brakes.phase(),
+            is_paused: self.is_paused,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     delivery::{Attempt, Outcome},
     lease::{Fate, Fenced, Lease, LeaseRef, Why},
     name::TargetName,
+    pause::Pauses,
     plan::{Plan, Target},
 };
 
@@ -35,6 +36,7 @@ pub struct Lanes {
     leases: Leases,
     share: Share,
     claims: Claims,
+    pauses: Pauses,
     counts: LeaseCounts,
     /// Since when the gateway stops, and when running attempts are cut.
     cut_at: Option<Mono>,
@@ -72,6 +74,7 @@ impl Lanes {
             Input::Fates(fates) => self.fates(&fates, now),
             Input::SettleFailed(writes) => self.leases.failed(&writes, now.mono, dice),
             Input::Plan(plan) => self.plan(plan),
+            Input::Pauses(pauses) => self.pauses(pauses),
             Input::Waiting(target) => self.touch(&target, |lane| lane.backlog.learn(now.wall)),
             Input::Stop(cut_at) => {
                 self.cut_at = Some(self.cut_at.map_or(cut_at, |earlier| earlier.min(cut_at)));
@@ -141,10 +144,25 @@ impl Lanes {
         self.touch_all();
     }
 
+    fn pauses(&mut self, pauses: Pauses) {
+        for (name, lane) in &mut self.lanes {
+            let pause = pauses.0.get(name).cloned();
+            if lane.pause != pause {
+                lane.pause = pause;
+                self.touched.insert(name.clone());
+            }
+        }
+        self.pauses = pauses;
+    }
+
     fn plan_target(&mut self, name: &TargetName, target: &Arc<Target>) {
         match self.lanes.get_mut(name) {
             Some(lane) => lane.replan(Arc::clone(target)),
-            None => drop(self.lanes.insert(name.clone(), Lane::new(Arc::clone(target)))),
+            None => {
+                let mut lane = Lane::new(Arc::clone(target));
+                lane.pause = self.pauses.0.get(name).cloned();
+                self.lanes.insert(name.clone(), lane);
+            }
         }
     }
 
@@ -309,16 +327,12 @@ impl Lanes {
     fn release_unusable(&mut self, target: &TargetName, now: Now) {
         let stopping = self.cut_at.is_some();
         let Some(lane) = self.lanes.get_mut(target).filter(|lane| !lane.ready.is_empty()) else { return };
-        let (is_open, is_shut) = (lane.is_open(stopping), lane.brakes.is_shut(now.mono));
-        let may_start = is_open && !is_shut;
+        let closed_by = if lane.is_open(stopping) { lane.is_closed_by(now.mono) } else { Some(Why::Stopping) };
+        let may_start = closed_by.is_none();
         let waiting = std::mem::take(&mut lane.ready).into_iter();
         let (keep, back): (VecDeque<Lease>, VecDeque<Lease>) = waiting.partition(|lease| may_start && lane.can_start(lease, now.mono));
         lane.ready = keep;
-        let why = match (is_open, is_shut) {
-            (false, _) => Why::Stopping,
-            (true, true) => Why::LeftAlone,
-            (true, false) => Why::NoTime,
-        };
+        let why = closed_by.unwrap_or(Why::NoTime);
         for lease in back {
             self.counts.unused += u64::from(why == Why::NoTime);
             self.write(target, Fenced::Released(lease.reference(), why));

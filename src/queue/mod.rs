@@ -34,6 +34,7 @@ use crate::{
     delivery::Attempt,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Want},
     name::TargetName,
+    pause::Pauses,
     plan::Plan,
 };
 
@@ -64,6 +65,8 @@ pub enum Input<'a> {
     Waiting(TargetName),
     /// The gateway stops: no claim, no start; at the given time running attempts are cut.
     Stop(Mono),
+    /// The targets that operators hold, all of them: others are held no longer. What runs may finish.
+    Pauses(Pauses),
     /// Nothing but the passing of time.
     Tick,
 }

@@ -186,6 +186,12 @@ impl Filter {
             && (self.states.is_empty() || self.states.contains(&state))
     }
 
+    /// Whether this very delivery is named, and not only its event.
+    #[must_use]
+    pub fn names_delivery(&self, id: DeliveryId) -> bool {
+        self.ids.contains(&FilterId::Delivery(id))
+    }
+
     /// Whether it says anything that only a delivery can fulfil: an event without one is then not meant.
     #[must_use]
     pub fn is_about_deliveries(&self) -> bool {

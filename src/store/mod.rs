@@ -9,6 +9,7 @@
 //! - The dedup record and the deliveries of an event are one atomic write, and the record outlives the work it stands for.
 //! - Fenced writes are taken before admits; an admit past its deadline is answered [`StoreError::Busy`], unrun.
 
+pub mod acts;
 mod admission;
 mod filter;
 mod listing;
@@ -20,6 +21,9 @@ mod tally;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
+pub use acts::{Act, AuditLine, Counted, End, Job, JobId, Progress, Refusal, Standing, Step, Stepped, Task, TaskError, Verb, Work};
 pub use admission::{Admission, NewEvent, Owed, Start};
 pub use filter::{FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, age, time_or_age};
 pub use listing::{Cursor, ListedDelivery, Listing, Page};
@@ -33,7 +37,7 @@ use crate::{
     event::{EventId, EventTypes, Payload},
     lease::{Claimed, Fate, Fenced, Want},
     name::{SourceName, TargetName},
-    plan::Level,
+    plan::{Level, Plan},
 };
 
 /// An answer to come. It may be dropped: the store finishes the work all the same.
@@ -54,6 +58,21 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// The bytes of deliveries, by event and variant; `None` where they are gone or fail their checksum.
     fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>>;
+
+    /// What an operator wants: one bounded step, written whole or not at all. Asking again after [`StoreError::Unknown`] is always right.
+    fn operate(&self, act: Act) -> Reply<Step>;
+
+    /// What a task would do to the events from `from` on, a bounded step at a time; [`acts::count`] goes all the way.
+    fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<Counted>;
+
+    /// The jobs that run and the last that ended, the newest first.
+    fn jobs(&self) -> Reply<Vec<Job>>;
+
+    /// The last lines of the audit, the newest first.
+    fn audit(&self, at_most: usize) -> Reply<Vec<AuditLine>>;
+
+    /// What stands until an operator changes it, and word of each change, after its commit.
+    fn standing(&self) -> watch::Receiver<Arc<Standing>>;
 
     /// Purges what is past its retention, for at most about `budget` of the writer's time. Says what it did, so that a full sweep runs
     /// again.

@@ -12,11 +12,15 @@
 //! - A row keeps the token of its last lease: the same token on a settled or waiting row is `Again`, any other is `Stale`.
 //! - A revival copies variant and target of the dead row into the next slot, waiting, with counters at zero and its own `first_at`.
 
+mod acts;
 mod rows;
+mod sweep;
 mod views;
 mod wrapper;
 
 use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
 
 use crate::{
     clock::{Now, UnixMs},
@@ -29,7 +33,7 @@ use crate::{
     plan::Retention,
 };
 
-use super::{Admission, AttemptView, EventView, NewEvent, Owed, Start, Swept, Tallies};
+use super::{Admission, AttemptView, EventView, NewEvent, Owed, Standing, Start, Tallies};
 
 pub use rows::DeliveryRow;
 use rows::{EventRow, Rows, Seen};
@@ -47,6 +51,8 @@ pub struct Model {
     /// Gates of the events since the last commit, for the case that its outcome is unknown.
     gates: Vec<Arc<LaneGate>>,
     tallies: Arc<Tallies>,
+    /// What stands by operators' word, as of the last commit.
+    told: watch::Sender<Arc<Standing>>,
     retention: Retention,
     /// High part of every token, one more with each start; with the count below it, no token is made twice.
     boots: i64,
@@ -79,6 +85,7 @@ impl Model {
             effects: Vec::new(),
             gates: Vec::new(),
             tallies: Arc::default(),
+            told: watch::Sender::default(),
             retention,
             boots: 1,
             tokens: 0,
@@ -149,40 +156,6 @@ impl Model {
         self.rows.event(event)?.payloads.get(usize::from(variant)).cloned()
     }
 
-    /// Purges everything that is past its retention; see [`super::Store::sweep`].
-    pub fn sweep(&mut self, now: UnixMs) -> Swept {
-        let mut swept = Swept::default();
-        for id in self.rows.event_ids() {
-            let deliveries = self.rows.of_event(id).map(|(_, row)| row).collect::<Vec<_>>();
-            if deliveries.iter().any(|row| row.state.is_open()) {
-                continue;
-            }
-            let any_dead = deliveries.iter().any(|row| row.state == State::Dead);
-            let settled_at = deliveries.iter().filter_map(|row| row.done_at).max();
-            let Some(row) = self.rows.event(id) else { continue };
-            let (since, kept) = match settled_at {
-                None => (row.received_at, self.retention.unrouted),
-                Some(at) if any_dead => (at, self.retention.dead),
-                Some(at) => (at, self.retention.delivered),
-            };
-            let payload_kept = self.retention.payload.filter(|_| settled_at.is_some() && !any_dead);
-            if since.after(kept) <= now {
-                self.rows.purge(id);
-                swept.events += 1;
-            } else if !row.payloads.is_empty() && payload_kept.is_some_and(|kept| since.after(kept) <= now) {
-                swept.payloads += u64::try_from(row.payloads.len()).unwrap_or(u64::MAX);
-                let without = EventRow { payloads: Vec::new(), ..row.clone() };
-                self.rows.put_event(id, Some(without));
-            }
-        }
-        for (key, seen) in self.rows.all_seen() {
-            if !self.is_known(seen, now) {
-                self.rows.put_seen(key, None);
-            }
-        }
-        swept
-    }
-
     /// One event with its deliveries; see [`super::Store::event`].
     #[must_use]
     pub fn event(&self, id: EventId) -> Option<EventView> {
@@ -210,6 +183,12 @@ impl Model {
     #[must_use]
     pub fn tallies(&self) -> Arc<Tallies> {
         Arc::clone(&self.tallies)
+    }
+
+    /// What stands, as of the last commit, and word of each change; see [`super::Store::standing`].
+    #[must_use]
+    pub fn hear_standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.told.subscribe()
     }
 
     /// See [`super::Store::highest_event_id`].
@@ -276,6 +255,12 @@ impl Model {
         for (target, state, first_at, change) in self.rows.commit() {
             self.tallies.add(&target, state, first_at, change);
         }
+        let standing = self.standing();
+        self.told.send_if_modified(|told| {
+            let is_new = **told != standing;
+            *told = Arc::new(standing);
+            is_new
+        });
     }
 
     fn announce_unknown(&mut self) {

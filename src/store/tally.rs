@@ -55,9 +55,9 @@ impl std::fmt::Display for Leaving {
 }
 
 impl Tallies {
-    /// Adds `change` to a count; rows that come to zero go away. Delivered deliveries are not kept.
+    /// Adds `change` to a count; rows that come to zero go away. States that are not counted are not kept.
     pub fn add(&self, target: &TargetName, state: State, first_at: UnixMs, change: i64) {
-        if state == State::Delivered || change == 0 {
+        if !state.is_counted() || change == 0 {
             return;
         }
         let minute = first_at.0.div_euclid(MINUTE_MS);
@@ -131,7 +131,7 @@ mod tests {
             tallies.add(target, state, birth, 1);
         }
         tallies.add(&shop, State::Dead, birth.after(80 * DAY), 2);
-        let retention = |dead: Duration| Retention { delivered: DAY, unrouted: DAY, dead, payload: None, rejected: None };
+        let retention = |dead: Duration| Retention { delivered: DAY, unrouted: DAY, cancelled: DAY, dead, payload: None, rejected: None };
         let leaving = |dead, after| tallies.leaving(&retention(dead), birth.after(after));
         assert_eq!(leaving(90 * DAY, 82 * DAY), [], "it is not said while there is time");
         let said = leaving(90 * DAY, 84 * DAY);

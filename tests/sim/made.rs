@@ -51,6 +51,7 @@ pub(crate) fn target(text: &str) -> Target {
         },
         rate_limit: None,
         breaker: None,
+        formerly: Vec::new(),
         disabled: false,
     }
 }
@@ -58,7 +59,7 @@ pub(crate) fn target(text: &str) -> Target {
 /// How long things are kept, as the contract's defaults have it.
 pub(crate) fn retention() -> Retention {
     let days = |days: u64| Duration::from_secs(days * 86_400);
-    Retention { delivered: days(3), unrouted: days(30), dead: days(90), payload: None, rejected: None }
+    Retention { delivered: days(3), unrouted: days(30), cancelled: days(3), dead: days(90), payload: None, rejected: None }
 }
 
 /// A plan with these targets; nothing else of it matters to the queue.

@@ -25,6 +25,7 @@ pub(super) fn store(config: &Config) -> StoreSettings {
         retention: Retention {
             delivered: written.retention.delivered.0,
             unrouted: written.retention.unrouted.0,
+            cancelled: written.retention.cancelled.0,
             dead: written.retention.dead.0,
             payload: match *written.retention.payload {
                 PayloadAge::AsDelivered => None,

@@ -1,6 +1,11 @@
 //! Targets: what can be asked, how, and how often.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
 
@@ -34,11 +39,31 @@ const OURS: &str = "hookgate-";
 
 /// All targets that could be read.
 pub(super) fn targets(config: &Config, egress: &Egress, problems: &mut Problems) -> BTreeMap<TargetName, Arc<Target>> {
+    let mut old_names = HashSet::new();
     let compiled = config.targets.0.iter().filter_map(|(key, written)| {
+        let formerly = formerly(config, written, &mut old_names, problems);
         let target = target(TargetName::parse(&key.text), written, egress, problems)?;
-        Some((target.name.clone(), Arc::new(target)))
+        Some((target.name.clone(), Arc::new(Target { formerly, ..target })))
     });
     compiled.collect()
+}
+
+/// The names a target had before. Each is one target's only, and none that a target has now.
+fn formerly(config: &Config, written: &config::Target, taken: &mut HashSet<TargetName>, problems: &mut Problems) -> Vec<TargetName> {
+    let mut names = Vec::new();
+    for old in &written.formerly.0 {
+        let fault = match TargetName::parse(old) {
+            None => "cannot be a target's name",
+            Some(_) if config.targets.names().any(|name| name == old.as_str()) => "is a target of its own: what waits for it is its own",
+            Some(name) if taken.insert(name.clone()) => {
+                names.push(name);
+                continue;
+            }
+            Some(_) => "is an old name already: what waits for it can be carried over once",
+        };
+        problems.error(&old.at, format!("{} in `formerly` {fault}", old.shown()));
+    }
+    names
 }
 
 /// One target. Everything is judged before anything is missed, so that all of its mistakes are told.
@@ -78,6 +103,7 @@ fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, p
         retry,
         breaker: written.breaker.as_ref().map(breaker),
         disabled: *written.disabled,
+        formerly: Vec::new(),
     })
 }
 

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use super::acts::ActTables;
 use crate::{
     clock::{Now, UnixMs},
     delivery::{DeadReason, DeliveryId, State},
@@ -27,6 +28,7 @@ pub(super) struct Rows {
     seen: BTreeMap<DedupKey, Seen>,
     /// Open deliveries by target, then by due time: the one index that claims read.
     due: BTreeMap<TargetName, BTreeSet<(UnixMs, DeliveryId)>>,
+    acts: ActTables,
     undo: Vec<Undo>,
     tally_changes: Vec<TallyChange>,
 }
@@ -87,6 +89,7 @@ enum Undo {
     Delivery(DeliveryId, Option<DeliveryRow>),
     Attempt((DeliveryId, u32), Option<AttemptView>),
     Seen(DedupKey, Option<Seen>),
+    Acts(Box<ActTables>),
 }
 
 impl DeliveryRow {
@@ -182,6 +185,22 @@ impl Rows {
         self.due.get(target).and_then(BTreeSet::first).map(|(due, _)| *due)
     }
 
+    /// What operators have said.
+    pub(super) fn acts(&self) -> &ActTables {
+        &self.acts
+    }
+
+    /// The same, to be changed.
+    pub(super) fn acts_mut(&mut self) -> &mut ActTables {
+        self.undo.push(Undo::Acts(Box::new(self.acts.clone())));
+        &mut self.acts
+    }
+
+    /// Events from one on, in the order of their ids.
+    pub(super) fn events_from(&self, from: EventId) -> impl Iterator<Item = (EventId, &EventRow)> {
+        self.events.range(from..).map(|(id, row)| (*id, row))
+    }
+
     pub(super) fn put_event(&mut self, id: EventId, row: Option<EventRow>) {
         let before = replace(&mut self.events, id, row);
         self.undo.push(Undo::Event(id, before));
@@ -235,6 +254,7 @@ impl Rows {
                 Undo::Attempt(key, row) => drop(replace(&mut self.attempts, key, row)),
                 Undo::Seen(key, row) if !keep_seen => drop(replace(&mut self.seen, key, row)),
                 Undo::Seen(..) => {}
+                Undo::Acts(acts) => self.acts = *acts,
             }
         }
     }
@@ -324,13 +344,13 @@ impl TargetTally {
             State::Pending => self.pending += 1,
             State::InFlight => self.in_flight += 1,
             State::Dead => self.dead += 1,
-            State::Delivered => {}
+            State::Delivered | State::Cancelled => {}
         }
         let minute = UnixMs(first_at.0.div_euclid(MINUTE_MS) * MINUTE_MS);
         let oldest = match state {
             State::Pending | State::InFlight => &mut self.oldest_open,
             State::Dead => &mut self.oldest_dead,
-            State::Delivered => return,
+            State::Delivered | State::Cancelled => return,
         };
         *oldest = Some(oldest.map_or(minute, |oldest| oldest.min(minute)));
     }

@@ -5,12 +5,17 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use crate::{
     clock::{Clock, Mono},
     event::{EventId, Payload},
     lease::{Claimed, Fate, Fenced, Want},
-    plan::{Level, Retention},
-    store::{Admission, EventView, Health, ListedDelivery, Listing, NewEvent, Page, Reply, Store, StoreError, Swept, Tallies},
+    plan::{Level, Plan, Retention},
+    store::{
+        Act, Admission, AuditLine, Counted, EventView, Health, Job, ListedDelivery, Listing, NewEvent, Page, Reply, Standing, Step, Store,
+        StoreError, Swept, Tallies, Task,
+    },
 };
 
 use super::Model;
@@ -77,6 +82,29 @@ impl Store for ModelStore {
     fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>> {
         let model = self.lock();
         answer(Ok(of.into_iter().map(|(event, variant)| model.payload(event, variant)).collect()))
+    }
+
+    fn operate(&self, act: Act) -> Reply<Step> {
+        let mut model = self.lock();
+        let step = model.operate(&act, self.clock.wall());
+        model.commit();
+        answer(Ok(step))
+    }
+
+    fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<Counted> {
+        answer(Ok(self.lock().count(&task, &plan, from)))
+    }
+
+    fn jobs(&self) -> Reply<Vec<Job>> {
+        answer(Ok(self.lock().jobs()))
+    }
+
+    fn audit(&self, at_most: usize) -> Reply<Vec<AuditLine>> {
+        answer(Ok(self.lock().audit(at_most)))
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.lock().hear_standing()
     }
 
     fn sweep(&self, _budget: Duration) -> Reply<Swept> {

@@ -169,7 +169,6 @@ fn give_birth(turn: &mut Turn<'_, '_>, event: &NewEvent, slot: u8, owed: &Owed) 
 
 /// Gives each of these targets whose latest delivery of the event is dead a new one; the places in `owed` that got one.
 fn revive(turn: &mut Turn<'_, '_>, first: EventId, owed: &[Owed]) -> Result<SmallVec<[usize; 4]>> {
-    let now = turn.now.wall;
     let mut revived = SmallVec::new();
     for (place, owed) in owed.iter().enumerate() {
         let target = turn.memory.names.target(&mut turn.staged.names, &mut turn.sql.names, &owed.target)?;
@@ -182,22 +181,20 @@ fn revive(turn: &mut Turn<'_, '_>, first: EventId, owed: &[Owed]) -> Result<Smal
         let last: u8 = turn.sql.admit.last_slot.query_row([first.to_i64()], |row| row.get(0))?;
         // Slots are one byte; an event revived that often stays dead, and can be rung anew once its window is over.
         let Some(slot) = last.checked_add(1) else { continue };
-        let birth = Birth {
-            id: DeliveryId { event: first, slot },
-            target,
-            state: State::Pending,
-            due: Some(now),
-            attempt: 0,
-            token: None,
-            variant,
-            dead: None,
-            replay_of: Some(dead),
-        };
-        turn.sql.admit.write_delivery(&birth, now)?;
-        turn.staged.count(target, State::Pending, now, 1);
+        bear_waiting(turn, DeliveryId { event: first, slot }, target, variant, Some(dead))?;
         revived.push(place);
     }
     Ok(revived)
+}
+
+/// Writes a further delivery of an event that is there: waiting, due at once.
+pub(super) fn bear_waiting(turn: &mut Turn<'_, '_>, id: DeliveryId, target: i64, variant: u8, replay_of: Option<u8>) -> Result<()> {
+    let now = turn.now.wall;
+    let (state, due) = (State::Pending, Some(now));
+    let birth = Birth { id, target, state, due, attempt: 0, token: None, variant, dead: None, replay_of };
+    turn.sql.admit.write_delivery(&birth, now)?;
+    turn.staged.count(target, state, now, 1);
+    Ok(())
 }
 
 impl Admitted {

@@ -18,7 +18,7 @@ pub struct Report {
     pub events: u64,
     /// Payloads whose checksum was compared.
     pub payloads: u64,
-    /// Deliveries by state: pending, in flight, delivered, dead.
+    /// Deliveries by state: in the order of [`State::ALL`].
     pub deliveries: [u64; State::ALL.len()],
     /// Dedup records.
     pub dedup_records: u64,
@@ -118,7 +118,7 @@ fn counted(row: &rusqlite::Row<'_>) -> SqlResult<u64> {
 const COMPARISONS: [(&str, &str); 5] = [
     (
         "SELECT target, state FROM (
-             SELECT target, state, first_at/60000 - (first_at%60000<0) AS minute, 1 AS n FROM delivery WHERE state<>2
+             SELECT target, state, first_at/60000 - (first_at%60000<0) AS minute, 1 AS n FROM delivery WHERE state NOT IN (2, 3)
              UNION ALL SELECT target, state, minute, -n FROM tally)
          GROUP BY target, state, minute HAVING sum(n)<>0",
         "the tally differs from the rows (target, state)",

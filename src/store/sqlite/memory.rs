@@ -3,7 +3,7 @@
 //! The rule that a false "duplicate" cannot happen: a transaction reads [`Memory`] and writes [`Staged`]; only a commit that succeeded
 //! moves the one into the other. After a rollback the staged part is dropped; after a commit of unknown outcome memory is read anew.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::{Connection, Result, Statement, params};
 
@@ -11,11 +11,11 @@ use crate::{
     clock::{Now, UnixMs},
     delivery::State,
     lease::Token,
-    store::{Tallies, tally::MINUTE_MS},
+    store::{Standing, Tallies, tally::MINUTE_MS},
 };
 
 use super::{
-    admit, claim,
+    Shared, acts, admit, claim, jobs,
     names::{self, Names, NewNames},
     seen::{self, NewlySeen, Tail},
     settle, sweep,
@@ -29,6 +29,7 @@ const TOKEN_COUNT_BITS: u32 = 40;
 pub(super) struct Memory {
     pub(super) names: Names,
     pub(super) tail: Tail,
+    standing: Standing,
     counts: HashMap<Counted, i64>,
 }
 
@@ -37,6 +38,8 @@ pub(super) struct Memory {
 pub(super) struct Staged {
     pub(super) names: NewNames,
     pub(super) seen: NewlySeen,
+    /// What stands from now on, where that is news.
+    pub(super) standing: Option<Standing>,
     counts: HashMap<Counted, i64>,
     /// Not staged in truth: a token that was burnt by a rollback is not made again.
     tokens: Tokens,
@@ -52,6 +55,8 @@ pub(super) struct Turn<'t, 'c> {
 
 /// Every statement of the writer, prepared once.
 pub(super) struct Sql<'c> {
+    pub(super) acts: acts::Sql<'c>,
+    pub(super) jobs: jobs::Sql<'c>,
     pub(super) admit: admit::Sql<'c>,
     pub(super) claim: claim::Sql<'c>,
     pub(super) settle: settle::Sql<'c>,
@@ -81,6 +86,8 @@ struct Tokens {
 impl<'c> Sql<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
         Ok(Self {
+            acts: acts::Sql::prepare(conn)?,
+            jobs: jobs::Sql::prepare(conn)?,
             admit: admit::Sql::prepare(conn)?,
             claim: claim::Sql::prepare(conn)?,
             settle: settle::Sql::prepare(conn)?,
@@ -116,22 +123,23 @@ impl Memory {
         while let Some(row) = rows.next()? {
             counts.insert(Counted { target: row.get(0)?, state: state_of(row, 1)?, minute: row.get(2)? }, row.get(3)?);
         }
-        Ok(Self { names: Names::load(conn)?, tail: Tail::load(conn, merge_at)?, counts })
+        Ok(Self { names: Names::load(conn)?, tail: Tail::load(conn, merge_at)?, standing: acts::load(conn)?, counts })
     }
 
-    /// Tells the shared tallies everything that is counted.
-    pub(super) fn publish(&self, tallies: &Tallies) {
+    /// Tells everything that is counted, and what stands.
+    pub(super) fn publish(&self, shared: &Shared) {
         for (counted, n) in &self.counts {
-            self.tell(tallies, *counted, *n);
+            self.tell(&shared.tallies, *counted, *n);
         }
+        shared.standing.send_replace(Arc::new(self.standing.clone()));
     }
 
-    /// Corrects the shared tallies from what was believed before to this.
-    pub(super) fn republish(&self, before: &Self, tallies: &Tallies) {
+    /// Corrects what was told before to this.
+    pub(super) fn republish(&self, before: &Self, shared: &Shared) {
         for (counted, n) in &before.counts {
-            before.tell(tallies, *counted, -n);
+            before.tell(&shared.tallies, *counted, -n);
         }
-        self.publish(tallies);
+        self.publish(shared);
     }
 
     /// How many deliveries of a target are leased, as counted.
@@ -141,7 +149,7 @@ impl Memory {
     }
 
     /// After the commit: what was staged is durable.
-    pub(super) fn apply(&mut self, staged: &mut Staged, tallies: &Tallies) {
+    pub(super) fn apply(&mut self, staged: &mut Staged, shared: &Shared) {
         self.names.apply(&mut staged.names);
         self.tail.apply(&mut staged.seen);
         for (counted, change) in staged.counts.drain().filter(|(_, change)| *change != 0) {
@@ -150,7 +158,11 @@ impl Memory {
             if *n == 0 {
                 self.counts.remove(&counted);
             }
-            self.tell(tallies, counted, change);
+            self.tell(&shared.tallies, counted, change);
+        }
+        if let Some(standing) = staged.standing.take() {
+            shared.standing.send_replace(Arc::new(standing.clone()));
+            self.standing = standing;
         }
     }
 
@@ -166,7 +178,7 @@ impl Staged {
     pub(super) fn new(boots: i64) -> Self {
         // The high bits wrap after eight million starts; by then no lease of the first ones is held.
         let last = (boots & ((1 << (62 - TOKEN_COUNT_BITS)) - 1)) << TOKEN_COUNT_BITS;
-        Self { names: NewNames::default(), seen: NewlySeen::default(), counts: HashMap::new(), tokens: Tokens { last } }
+        Self { names: NewNames::default(), seen: NewlySeen::default(), standing: None, counts: HashMap::new(), tokens: Tokens { last } }
     }
 
     /// A fence nobody has had.
@@ -177,7 +189,7 @@ impl Staged {
 
     /// Counts a delivery into a state (+1) or out of it (-1).
     pub(super) fn count(&mut self, target: i64, state: State, first_at: UnixMs, change: i64) {
-        if state != State::Delivered {
+        if state.is_counted() {
             *self.counts.entry(Counted { target, state, minute: first_at.0.div_euclid(MINUTE_MS) }).or_insert(0) += change;
         }
     }
@@ -194,11 +206,17 @@ impl Staged {
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.seen.clear();
+        self.standing = None;
         self.counts.clear();
     }
 }
 
 impl Turn<'_, '_> {
+    /// What stands as of this moment of the transaction.
+    pub(super) fn standing(&self) -> &Standing {
+        self.staged.standing.as_ref().unwrap_or(&self.memory.standing)
+    }
+
     /// Writes the counts that changed, once per batch, as the last thing before its commit.
     pub(super) fn write_counts(&mut self) -> Result<()> {
         for (counted, change) in self.staged.counts.iter().filter(|(_, change)| **change != 0) {

@@ -9,12 +9,14 @@
 //! Durable at level `embedded`: a commit is in the write-ahead log and flushed before anybody is answered. Everything a crash can leave is
 //! a state it starts from. Dropping the store without [`Store::close`] leaves the file as a crash would.
 
+mod acts;
 mod admit;
 mod backup;
 mod check;
 mod checkpoint;
 mod claim;
 mod fatal;
+mod jobs;
 mod lists;
 mod memory;
 mod names;
@@ -38,7 +40,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use check::{Report, back_up_offline, check};
 pub use open::OpenError;
@@ -49,9 +51,10 @@ use crate::{
     lease::{Claimed, Fate, Fenced, Want},
     limits::{CLAIM_MAX, SETTLE_MAX},
     metrics::Metrics,
-    plan::StoreSettings,
+    plan::{Plan, StoreSettings},
     store::{
-        Admission, EventView, Health, ListedDelivery, Listing, NewEvent, Page, Reply, Store, StoreError, Swept, Tallies, queue::Refused,
+        Act, Admission, AuditLine, Counted, EventView, Health, Job, ListedDelivery, Listing, NewEvent, Page, Reply, Standing, Step, Store,
+        StoreError, Swept, Tallies, Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
     },
 };
 
@@ -76,6 +79,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     queue: Queue,
     tallies: Arc<Tallies>,
+    standing: watch::Sender<Arc<Standing>>,
     status: Status,
     gate: Arc<ReadGate>,
     merge_at: usize,
@@ -110,6 +114,7 @@ impl SqliteStore {
             metrics,
             queue: Queue::default(),
             tallies: Arc::default(),
+            standing: watch::Sender::default(),
             gate: Arc::default(),
             merge_at,
         });
@@ -180,6 +185,27 @@ impl Store for SqliteStore {
 
     fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
         self.view(|asker| Read::Deliveries(Box::new(listing), asker))
+    }
+
+    fn operate(&self, act: Act) -> Reply<Step> {
+        let weight = if matches!(act.verb, Verb::Go { .. }) { STEP_DELIVERIES_MAX } else { 1 };
+        self.urgent(weight, |asker| Call::Operate(act, asker))
+    }
+
+    fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<Counted> {
+        self.view(|asker| Read::Count(Box::new((task, plan, from)), asker))
+    }
+
+    fn jobs(&self) -> Reply<Vec<Job>> {
+        self.view(Read::Jobs)
+    }
+
+    fn audit(&self, at_most: usize) -> Reply<Vec<AuditLine>> {
+        self.view(|asker| Read::Audit(at_most, asker))
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.shared.standing.subscribe()
     }
 
     fn tallies(&self) -> Arc<Tallies> {

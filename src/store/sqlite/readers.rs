@@ -21,7 +21,8 @@ use tokio::sync::oneshot;
 use crate::{
     clock::{Clock, Mono},
     event::{EventId, Payload},
-    store::{EventView, ListedDelivery, Listing, Page, StoreError},
+    plan::Plan,
+    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Task},
 };
 
 use super::{fatal::AbortOnPanic, views};
@@ -40,6 +41,9 @@ pub(super) enum Read {
     Event(EventId, oneshot::Sender<Result<Option<EventView>, StoreError>>),
     Events(Box<Listing>, oneshot::Sender<Result<Page<EventView>, StoreError>>),
     Deliveries(Box<Listing>, oneshot::Sender<Result<Page<ListedDelivery>, StoreError>>),
+    Jobs(oneshot::Sender<Result<Vec<Job>, StoreError>>),
+    Audit(usize, oneshot::Sender<Result<Vec<AuditLine>, StoreError>>),
+    Count(Box<(Task, Arc<Plan>, EventId)>, oneshot::Sender<Result<Counted, StoreError>>),
     Stop,
 }
 
@@ -187,6 +191,22 @@ fn answer(read: Read, sql: &mut views::Sql<'_>, gate: &ReadGate, clock: &Clock, 
             let result = ask(&mut |sql| sql.lists.deliveries(&listing, clock).map(|read| page = read));
             let _ = reply.send(result.map(|()| page));
         }
+        Read::Jobs(reply) => {
+            let mut jobs = Vec::new();
+            let result = ask(&mut |sql| sql.acts.jobs().map(|read| jobs = read));
+            let _ = reply.send(result.map(|()| jobs));
+        }
+        Read::Audit(at_most, reply) => {
+            let mut lines = Vec::new();
+            let result = ask(&mut |sql| sql.acts.audit(at_most).map(|read| lines = read));
+            let _ = reply.send(result.map(|()| lines));
+        }
+        Read::Count(of, reply) => {
+            let (task, plan, from) = *of;
+            let mut counted = Counted::default();
+            let result = ask(&mut |sql| sql.acts.count(&task, &plan, from).map(|read| counted = read));
+            let _ = reply.send(result.map(|()| counted));
+        }
         Read::Stop => {}
     }
 }
@@ -198,6 +218,9 @@ fn refuse(read: Read, error: &rusqlite::Error) {
         Read::Event(_, reply) => drop(reply.send(Err(broken))),
         Read::Events(_, reply) => drop(reply.send(Err(broken))),
         Read::Deliveries(_, reply) => drop(reply.send(Err(broken))),
+        Read::Jobs(reply) => drop(reply.send(Err(broken))),
+        Read::Audit(_, reply) => drop(reply.send(Err(broken))),
+        Read::Count(_, reply) => drop(reply.send(Err(broken))),
         Read::Stop => {}
     }
 }

@@ -15,7 +15,7 @@ pub(super) const PAGE_BYTES: u32 = 8192;
 const CACHE_KIB: u32 = 8192;
 
 /// Each entry brings a file from the version of its index to the next. Never change one that was released.
-const MIGRATIONS: &[&str] = &[FIRST, VIEWS];
+const MIGRATIONS: &[&str] = &[FIRST, VIEWS, ACTS];
 
 /// Version 1. What is written only once is apart from what changes; nothing has a second index that is not read.
 const FIRST: &str = "
@@ -59,6 +59,19 @@ const FIRST: &str = "
 /// Version 2. Dead letters are few among many and asked for most: they cost an index, and only they.
 const VIEWS: &str = "
     CREATE INDEX delivery_dead ON delivery(event) WHERE state=4;
+";
+
+/// What operators asked for: which targets are held, which jobs there are, and who did what.
+const ACTS: &str = "
+    CREATE TABLE control(target INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER, who TEXT NOT NULL) STRICT;
+
+    -- `cursor` is the next event a job looks at and `upto` the last, both moved with the deliveries of each step. `filter` is the text of
+    -- a filter, `progress` JSON.
+    CREATE TABLE job(id INTEGER PRIMARY KEY, work TEXT NOT NULL, target TEXT, filter TEXT NOT NULL, rate INTEGER, expected INTEGER,
+        who TEXT NOT NULL, begun_at INTEGER NOT NULL, cursor INTEGER NOT NULL, upto INTEGER NOT NULL, progress TEXT NOT NULL,
+        ended TEXT, ended_at INTEGER) STRICT;
+
+    CREATE TABLE audit(n INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL) STRICT;
 ";
 
 /// What a file is, read before anything in it is changed.

@@ -8,7 +8,7 @@ use crate::{
     clock::{Clock, Mono, UnixMs},
     delivery::State,
     event::EventId,
-    plan::Retention,
+    plan::{Outcomes, Retention},
     store::Swept,
 };
 
@@ -54,7 +54,7 @@ struct Candidate {
     id: i64,
     at: UnixMs,
     open: bool,
-    dead: bool,
+    outcomes: Outcomes,
     settled_at: Option<UnixMs>,
 }
 
@@ -64,6 +64,8 @@ impl<'c> Sql<'c> {
             walk: conn.prepare(
                 "SELECT id, at,
                      EXISTS(SELECT 1 FROM delivery WHERE event=id AND state IN (0, 1)),
+                     EXISTS(SELECT 1 FROM delivery WHERE event=id AND state=2),
+                     EXISTS(SELECT 1 FROM delivery WHERE event=id AND state=3),
                      EXISTS(SELECT 1 FROM delivery WHERE event=id AND state=4),
                      (SELECT max(done_at) FROM delivery WHERE event=id)
                  FROM event WHERE id>=?1 AND id<=?2 ORDER BY id LIMIT ?3",
@@ -85,8 +87,8 @@ impl<'c> Sql<'c> {
                 id: row.get(0)?,
                 at: UnixMs(row.get(1)?),
                 open: row.get(2)?,
-                dead: row.get(3)?,
-                settled_at: row.get::<_, Option<i64>>(4)?.map(UnixMs),
+                outcomes: Outcomes { delivered: row.get(3)?, cancelled: row.get(4)?, dead: row.get(5)? },
+                settled_at: row.get::<_, Option<i64>>(6)?.map(UnixMs),
             });
         }
         Ok(())
@@ -126,25 +128,19 @@ pub(super) fn step(
 
 /// The last event that could be due: nothing younger than the shortest retention is even looked at.
 fn horizon(now: UnixMs, purpose: Purpose, retention: &Retention) -> EventId {
-    let shortest = retention.delivered.min(retention.unrouted).min(retention.dead);
-    let shortest = retention.payload.map_or(shortest, |payload| payload.min(shortest));
-    let shortest = if purpose == Purpose::Room { Duration::ZERO } else { shortest };
+    let shortest = if purpose == Purpose::Room { Duration::ZERO } else { retention.shortest() };
     let kept_ms = i64::try_from(shortest.as_millis()).unwrap_or(i64::MAX);
     EventId::first_at(UnixMs(now.0.saturating_sub(kept_ms)).after(ID_SLACK))
 }
 
 fn purge_if_due(turn: &mut Turn<'_, '_>, candidate: Candidate, purpose: Purpose, retention: &Retention, swept: &mut Swept) -> Result<()> {
     let now = turn.now.wall;
-    let delivered = candidate.settled_at.is_some() && !candidate.dead;
+    let delivered = candidate.outcomes.all_delivered();
     if candidate.open || (purpose == Purpose::Room && !delivered) {
         return Ok(());
     }
-    let (since, kept) = match candidate.settled_at {
-        _ if purpose == Purpose::Room => (now, Duration::ZERO),
-        None => (candidate.at, retention.unrouted),
-        Some(at) if candidate.dead => (at, retention.dead),
-        Some(at) => (at, retention.delivered),
-    };
+    let kept = if purpose == Purpose::Room { Duration::ZERO } else { retention.kept(candidate.outcomes) };
+    let since = candidate.settled_at.unwrap_or(candidate.at);
     if since.after(kept) <= now {
         purge(turn, candidate)?;
         swept.events += 1;
@@ -157,7 +153,7 @@ fn purge_if_due(turn: &mut Turn<'_, '_>, candidate: Candidate, purpose: Purpose,
 /// Takes an event away with all that belongs to it; its dedup record stays for its own time.
 fn purge(turn: &mut Turn<'_, '_>, candidate: Candidate) -> Result<()> {
     let sql = &mut turn.sql.sweep;
-    if candidate.dead {
+    if candidate.outcomes.dead {
         let mut rows = sql.dead.query([candidate.id])?;
         while let Some(row) = rows.next()? {
             turn.staged.count(row.get(0)?, State::Dead, UnixMs(row.get(1)?), -1);

@@ -12,7 +12,7 @@ use crate::{
     store::{AttemptView, DeliveryView, EventView},
 };
 
-use super::{lists, memory::state_of};
+use super::{jobs, lists, memory::state_of};
 
 const PAYLOAD: &str = "SELECT head, body, crc FROM payload WHERE event=?1 AND v=?2";
 const EVENT: &str = "SELECT s.name, e.types, e.provider_id, e.at,
@@ -28,11 +28,17 @@ pub(super) struct Sql<'c> {
     payload: Statement<'c>,
     event: Statement<'c>,
     pub(super) lists: lists::Sql<'c>,
+    pub(super) acts: jobs::Looks<'c>,
 }
 
 impl<'c> Sql<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
-        Ok(Self { payload: conn.prepare(PAYLOAD)?, event: conn.prepare(EVENT)?, lists: lists::Sql::prepare(conn)? })
+        Ok(Self {
+            payload: conn.prepare(PAYLOAD)?,
+            event: conn.prepare(EVENT)?,
+            lists: lists::Sql::prepare(conn)?,
+            acts: jobs::Looks::prepare(conn)?,
+        })
     }
 
     /// The bytes; `None` where they are gone or do not match their checksum: wrong bytes are never sent.
@@ -117,6 +123,7 @@ fn reason_of(code: &str) -> Option<DeadReason> {
     known.into_iter().find(|reason| reason.code() == code)
 }
 
-fn unreadable(column: usize, why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+/// An error that says what a stored value is not.
+pub(super) fn unreadable(column: usize, why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
 }

@@ -9,10 +9,13 @@ use crate::{
     clock::Mono,
     lease::{Claimed, Fate, Fenced, Want},
     metrics::{Metrics, StoreOperation},
-    store::{Admission, NewEvent, StoreError, Swept, queue},
+    store::{Act, Admission, NewEvent, Step, StoreError, Swept, queue},
 };
 
-use super::admit::{self, Admitted};
+use super::{
+    acts::Operated,
+    admit::{self, Admitted},
+};
 
 /// The queue in front of the writer.
 pub(super) type Queue = queue::Queue<Urgent, Admit, Chore>;
@@ -33,6 +36,7 @@ pub(super) struct Urgent {
 pub(super) enum Call {
     Claim(Vec<Want>, Asker<Vec<Claimed>>),
     Settle(Vec<Fenced>, Asker<Vec<Fate>>),
+    Operate(Act, Asker<Step>),
 }
 
 /// An event that wants in.
@@ -59,6 +63,7 @@ pub(super) enum Chore {
 pub(super) enum Found {
     Claimed(Vec<Claimed>),
     Fates(Vec<Fate>),
+    Operated(Operated),
 }
 
 impl Urgent {
@@ -75,8 +80,14 @@ impl Urgent {
                 metrics.store_operation(StoreOperation::Settle, took);
                 let _ = asker.send(Ok(fates));
             }
+            (Call::Operate(_, asker), Ok(Found::Operated(operated))) => {
+                metrics.store_operation(StoreOperation::Operate, took);
+                operated.count(metrics);
+                let _ = asker.send(Ok(operated.step));
+            }
             (Call::Claim(_, asker), found) => drop(asker.send(Err(found.err().unwrap_or(StoreError::Unknown)))),
             (Call::Settle(_, asker), found) => drop(asker.send(Err(found.err().unwrap_or(StoreError::Unknown)))),
+            (Call::Operate(_, asker), found) => drop(asker.send(Err(found.err().unwrap_or(StoreError::Unknown)))),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    Shared,
+    Shared, acts,
     admit::{self, Admitted},
     checkpoint::Checkpoints,
     claim, fatal,
@@ -85,7 +85,7 @@ impl<'c> Writer<'c> {
         (boots, disk_full): (i64, bool),
         log_pages: Arc<AtomicU32>,
     ) -> rusqlite::Result<Self> {
-        memory.publish(&shared.tallies);
+        memory.publish(shared);
         let mut writer = Self {
             conn,
             shared,
@@ -240,7 +240,7 @@ impl<'c> Writer<'c> {
             self.remember_anew();
             return Err(Failed::Commit);
         }
-        self.memory.apply(&mut self.staged, &self.shared.tallies);
+        self.memory.apply(&mut self.staged, self.shared);
         Ok(())
     }
 
@@ -259,7 +259,7 @@ impl<'c> Writer<'c> {
     fn remember_anew(&mut self) {
         match Memory::load(self.conn, self.shared.merge_at) {
             Ok(memory) if !planted(Fault::StagedMemoryKept) => {
-                memory.republish(&self.memory, &self.shared.tallies);
+                memory.republish(&self.memory, self.shared);
                 self.memory = memory;
             }
             Ok(_) => {}
@@ -323,6 +323,7 @@ fn run_urgent(turn: &mut Turn<'_, '_>, urgent: &Urgent) -> rusqlite::Result<Foun
     match &urgent.call {
         Call::Claim(wants, _) => claim::claim(turn, wants).map(Found::Claimed),
         Call::Settle(fenced, _) => settle::settle(turn, fenced).map(Found::Fates),
+        Call::Operate(act, _) => acts::operate(turn, act).map(Found::Operated),
     }
 }
 

@@ -26,11 +26,12 @@ use hookgate::{
     request::HeadersBuilder,
     route::Routes,
     store::{
-        Admission, DeliveryView, EventView, Health, ListedDelivery, Listing, ModelStore, NewEvent, Owed, Page, Reply, Start, Store,
-        StoreError, Swept, Tallies,
+        Act, Admission, AuditLine, Counted, DeliveryView, EventView, Health, Job, ListedDelivery, Listing, ModelStore, NewEvent, Owed,
+        Page, Reply, Standing, Start, Step, Store, StoreError, Swept, Tallies, Task,
     },
 };
 use smallvec::smallvec;
+use tokio::sync::watch;
 
 use crate::support::proof;
 
@@ -181,6 +182,7 @@ pub(crate) fn target(name: &str, url: &str) -> Target {
         concurrency: 4,
         rate_limit: None,
         breaker: None,
+        formerly: Vec::new(),
         retry: RetryPolicy {
             first: Duration::from_millis(20),
             factor: 1.0,
@@ -222,7 +224,7 @@ fn plan(targets: Vec<Target>, egress: Egress) -> Plan {
             path: "unused.db".into(),
             data_dir: ".".into(),
             durability: None,
-            retention: Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None },
+            retention: Retention { delivered: day, unrouted: day, cancelled: day, dead: day, payload: None, rejected: None },
             max_bytes: 1 << 30,
             min_free_bytes: 0,
             lock_wait: Duration::ZERO,
@@ -291,6 +293,26 @@ impl Store for Unreliable {
 
     fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
         self.inner.deliveries(listing)
+    }
+
+    fn operate(&self, act: Act) -> Reply<Step> {
+        self.inner.operate(act)
+    }
+
+    fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<Counted> {
+        self.inner.count(task, plan, from)
+    }
+
+    fn jobs(&self) -> Reply<Vec<Job>> {
+        self.inner.jobs()
+    }
+
+    fn audit(&self, at_most: usize) -> Reply<Vec<AuditLine>> {
+        self.inner.audit(at_most)
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.inner.standing()
     }
 
     fn tallies(&self) -> Arc<Tallies> {

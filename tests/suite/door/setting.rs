@@ -28,10 +28,14 @@ use hookgate::{
     provider::{Accepted, Catalogue, Rejected},
     route::Routes,
     secret::Secret,
-    store::{Admission, EventView, Health, ListedDelivery, Listing, ModelStore, NewEvent, Page, Reply, Store, StoreError, Swept, Tallies},
+    store::{
+        self, Act, Admission, AuditLine, EventView, Health, Job, ListedDelivery, Listing, ModelStore, NewEvent, Page, Reply, Standing,
+        Step, Store, StoreError, Swept, Tallies, Task,
+    },
     verify::{Credential, Verifier},
 };
 use sha2::Sha256;
+use tokio::sync::watch;
 
 pub(crate) const SECRET: &str = "a secret that is long enough";
 pub(crate) const PATH: &str = "/hooks/github";
@@ -233,7 +237,7 @@ fn plan() -> Plan {
 
 fn retention() -> Retention {
     let day = Duration::from_secs(86_400);
-    Retention { delivered: day, unrouted: day, dead: day, payload: None, rejected: None }
+    Retention { delivered: day, unrouted: day, cancelled: day, dead: day, payload: None, rejected: None }
 }
 
 impl Counted {
@@ -309,6 +313,26 @@ impl Store for Counted {
 
     fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
         self.inner.deliveries(listing)
+    }
+
+    fn operate(&self, act: Act) -> Reply<Step> {
+        self.inner.operate(act)
+    }
+
+    fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<store::Counted> {
+        self.inner.count(task, plan, from)
+    }
+
+    fn jobs(&self) -> Reply<Vec<Job>> {
+        self.inner.jobs()
+    }
+
+    fn audit(&self, at_most: usize) -> Reply<Vec<AuditLine>> {
+        self.inner.audit(at_most)
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.inner.standing()
     }
 
     fn tallies(&self) -> Arc<Tallies> {

@@ -184,7 +184,14 @@ impl Ring {
 
 pub(super) fn retention() -> Retention {
     let seconds = Duration::from_secs;
-    Retention { delivered: seconds(40), unrouted: seconds(30), dead: seconds(90), payload: Some(seconds(15)), rejected: None }
+    Retention {
+        delivered: seconds(40),
+        unrouted: seconds(30),
+        cancelled: seconds(50),
+        dead: seconds(90),
+        payload: Some(seconds(15)),
+        rejected: None,
+    }
 }
 
 pub(super) fn name(target: &str) -> TargetName {
