@@ -1,21 +1,33 @@
 //! The inner side: probes, metrics and the API, on a listener of its own, and the probes and metrics once more on `monitor`.
 //!
 //! ```text
-//!  admin:    Host on the list? (421) -> probe or metrics? -> token? (401) -> role? (403) -> the page (views) or a problem (RFC 9457)
-//!  monitor:                             probe or metrics, nothing else
+//!  admin:    Host on the list? (421) -> probe or metrics? -> our own site? (403) -> token? (401) -> endpoint? (404, 405) -> role? (403)
+//!                -> query and body (400, 413, 415) -> its handler: JSON, or a problem (RFC 9457)
+//!  monitor:  probe or metrics, nothing else
 //! ```
 //!
-//! Promises: /livez, /readyz and /metrics cost no token and show no payload; everything else always does; nothing here waits for the store
-//! except the reading of one event; every answer carries `nosniff`, a closed content security policy and `no-store`.
+//! The API is one table ([`endpoints`]): what it says of an endpoint is what is dispatched, checked and written into /api/openapi.json.
+//!
+//! Promises: /livez, /readyz and /metrics cost no token and show no payload; everything else always costs one; nothing here waits for the
+//! store for longer than a few seconds; every answer carries `nosniff`, a closed content security policy and `no-store`.
 
 mod answer;
+mod call;
+mod endpoints;
+mod events;
+mod gate;
 mod gauges;
+mod jobs;
+mod lists;
+mod openapi;
+mod parameter;
 mod probe;
 mod rejected;
 mod serve;
 mod status;
+mod table;
+mod targets;
 mod token;
-mod view;
 
 use std::{
     fmt,

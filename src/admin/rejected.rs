@@ -1,58 +1,47 @@
-//! /api/v1/rejected: what was not proved, and the way in for it once it can be.
-//!
-//! ```text
-//!  GET  /api/v1/rejected                  a page of them, newest first: no header, no query, no body       read
-//!  GET  /api/v1/rejected/{id}             one, with its query and fields; secrets were never kept          read
-//!  GET  /api/v1/rejected/{id}/request     the same as an HTTP/1.1 message, with its body                   operate
-//!  POST /api/v1/rejected/{id}/admit       verified again, as of when it came, and admitted if it holds     operate
-//! ```
+//! /api/v1/rejected: what was not proved, and the way in for it once it can be. Lists show no header, no query and no body; secrets were
+//! never kept. What is admitted is verified again, as of when it came.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{Method, StatusCode, header},
-};
-use serde::Serialize;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::{Gateway, answer};
+use super::{
+    Gateway,
+    answer::Problem,
+    call::Call,
+    lists::{Listed, unknown},
+    parameter,
+};
 use crate::{
     clock::UnixMs,
+    event::EventId,
     ingest::NotReadmitted,
     name::SourceName,
-    plan::Role,
     store::{
         StoreError,
         rejected::{RejectedFilter, RejectedId, RejectedRequest, RejectedSummary},
+        time_or_age,
     },
-    yaml::nearest,
 };
 
 /// Items of a page when nobody says how many.
 const PAGE: usize = 50;
 /// Items of a page at most.
-const PAGE_MAX: usize = 500;
-
-/// What a path of this part of the API asks for; `None` in place of an id that is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    List,
-    One(Option<RejectedId>),
-    Request(Option<RejectedId>),
-    Admit(Option<RejectedId>),
-}
+pub(super) const PAGE_MAX: usize = 500;
+/// How long the ring may take to answer.
+const READ_TIME: Duration = Duration::from_secs(5);
+/// How long one request may go on admitting: whoever asked goes on from its cursor.
+const ADMIT_TIME: Duration = Duration::from_secs(2);
 
 /// One admission at a time: two of one request must not both find that nobody has admitted it.
 #[derive(Debug, Default)]
 pub(super) struct Desk(Mutex<()>);
 
-#[derive(Debug, Serialize)]
-struct Page {
-    items: Vec<Item>,
-    next: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Item {
+/// A rejected request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Item {
     id: String,
     received_at: String,
     source: String,
@@ -67,180 +56,222 @@ struct Item {
     admitted: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Whole {
+/// A rejected request with its query and its fields.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Whole {
     #[serde(flatten)]
     item: Item,
     query: Option<String>,
     headers: Vec<Field>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Field {
     name: String,
     value: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Admitted {
+/// What a rejected request was admitted as.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Admitted {
     id: String,
+    /// `accepted`, or `duplicate` when the event was there already.
     result: &'static str,
     event_id: String,
 }
 
-impl Asked {
-    /// What the path asks for; `None` when it belongs to another part.
-    pub(super) fn of(path: &str) -> Option<Self> {
-        let rest = path.strip_prefix("/api/v1/rejected")?;
-        match *rest.split('/').collect::<Vec<_>>() {
-            [""] => Some(Self::List),
-            ["", id] => Some(Self::One(RejectedId::parse(id))),
-            ["", id, "request"] => Some(Self::Request(RejectedId::parse(id))),
-            ["", id, "admit"] => Some(Self::Admit(RejectedId::parse(id))),
-            _ => None,
-        }
-    }
-
-    fn method_fits(self, method: &Method) -> bool {
-        if matches!(self, Self::Admit(_)) { *method == Method::POST } else { [Method::GET, Method::HEAD].contains(method) }
-    }
-
-    fn least_role(self) -> Role {
-        if matches!(self, Self::Request(_) | Self::Admit(_)) { Role::Operate } else { Role::Read }
-    }
+/// Which rejected requests to admit, the oldest first.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Which {
+    /// Those that rang at this source.
+    #[schemars(schema_with = "source")]
+    source: Option<String>,
+    /// Those that came at this time or later; an age counts back from now.
+    #[schemars(schema_with = "time")]
+    since: Option<String>,
+    /// Where to go on: `next` of the answer before.
+    #[schemars(schema_with = "cursor")]
+    cursor: Option<String>,
+    /// So many at most.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<usize>,
 }
 
-impl Desk {
-    /// Answers whoever shows a token of this role.
-    pub(super) async fn answer(&self, asked: Asked, role: Role, request: &HttpRequest, gateway: &Gateway) -> HttpResponse {
-        if !asked.method_fits(request.method()) {
-            return wrong_method(asked);
-        }
-        if role < asked.least_role() {
-            return answer::problem(StatusCode::FORBIDDEN, "this token may only look: this needs one of role `operate` or `admin`");
-        }
-        if !gateway.ingest.rejected().is_on() {
-            let why = "no rejected request is kept: `store.retention.rejected` is `none`";
-            return answer::problem(StatusCode::NOT_FOUND, why);
-        }
-        let id = match asked {
-            Asked::List => return list(request.query_string(), gateway).await,
-            Asked::One(id) | Asked::Request(id) | Asked::Admit(id) => id,
-        };
-        let Some(id) = id else {
-            return answer::problem(StatusCode::BAD_REQUEST, "the id of a rejected request is `rej_` and 13 digits");
-        };
-        // Held over the reading too: whether it was admitted already stands in what is read.
-        let _one_at_a_time = if matches!(asked, Asked::Admit(_)) { Some(self.0.lock().await) } else { None };
-        match found(id, gateway).await {
-            Err(problem) => problem,
-            Ok(kept) if matches!(asked, Asked::Admit(_)) => admit(kept, gateway).await,
-            Ok(kept) if matches!(asked, Asked::Request(_)) => answer::message(message(&kept)),
-            Ok(kept) => answer::json(StatusCode::OK, &whole(&kept)),
-        }
-    }
+/// What became of them.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(super) struct Many {
+    accepted: u64,
+    /// The event was there already.
+    duplicates: u64,
+    /// Those that are rejected still.
+    refused: Vec<Refused>,
+    /// Where to go on; nothing at the end.
+    next: Option<String>,
 }
 
-fn wrong_method(asked: Asked) -> HttpResponse {
-    let (detail, allow) = match asked {
-        Asked::Admit(_) => ("this is done with POST", "POST"),
-        _ => ("this can only be read", "GET, HEAD"),
-    };
-    let mut refusal = answer::problem(StatusCode::METHOD_NOT_ALLOWED, detail);
-    refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
-    refusal
+/// A request that is rejected still.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Refused {
+    id: String,
+    detail: String,
+    reason: Option<&'static str>,
 }
 
-async fn list(query: &str, gateway: &Gateway) -> HttpResponse {
-    let filter = match filter(query, gateway.clock.wall()) {
-        Ok(filter) => filter,
-        Err(detail) => return answer::problem(StatusCode::BAD_REQUEST, &detail),
-    };
+/// A page of them, newest first.
+pub(super) async fn list(call: Call) -> Result<Listed<Item>, Problem> {
+    is_on(&call.gateway)?;
+    let filter = filter(&call)?;
     let asked = filter.source.clone();
-    match in_time(gateway.ingest.rejected().list(filter)).await {
-        // A source that is not configured any more is listed for as long as something of it is kept.
-        Ok(page) if page.items.is_empty() && asked.as_ref().is_some_and(|source| !gateway.plan.sources.contains_key(source)) => {
-            answer::problem(StatusCode::BAD_REQUEST, &unknown(asked, gateway))
-        }
-        Ok(page) => {
-            let items = page.items.iter().map(item).collect();
-            answer::json(StatusCode::OK, &Page { items, next: page.next.map(|next| next.to_string()) })
-        }
-        Err(problem) => problem,
+    let page = in_time(call.gateway.ingest.rejected().list(filter)).await?;
+    if page.items.is_empty() {
+        unless_unknown(asked.as_ref(), &call.gateway)?;
     }
+    Ok(Listed { next: page.next.map(|next| next.to_string()), ..Listed::all(page.items.iter().map(item).collect()) })
 }
 
-/// What to say of a source that there is not.
-fn unknown(source: Option<SourceName>, gateway: &Gateway) -> String {
-    let source = source.map(|source| source.to_string()).unwrap_or_default();
-    let names: Vec<String> = gateway.plan.sources.keys().map(ToString::to_string).collect();
-    match nearest(&source, names.iter().map(String::as_str)) {
-        Some(near) => format!("there is no source `{source}`; did you mean `{near}`?"),
-        None => format!("there is no source `{source}`; the configuration has {}", names.join(", ")),
-    }
+/// One of them.
+pub(super) async fn one(call: Call) -> Result<Whole, Problem> {
+    found(named(&call)?, &call.gateway).await.map(|kept| whole(&kept))
 }
 
-/// Reads the parameters of a list; what is wrong with them, without repeating it.
-fn filter(query: &str, now: UnixMs) -> Result<RejectedFilter, String> {
-    let mut filter = RejectedFilter { limit: PAGE, ..RejectedFilter::default() };
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "source" => filter.source = Some(SourceName::parse(&value).ok_or("`source` is the name of a source")?),
-            "since" => filter.since = Some(since(&value, now).ok_or("`since` is a time (2026-01-31T12:00:00Z) or an age (90m, 12h)")?),
-            "cursor" => filter.before = Some(RejectedId::parse(&value).ok_or("`cursor` is what `next` of the page before says")?),
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
-                filter.limit = limit.ok_or_else(|| format!("`limit` is a number from 1 to {PAGE_MAX}"))?;
+/// One of them as an HTTP message, with its body.
+pub(super) async fn request(call: Call) -> Result<Vec<u8>, Problem> {
+    found(named(&call)?, &call.gateway).await.map(|kept| message(&kept))
+}
+
+/// Verifies one again and admits it.
+pub(super) async fn admit(call: Call) -> Result<Admitted, Problem> {
+    let id = named(&call)?;
+    // Held over the reading too: whether it was admitted already stands in what is read.
+    let _one_at_a_time = call.desk.0.lock().await;
+    let (result, event) = take_in(found(id, &call.gateway).await?, &call.gateway).await.map_err(|why| match why {
+        NotReadmitted::Unavailable { .. } => Problem::unavailable(why.to_string()),
+        why => Problem::conflict(why.to_string()).because(why.reason()),
+    })?;
+    Ok(Admitted { id: id.to_string(), result, event_id: event.to_string() })
+}
+
+/// Verifies those that are left again, the oldest first, and admits what holds: as many as there is time for.
+pub(super) async fn admit_many(call: Call, which: Which) -> Result<Many, Problem> {
+    let gateway = &call.gateway;
+    is_on(gateway)?;
+    let filter = which.filter(gateway.clock.wall())?;
+    let source = filter.source.clone();
+    let began = gateway.clock.mono();
+    let _one_at_a_time = call.desk.0.lock().await;
+    let page = in_time(gateway.ingest.rejected().list(filter)).await?;
+    if page.items.is_empty() {
+        unless_unknown(source.as_ref(), gateway)?;
+    }
+    let mut many = Many::default();
+    let mut last: Option<RejectedId> = None;
+    for summary in &page.items {
+        let is_late = gateway.clock.mono().since(began) > ADMIT_TIME;
+        if let Some(done) = last.filter(|_| is_late) {
+            return Ok(Many { next: Some(done.to_string()), ..many });
+        }
+        let Some(kept) = in_time(gateway.ingest.rejected().read(summary.id)).await? else { continue };
+        match take_in(kept, gateway).await {
+            Ok(("duplicate", _)) => many.duplicates += 1,
+            Ok(_) => many.accepted += 1,
+            Err(why @ NotReadmitted::Unavailable { .. }) => {
+                let why = Problem::unavailable(why.to_string());
+                // What was done is told; whoever asked tries this one again next.
+                return last.map_or(Err(why), |done| Ok(Many { next: Some(done.to_string()), ..many }));
             }
-            _ => return Err("the parameters are `source`, `since`, `limit` and `cursor`".to_owned()),
+            Err(why) => many.refused.push(Refused { id: summary.id.to_string(), detail: why.to_string(), reason: why.reason() }),
         }
+        last = Some(summary.id);
     }
-    Ok(filter)
+    Ok(Many { next: page.next.map(|next| next.to_string()), ..many })
 }
 
-fn since(text: &str, now: UnixMs) -> Option<UnixMs> {
-    if let Ok(age) = humantime::parse_duration(text) {
-        return Some(UnixMs(now.0.saturating_sub(i64::try_from(age.as_millis()).ok()?)));
+fn is_on(gateway: &Gateway) -> Result<(), Problem> {
+    if gateway.ingest.rejected().is_on() {
+        return Ok(());
     }
-    text.parse::<jiff::Timestamp>().ok().map(|at| UnixMs(at.as_millisecond()))
+    Err(Problem::missing("no rejected request is kept: `store.retention.rejected` is `none`"))
 }
 
-async fn found(id: RejectedId, gateway: &Gateway) -> Result<RejectedRequest, HttpResponse> {
+/// The id in the path.
+fn named(call: &Call) -> Result<RejectedId, Problem> {
+    is_on(&call.gateway)?;
+    RejectedId::parse(call.named()).ok_or_else(|| Problem::bad("the id of a rejected request is `rej_` and 13 digits"))
+}
+
+fn unless_unknown(source: Option<&SourceName>, gateway: &Gateway) -> Result<(), Problem> {
+    let sources = &gateway.plan.sources;
+    match source.filter(|source| !sources.contains_key(*source)) {
+        Some(source) => Err(unknown("source", source.as_str(), sources.keys().map(ToString::to_string))),
+        None => Ok(()),
+    }
+}
+
+fn filter(call: &Call) -> Result<RejectedFilter, Problem> {
+    let limit = call.value("limit").map(|limit| limit.parse().map_err(|_| limits())).transpose()?;
+    read(call.value("source"), call.value("since"), call.value("cursor"), limit, call.gateway.clock.wall())
+}
+
+fn read(
+    source: Option<&str>,
+    since: Option<&str>,
+    cursor: Option<&str>,
+    limit: Option<usize>,
+    now: UnixMs,
+) -> Result<RejectedFilter, Problem> {
+    let source = source.map(|source| SourceName::parse(source).ok_or_else(|| Problem::bad("`source` is the name of a source")));
+    let a_time = || Problem::bad("`since` is a time (2026-01-31T12:00:00Z) or an age (90m, 12h)");
+    let since = since.map(|since| time_or_age(since, now).ok_or_else(a_time));
+    let a_cursor = || Problem::bad("`cursor` is what `next` of the page before says");
+    let beyond = cursor.map(|cursor| RejectedId::parse(cursor).ok_or_else(a_cursor));
+    let limit = limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(limits());
+    }
+    Ok(RejectedFilter { source: source.transpose()?, since: since.transpose()?, beyond: beyond.transpose()?, limit, ..Default::default() })
+}
+
+fn limits() -> Problem {
+    Problem::bad(format!("`limit` is a number from 1 to {PAGE_MAX}"))
+}
+
+impl Which {
+    fn filter(&self, now: UnixMs) -> Result<RejectedFilter, Problem> {
+        let Self { source, since, cursor, limit } = self;
+        let read = read(source.as_deref(), since.as_deref(), cursor.as_deref(), limit.or(Some(PAGE_MAX)), now)?;
+        Ok(RejectedFilter { left: true, rising: true, ..read })
+    }
+}
+
+async fn found(id: RejectedId, gateway: &Gateway) -> Result<RejectedRequest, Problem> {
     let found = in_time(gateway.ingest.rejected().read(id)).await?;
-    let gone = "no such rejected request: it was never here, its time is over, or newer ones took its room";
-    found.ok_or_else(|| answer::problem(StatusCode::NOT_FOUND, gone))
+    found.ok_or_else(|| Problem::missing("no such rejected request: it was never here, its time is over, or newer ones took its room"))
 }
 
-async fn admit(kept: RejectedRequest, gateway: &Gateway) -> HttpResponse {
+/// Admits one; what became of it, and the event it is.
+async fn take_in(kept: RejectedRequest, gateway: &Gateway) -> Result<(&'static str, EventId), NotReadmitted> {
     let id = kept.summary.id;
-    let admitted = |result, event: crate::event::EventId| {
-        answer::json(StatusCode::OK, &Admitted { id: id.to_string(), result, event_id: event.to_string() })
-    };
     if let Some(event) = kept.summary.admitted {
-        return admitted("duplicate", event);
+        return Ok(("duplicate", event));
     }
-    match gateway.ingest.readmit(kept).await {
-        Ok(taken) => {
-            // Where it fails, a second try is known by the event's own key, as any repeat is.
-            if let Err(error) = gateway.ingest.rejected().mark(id, taken.event).await {
-                tracing::warn!(event = "store", reason = %error, rejected_id = %id, "what was admitted could not be noted");
-            }
-            admitted(if taken.duplicate { "duplicate" } else { "accepted" }, taken.event)
-        }
-        Err(why @ NotReadmitted::Unavailable { .. }) => answer::problem(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
-        Err(why) => answer::refusal(StatusCode::CONFLICT, &why.to_string(), why.reason()),
+    let taken = gateway.ingest.readmit(kept).await?;
+    // Where it fails, a second try is known by the event's own key, as any repeat is.
+    if let Err(error) = gateway.ingest.rejected().mark(id, taken.event).await {
+        tracing::warn!(event = "store", reason = %error, rejected_id = %id, "what was admitted could not be noted");
     }
+    Ok((if taken.duplicate { "duplicate" } else { "accepted" }, taken.event))
 }
 
 /// What the ring answers, or why it does not.
-async fn in_time<T>(reply: impl Future<Output = Result<T, StoreError>>) -> Result<T, HttpResponse> {
-    match tokio::time::timeout(super::serve::READ_TIME, reply).await {
+async fn in_time<T>(reply: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(READ_TIME, reply).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(_)) => {
             let why = "the file of rejected requests cannot be used now; `hookgate status --json` and the log say why";
-            Err(answer::problem(StatusCode::SERVICE_UNAVAILABLE, why))
+            Err(Problem::unavailable(why))
         }
-        Err(_) => Err(answer::problem(StatusCode::SERVICE_UNAVAILABLE, "the file of rejected requests did not answer in time")),
+        Err(_) => Err(Problem::unavailable("the file of rejected requests did not answer in time")),
     }
 }
 
@@ -275,37 +306,39 @@ fn message(kept: &RejectedRequest) -> Vec<u8> {
     message
 }
 
+fn source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    parameter::or_nothing(parameter::name())
+}
+
+fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    parameter::or_nothing(parameter::time())
+}
+
+fn cursor(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    parameter::or_nothing(parameter::coded("rej_", ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_path_asks_for_one_thing_with_one_method() {
-        let id = RejectedId::from_i64(7);
-        let path = format!("/api/v1/rejected/{}", id.expect("a number"));
-        assert_eq!(Asked::of("/api/v1/rejected"), Some(Asked::List));
-        assert_eq!(Asked::of(&path), Some(Asked::One(id)));
-        assert_eq!(Asked::of(&format!("{path}/request")), Some(Asked::Request(id)));
-        assert_eq!(Asked::of(&format!("{path}/admit")), Some(Asked::Admit(id)));
-        assert_eq!(Asked::of("/api/v1/rejected/7/admit"), Some(Asked::Admit(None)));
-        for other in ["/api/v1/rejecteds", "/api/v1/rejected/7/delete", "/api/v1/status", "/api/v1/rejected/7/admit/"] {
-            assert_eq!(Asked::of(other), None, "{other}");
-        }
-        assert!(Asked::Admit(id).method_fits(&Method::POST) && !Asked::Admit(id).method_fits(&Method::GET));
-        assert!(Asked::List.method_fits(&Method::GET) && !Asked::List.method_fits(&Method::POST));
-    }
-
-    #[test]
     fn a_list_is_filtered_by_what_is_understood_and_nothing_else() {
         let now = UnixMs(1_760_000_000_000);
-        let read = filter("source=github&since=2h&limit=7", now).expect("fine");
+        let one = read(Some("github"), Some("2h"), None, Some(7), now).expect("fine");
         assert_eq!(
-            (read.source.map(|name| name.to_string()), read.since, read.limit),
+            (one.source.map(|name| name.to_string()), one.since, one.limit),
             (Some("github".into()), Some(UnixMs(now.0 - 7_200_000)), 7)
         );
-        assert_eq!(filter("since=2025-10-09T08:53:20Z", now).expect("fine").since, Some(now));
-        for wrong in ["source=A", "since=yesterday", "limit=0", "limit=501", "cursor=evt_0000000000001", "state=dead"] {
-            assert!(filter(wrong, now).is_err(), "{wrong}");
+        assert_eq!(read(None, Some("2025-10-09T08:53:20Z"), None, None, now).expect("fine").since, Some(now));
+        for (source, since, cursor, limit) in [
+            (Some("A"), None, None, None),
+            (None, Some("yesterday"), None, None),
+            (None, None, Some("evt_0000000000001"), None),
+            (None, None, None, Some(0)),
+            (None, None, None, Some(501)),
+        ] {
+            assert!(read(source, since, cursor, limit, now).is_err(), "{source:?} {since:?} {cursor:?} {limit:?}");
         }
     }
 }

@@ -11,24 +11,26 @@ use std::{
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     dev::{Server, ServerHandle},
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode},
     web,
 };
 use futures_util::future;
 
 use super::{
-    Gateway, answer, gauges, probe, rejected, status,
+    Gateway,
+    answer::{self, Problem},
+    call::{self, Call},
+    endpoints, gate, gauges, probe,
+    rejected::Desk,
+    table::{self, Endpoint, Found},
     token::{TokenError, Tokens},
-    view,
 };
-use crate::{event::EventId, plan::Plan};
+use crate::plan::Plan;
 
 /// Connections each of the two listeners holds.
 const CONNECTIONS_MAX: usize = 256;
 /// How long a request's head may take.
 const HEAD_TIME: Duration = Duration::from_secs(5);
-/// How long the store may take to read an event for us.
-pub(super) const READ_TIME: Duration = Duration::from_secs(5);
 
 /// A listener of the admin side cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +69,8 @@ pub struct Admin {
 struct Inner {
     gateway: Arc<Gateway>,
     tokens: Tokens,
-    rejected: rejected::Desk,
+    table: Vec<Endpoint>,
+    desk: Arc<Desk>,
 }
 
 /// Opens the listeners and reads (or makes) the token.
@@ -92,7 +95,7 @@ impl Bound {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let servers = {
             let _inside = runtime.enter();
-            let inner = web::Data::new(Inner { gateway, tokens: self.tokens, rejected: rejected::Desk::default() });
+            let inner = web::Data::new(Inner { gateway, tokens: self.tokens, table: endpoints::table(), desk: Arc::default() });
             let mut servers = vec![server(self.admin, inner.clone(), true)?];
             if let Some(monitor) = self.monitor {
                 servers.push(server(monitor, inner, false)?);
@@ -123,9 +126,10 @@ impl Admin {
 
 fn server(listener: TcpListener, inner: web::Data<Inner>, is_admin: bool) -> io::Result<Server> {
     let app = move || {
-        App::new().app_data(inner.clone()).default_service(web::to(move |request: HttpRequest, inner: web::Data<Inner>| async move {
-            if is_admin { admin(&request, &inner).await } else { monitor(&request, &inner) }
-        }))
+        let answered = move |request: HttpRequest, mut payload: web::Payload, inner: web::Data<Inner>| async move {
+            if is_admin { admin(&request, &mut payload, &inner).await } else { monitor(&request, &inner) }
+        };
+        App::new().app_data(inner.clone()).default_service(web::to(answered))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -139,59 +143,45 @@ fn server(listener: TcpListener, inner: web::Data<Inner>, is_admin: bool) -> io:
 
 /// The probes and the metrics, for whoever can reach the listener.
 fn monitor(request: &HttpRequest, inner: &Inner) -> HttpResponse {
-    open_page(request, &inner.gateway)
-        .unwrap_or_else(|| answer::problem(StatusCode::NOT_FOUND, "this listener serves /livez, /readyz and /metrics"))
+    let elsewhere = || Problem::missing("this listener serves /livez, /readyz and /metrics").answer();
+    open_page(request, &inner.gateway).unwrap_or_else(elsewhere)
 }
 
 /// The whole admin side.
-async fn admin(request: &HttpRequest, inner: &Inner) -> HttpResponse {
-    if !is_host_known(request, &inner.gateway.plan.admin.hosts) {
-        return answer::problem(StatusCode::MISDIRECTED_REQUEST, "this Host is not in `admin.hosts`");
+async fn admin(request: &HttpRequest, payload: &mut web::Payload, inner: &Inner) -> HttpResponse {
+    if let Err(problem) = gate::host(request, &inner.gateway.plan.admin.hosts) {
+        return problem.answer();
     }
-    if let Some(page) = open_page(request, &inner.gateway) {
-        return page;
-    }
-    let Some(role) = bearer(request).and_then(|token| inner.tokens.role(token)) else {
-        return answer::problem(StatusCode::UNAUTHORIZED, "a bearer token is needed: one of `admin.tokens`, or {data_dir}/admin.token");
-    };
-    let path = request.path();
-    if let Some(asked) = rejected::Asked::of(path) {
-        return inner.rejected.answer(asked, role, request, &inner.gateway).await;
-    }
-    let page = match path {
-        "/api/v1/status" => Page::Status,
-        _ if is_planned(path) => Page::Planned,
-        _ => match path.strip_prefix("/api/v1/events/") {
-            Some(id) => Page::Event(EventId::parse(id)),
-            None => Page::Unknown,
-        },
-    };
-    match page {
-        Page::Status | Page::Event(_) if !is_look(request) => only_looks(),
-        Page::Status => answer::json(StatusCode::OK, &status::of(&inner.gateway)),
-        Page::Event(None) => answer::problem(StatusCode::BAD_REQUEST, "an event id is `evt_` and 13 digits"),
-        Page::Event(Some(id)) => event(&inner.gateway, id).await,
-        Page::Planned => answer::problem(StatusCode::NOT_IMPLEMENTED, "planned: this version does not have it yet"),
-        Page::Unknown => answer::problem(StatusCode::NOT_FOUND, "there is nothing here"),
+    match open_page(request, &inner.gateway) {
+        Some(page) => page,
+        None => api(request, payload, inner).await.unwrap_or_else(|problem| problem.answer()),
     }
 }
 
-/// What stands behind a token.
-enum Page {
-    Status,
-    Event(Option<EventId>),
-    Planned,
-    Unknown,
-}
-
-/// Paths the contract has and this version has not.
-fn is_planned(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix("/api/v1/") else { return path == "/api/openapi.json" };
-    match *rest.split('/').collect::<Vec<_>>() {
-        [one] => matches!(one, "sources" | "targets" | "events" | "deliveries" | "replay" | "cancel" | "secrets" | "reload" | "tail"),
-        [of, _, act] => matches!((of, act), ("deliveries", "replay") | ("targets", "pause" | "resume")),
-        _ => false,
+/// What stands behind the token: the endpoint that is meant, if whoever asks may have it.
+async fn api(request: &HttpRequest, payload: &mut web::Payload, inner: &Inner) -> Result<HttpResponse, Problem> {
+    gate::own_site(request)?;
+    let holder = gate::bearer(request).and_then(|token| inner.tokens.holder(token)).ok_or_else(|| {
+        Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed: one of `admin.tokens`, or {data_dir}/admin.token")
+    })?;
+    let (endpoint, path) = match table::find(&inner.table, request.path(), request.method()) {
+        Found::Endpoint(endpoint, path) => (endpoint, path),
+        Found::OtherMethod(allow) => return Err(Problem::method(allow)),
+        Found::Nothing => return Err(Problem::missing("there is nothing here")),
+    };
+    if holder.role < endpoint.role {
+        return Err(Problem::new(StatusCode::FORBIDDEN, endpoint.role_needed()));
     }
+    let query = endpoint.query(request.query_string())?;
+    let body = call::body(request, payload).await?;
+    match endpoint.request {
+        Some(_) => call::is_json(request, &body)?,
+        None if !body.is_empty() => return Err(Problem::bad("this takes no body")),
+        None => {}
+    }
+    let key = if endpoint.takes_key { call::key(request)? } else { None };
+    let (gateway, desk, by) = (Arc::clone(&inner.gateway), Arc::clone(&inner.desk), Arc::clone(&holder.name));
+    endpoint.run(Call { gateway, desk, path, query, key, by, body }).await
 }
 
 /// What needs no token; `None` for every other path.
@@ -202,7 +192,8 @@ fn open_page(request: &HttpRequest, gateway: &Gateway) -> Option<HttpResponse> {
         "/metrics" => metrics,
         _ => return None,
     };
-    Some(if is_look(request) { page(gateway) } else { only_looks() })
+    let is_look = [Method::GET, Method::HEAD].contains(request.method());
+    Some(if is_look { page(gateway) } else { Problem::method("GET, HEAD".to_owned()).answer() })
 }
 
 fn verdict(why_not: &[&str]) -> HttpResponse {
@@ -217,54 +208,7 @@ fn metrics(gateway: &Gateway) -> HttpResponse {
     gauges::refresh(gateway);
     match gateway.metrics.render() {
         Ok(text) => answer::metrics(text),
-        Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
-    }
-}
-
-fn is_look(request: &HttpRequest) -> bool {
-    [Method::GET, Method::HEAD].contains(request.method())
-}
-
-fn only_looks() -> HttpResponse {
-    let mut refusal = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "this can only be read");
-    refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
-    refusal
-}
-
-async fn event(gateway: &Gateway, id: EventId) -> HttpResponse {
-    match tokio::time::timeout(READ_TIME, gateway.store.event(id)).await {
-        Ok(Ok(Some(event))) => answer::json(StatusCode::OK, &view::event(&event, &gateway.plan)),
-        Ok(Ok(None)) => answer::problem(StatusCode::NOT_FOUND, "no such event: it was never here, or its retention is over"),
-        Ok(Err(error)) => answer::problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-        Err(_) => answer::problem(StatusCode::SERVICE_UNAVAILABLE, "the store did not answer in time"),
-    }
-}
-
-/// The token of `Authorization: Bearer ...`; `None` when there is no such header, or more than one.
-fn bearer(request: &HttpRequest) -> Option<&[u8]> {
-    let mut shown = request.headers().get_all(header::AUTHORIZATION);
-    let (first, None) = (shown.next()?.as_bytes(), shown.next()) else { return None };
-    let (scheme, token) = first.split_at_checked("bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-}
-
-/// Whether `Host` (without its port) is on the list: a page of another site that resolves to us shows its own name here.
-fn is_host_known(request: &HttpRequest, known: &[String]) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST);
-    let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else { return false };
-    let name = name_of(host);
-    known.iter().any(|one| name_of(one).eq_ignore_ascii_case(name))
-}
-
-/// A `Host` without its port and without the brackets of IPv6.
-fn name_of(host: &str) -> &str {
-    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return address;
-    }
-    match host.split_once(':') {
-        // More than one colon is an address of IPv6 without brackets, as a list may write it.
-        Some((name, port)) if !port.contains(':') => name,
-        _ => host,
+        Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written").answer(),
     }
 }
 
@@ -483,7 +427,7 @@ mod tests {
         for header in ["x-content-type-options: nosniff", "content-security-policy: default-src 'none'", "cache-control: no-store"] {
             assert!(lower.contains(header), "{header}: {answer}");
         }
-        assert_eq!(look_with_token(served.admin, "/api/v1/deliveries", TOKEN).0, 501);
+        assert_eq!(look_with_token(served.admin, "/api/v1/tail", TOKEN).0, 501);
         let (status, answer) = look_with_token(served.admin, "/api/v1/rejected", TOKEN);
         assert!(status == 404 && answer.contains("retention.rejected"), "what is switched off says so: {answer}");
         assert_eq!(look_with_token(served.admin, "/api/v1/events/evt_0000000000001", TOKEN).0, 404);
@@ -503,22 +447,5 @@ mod tests {
             assert!(text.contains(&line), "{line}: {text}");
         }
         assert!(!text.contains("target=\"gone\""), "a name that is not in the plan is no label");
-    }
-
-    #[test]
-    fn a_host_is_compared_without_port_and_brackets() {
-        for (host, name) in [("localhost:9480", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]:9480", "::1"), ("::1", "::1"), ("", "")] {
-            assert_eq!(name_of(host), name, "{host}");
-        }
-    }
-
-    #[test]
-    fn the_contract_s_other_paths_are_planned_and_nothing_else_is() {
-        for path in ["/api/v1/events", "/api/v1/deliveries/dlv_1/replay", "/api/v1/targets/app/pause", "/api/openapi.json"] {
-            assert!(is_planned(path), "{path}");
-        }
-        for path in ["/", "/api/v1/", "/api/v1/status", "/api/v1/nothing", "/api/v1/targets/app/delete", "/api/v2/events"] {
-            assert!(!is_planned(path), "{path}");
-        }
     }
 }

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Gateway, Step, probe};
+use super::{Gateway, Step, answer::Problem, call::Call, probe};
 use crate::{
     clock::UnixMs,
     limits::RING_BYTES_MAX,
     metrics::RequestResult,
+    pause::Pause,
     plan::{Source, Target, Tls},
     rejection::Rejection,
     store::TargetTally,
 };
 
-#[derive(Debug, Serialize)]
+/// How the gateway stands.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Status {
     version: &'static str,
     phase: &'static str,
@@ -33,7 +36,9 @@ pub(super) struct Status {
     warnings: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// How the store is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StoreStatus")]
 struct Store {
     durability: &'static str,
     accepting: bool,
@@ -44,7 +49,9 @@ struct Store {
     last_error: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// How the rejected ring is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RejectedStatus")]
 struct Ring {
     requests: u64,
     bytes: u64,
@@ -52,8 +59,9 @@ struct Ring {
     last_error: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct SourceStatus {
+/// A source, and what came in by it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SourceStatus {
     name: String,
     provider: String,
     verification: &'static str,
@@ -67,8 +75,19 @@ struct SourceStatus {
     rejected: BTreeMap<&'static str, u64>,
 }
 
-#[derive(Debug, Serialize)]
-struct TargetStatus {
+/// How a target is held.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Paused {
+    since: String,
+    /// When it goes on by itself; nothing when somebody has to resume it.
+    until: Option<String>,
+    /// The name of the token that held it.
+    by: String,
+}
+
+/// A target, and how its deliveries stand.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TargetStatus {
     name: String,
     /// Scheme, host and port: the rest of a URL may be a secret.
     origin: String,
@@ -82,18 +101,32 @@ struct TargetStatus {
     delivered: u64,
 }
 
-#[derive(Debug, Serialize)]
-struct Paused {
-    since: String,
-    until: Option<String>,
-    by: String,
+impl Paused {
+    /// A pause as it is shown.
+    pub(super) fn of(pause: &Pause) -> Self {
+        Self { since: pause.since.to_string(), until: pause.until.map(|until| until.to_string()), by: pause.by.to_string() }
+    }
 }
 
 /// How the gateway stands now.
-pub(super) fn of(gateway: &Gateway) -> Status {
+pub(super) async fn page(call: Call) -> Result<Status, Problem> {
+    Ok(of(&call.gateway))
+}
+
+/// Every source of the configuration.
+pub(super) fn sources(gateway: &Gateway) -> Vec<SourceStatus> {
+    gateway.plan.sources.values().map(|one| source(gateway, one)).collect()
+}
+
+/// Every target of the configuration.
+pub(super) fn targets(gateway: &Gateway) -> Vec<TargetStatus> {
+    let (tallies, nothing) = (gateway.store.tallies().read(), TargetTally::default());
+    gateway.plan.targets.values().map(|one| target(gateway, one, tallies.get(&one.name).unwrap_or(&nothing))).collect()
+}
+
+fn of(gateway: &Gateway) -> Status {
     let plan = &gateway.plan;
     let tallies = gateway.store.tallies().read();
-    let nothing = TargetTally::default();
     let parked = tallies.iter().filter(|(name, _)| !plan.targets.contains_key(*name)).map(|(_, tally)| tally.pending).sum();
     Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -112,8 +145,8 @@ pub(super) fn of(gateway: &Gateway) -> Status {
         },
         store: store(gateway),
         rejected: ring(gateway),
-        sources: plan.sources.values().map(|one| source(gateway, one)).collect(),
-        targets: plan.targets.values().map(|one| target(gateway, one, tallies.get(&one.name).unwrap_or(&nothing))).collect(),
+        sources: sources(gateway),
+        targets: targets(gateway),
         parked,
         log_lines_dropped: (gateway.log_dropped)(),
         warnings: warnings(gateway, parked),
@@ -164,11 +197,7 @@ fn target(gateway: &Gateway, target: &Target, tally: &TargetTally) -> TargetStat
         name: target.name.to_string(),
         origin: target.url.origin().ascii_serialization(),
         disabled: target.disabled,
-        paused: gateway.store.standing().borrow().pauses.of(&target.name, gateway.clock.wall()).map(|pause| Paused {
-            since: pause.since.to_string(),
-            until: pause.until.map(|until| until.to_string()),
-            by: pause.by.to_string(),
-        }),
+        paused: gateway.store.standing().borrow().pauses.of(&target.name, gateway.clock.wall()).map(Paused::of),
         pending: tally.pending,
         in_flight: tally.in_flight,
         dead: tally.dead,

@@ -8,6 +8,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rand::TryRng as _;
@@ -29,7 +30,16 @@ const FILE_BYTES_MAX: usize = 4096;
 
 /// The tokens that are taken, as digests: comparing those takes the same time whatever was sent.
 #[derive(Debug)]
-pub struct Tokens(Vec<([u8; 32], Role)>);
+pub struct Tokens(Vec<([u8; 32], Holder)>);
+
+/// Whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    /// Its name, for the audit.
+    pub(super) name: Arc<str>,
+    /// What it may do.
+    pub(super) role: Role,
+}
 
 /// The token file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,14 +66,16 @@ impl Tokens {
         if configured.is_empty() {
             let path = data_dir.join(FILE_NAME);
             let token = read_or_make(&path)?;
-            return Ok(Self(vec![(digest(token.reveal()), Role::Admin)]));
+            let holder = Holder { name: FILE_NAME.into(), role: Role::Admin };
+            return Ok(Self(vec![(digest(token.reveal()), holder)]));
         }
-        Ok(Self(configured.iter().map(|one| (digest(one.token.reveal()), one.role)).collect()))
+        let holder = |one: &plan::AdminToken| Holder { name: one.name.as_str().into(), role: one.role };
+        Ok(Self(configured.iter().map(|one| (digest(one.token.reveal()), holder(one))).collect()))
     }
 
-    /// The role of whoever shows this token; `None` for nobody's. Every token is compared, whichever matches.
+    /// Whose this token is; `None` for nobody's. Every token is compared, whichever matches.
     #[must_use]
-    pub fn role(&self, shown: &[u8]) -> Option<Role> {
+    pub(super) fn holder(&self, shown: &[u8]) -> Option<&Holder> {
         let shown = digest(shown);
         // 0 is nobody; the index of the match is selected without a branch.
         let mut found = 0_u64;
@@ -72,7 +84,7 @@ impl Tokens {
             found = u64::conditional_select(&found, &place, same);
         }
         let index = usize::try_from(found).ok()?.checked_sub(1)?;
-        self.0.get(index).map(|(_, role)| *role)
+        self.0.get(index).map(|(_, holder)| holder)
     }
 }
 
@@ -123,6 +135,10 @@ fn make(path: &Path) -> io::Result<Secret> {
 mod tests {
     use super::*;
 
+    fn role(tokens: &Tokens, shown: &[u8]) -> Option<Role> {
+        tokens.holder(shown).map(|holder| holder.role)
+    }
+
     #[test]
     fn the_generated_token_is_private_and_stays_the_same() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -131,11 +147,11 @@ mod tests {
         let path = data.join(FILE_NAME);
         let written = fs::read_to_string(&path).expect("written");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(first.role(written.trim().as_bytes()), Some(Role::Admin));
+        assert_eq!(role(&first, written.trim().as_bytes()), Some(Role::Admin));
         let again = Tokens::of(&[], &data).expect("read");
-        assert_eq!(again.role(written.trim().as_bytes()), Some(Role::Admin));
-        assert_eq!(again.role(b""), None);
-        assert_eq!(again.role(b"hga_"), None);
+        assert_eq!(role(&again, written.trim().as_bytes()), Some(Role::Admin));
+        assert_eq!(role(&again, b""), None);
+        assert_eq!(role(&again, b"hga_"), None);
     }
 
     #[test]
@@ -150,8 +166,8 @@ mod tests {
         let token = |name: &str, role, token: &str| plan::AdminToken { name: name.into(), role, token: Secret::new(token) };
         let configured = [token("eye", Role::Read, "look"), token("ops", Role::Operate, "act")];
         let tokens = Tokens::of(&configured, Path::new("/nowhere")).expect("no file is needed");
-        assert_eq!(tokens.role(b"look"), Some(Role::Read));
-        assert_eq!(tokens.role(b"act"), Some(Role::Operate));
-        assert_eq!(tokens.role(b"acts"), None);
+        assert_eq!(role(&tokens, b"look"), Some(Role::Read));
+        assert_eq!(role(&tokens, b"act"), Some(Role::Operate));
+        assert_eq!(role(&tokens, b"acts"), None);
     }
 }

@@ -9,8 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 
 use super::file::ConfigFile;
 use crate::{
@@ -24,7 +25,9 @@ use crate::{
 /// Where the admin side listens when nobody says otherwise.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9480));
 /// From the connection to the last byte of the answer.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The same for what has to count first, or does many things at once.
+const LONG_DEADLINE: Duration = Duration::from_secs(45);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -66,6 +69,16 @@ pub(super) enum CallError {
     /// The token was not taken.
     #[error("{0} refuses the token; set HOOKGATE_ADMIN_TOKEN or --token")]
     Refused(url::Url),
+    /// The token may not do that.
+    #[error("{0} says: {1}")]
+    Forbidden(url::Url, String),
+}
+
+/// What is sent besides who asks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent<'a> {
+    body: Option<&'a Value>,
+    key: Option<&'a str>,
 }
 
 impl CallError {
@@ -73,20 +86,38 @@ impl CallError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Url(_) | Self::Address(..) => Exit::Usage,
-            Self::Unreachable(..) | Self::NoToken(..) | Self::Refused(_) => Exit::Unreachable,
+            Self::Unreachable(..) | Self::NoToken(..) | Self::Refused(_) | Self::Forbidden(..) => Exit::Unreachable,
         }
     }
 }
 
 impl Answer {
     /// The answer as JSON, when it is the one that was asked for.
-    pub(super) fn json(&self) -> Option<serde_json::Value> {
+    pub(super) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok().filter(|_| self.status == StatusCode::OK)
+    }
+
+    /// The answer, when it is the one that was asked for.
+    ///
+    /// # Errors
+    /// How a command ends with what it is instead.
+    pub(super) fn expected(self) -> Result<Self, (Exit, String)> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        // What was asked for is not to be had here, such as a source that there is not.
+        let is_misspelt = self.status == StatusCode::BAD_REQUEST || problem["reason"] == "unknown_name";
+        Err((if is_misspelt { Exit::Usage } else { Exit::No }, self.problem()))
+    }
+
+    fn json_body(&self) -> Result<Value, (Exit, String)> {
+        serde_json::from_slice(&self.body).map_err(|error| (Exit::Internal, format!("the gateway's answer is not understood: {error}")))
     }
 
     /// What the gateway says instead, for people.
     pub(super) fn problem(&self) -> String {
-        let problem: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        let problem: Option<Value> = serde_json::from_slice(&self.body).ok();
         match problem.as_ref().and_then(|problem| problem["detail"].as_str()) {
             Some(detail) => detail.to_owned(),
             None => format!("the gateway answers {}", self.status),
@@ -97,12 +128,36 @@ impl Answer {
 impl Access {
     /// GETs a path of the API.
     pub(super) fn get(&self, path: &str) -> Result<Answer, CallError> {
-        self.call(Method::GET, path)
+        self.call(Method::GET, path, Sent::default())
     }
 
     /// POSTs to a path of the API, without a body.
     pub(super) fn post(&self, path: &str) -> Result<Answer, CallError> {
-        self.call(Method::POST, path)
+        self.call(Method::POST, path, Sent::default())
+    }
+
+    /// GETs what must be there, as JSON.
+    ///
+    /// # Errors
+    /// Nobody answers, or it is not there.
+    pub(super) fn fetch(&self, path: &str) -> Result<Value, (Exit, String)> {
+        self.get(path).map_err(told)?.expected()?.json_body()
+    }
+
+    /// POSTs a JSON body; with a key the same again is the same job.
+    ///
+    /// # Errors
+    /// Nobody answers, or it is refused.
+    pub(super) fn send(&self, path: &str, body: &Value, key: Option<&str>) -> Result<Value, (Exit, String)> {
+        self.call(Method::POST, path, Sent { body: Some(body), key }).map_err(told)?.expected()?.json_body()
+    }
+
+    /// POSTs without a body what must succeed.
+    ///
+    /// # Errors
+    /// Nobody answers, or it is refused.
+    pub(super) fn act(&self, path: &str) -> Result<Value, (Exit, String)> {
+        self.post(path).map_err(told)?.expected()?.json_body()
     }
 
     /// The configuration that was named, if one was.
@@ -110,7 +165,7 @@ impl Access {
         &self.config
     }
 
-    fn call(&self, method: Method, path: &str) -> Result<Answer, CallError> {
+    fn call(&self, method: Method, path: &str, sent: Sent<'_>) -> Result<Answer, CallError> {
         // The configuration only says where things are; what is wrong with it is for `check` to say.
         let written = config::load(self.config.named(), &Surroundings::system(), &mut Problems::new());
         let admin = admin_of(self.admin.as_ref(), written.as_ref())?;
@@ -123,9 +178,10 @@ impl Access {
                 Secret::new(text.trim_ascii())
             }
         };
-        let answer = call(&admin, method, path, Some(&token))?;
+        let answer = call(&admin, method, path, Some(&token), sent)?;
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(CallError::Refused(admin)),
+            StatusCode::UNAUTHORIZED => Err(CallError::Refused(admin)),
+            StatusCode::FORBIDDEN => Err(CallError::Forbidden(admin, answer.problem())),
             _ => Ok(answer),
         }
     }
@@ -151,10 +207,15 @@ fn url_of(listen: SocketAddr) -> Result<url::Url, CallError> {
 
 /// GETs `path` from the admin side at `admin`, as whoever the token stands for.
 pub(super) fn get(admin: &url::Url, path: &str, token: Option<&Secret>) -> Result<Answer, CallError> {
-    call(admin, Method::GET, path, token)
+    call(admin, Method::GET, path, token, Sent::default())
 }
 
-fn call(admin: &url::Url, method: Method, path: &str, token: Option<&Secret>) -> Result<Answer, CallError> {
+/// How a command ends when nobody answers.
+pub(super) fn told(error: CallError) -> (Exit, String) {
+    (error.exit(), error.to_string())
+}
+
+fn call(admin: &url::Url, method: Method, path: &str, token: Option<&Secret>, sent: Sent<'_>) -> Result<Answer, CallError> {
     let unreachable = |what: String| CallError::Unreachable(admin.clone(), what);
     let (Some(host), "http") = (admin.host(), admin.scheme()) else { return Err(CallError::Url(admin.clone())) };
     let authority = format!("{host}:{}", admin.port_or_known_default().unwrap_or(80));
@@ -165,17 +226,28 @@ fn call(admin: &url::Url, method: Method, path: &str, token: Option<&Secret>) ->
         shown.set_sensitive(true);
         request = request.header(header::AUTHORIZATION, shown);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| unreachable(error.to_string()))?;
+    if let Some(key) = sent.key {
+        request = request.header("idempotency-key", key);
+    }
+    let body = match sent.body {
+        None => Bytes::new(),
+        Some(body) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            body.to_string().into()
+        }
+    };
+    let deadline = if sent.body.is_some() { LONG_DEADLINE } else { DEADLINE };
+    let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreachable(error.to_string()))?;
     runtime.block_on(async {
-        match tokio::time::timeout(DEADLINE, exchange(&authority, request)).await {
+        match tokio::time::timeout(deadline, exchange(&authority, request)).await {
             Ok(answered) => answered.map_err(|error| unreachable(error.to_string())),
-            Err(_) => Err(unreachable(format!("no answer within {} s", DEADLINE.as_secs()))),
+            Err(_) => Err(unreachable(format!("no answer within {} s", deadline.as_secs()))),
         }
     })
 }
 
-async fn exchange(authority: &str, request: Request<Empty<Bytes>>) -> anyhow::Result<Answer> {
+async fn exchange(authority: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
     // A bracketed address of IPv6 resolves like a name.
     let stream = tokio::net::TcpStream::connect(authority).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

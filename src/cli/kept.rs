@@ -1,8 +1,6 @@
 //! A request that a running gateway rejected and kept, fetched through its API.
 
-use http::StatusCode;
-
-use super::call::{Access, Answer};
+use super::call::{Access, Answer, told};
 use crate::{app::Exit, clock::UnixMs};
 
 /// A kept request.
@@ -52,11 +50,5 @@ pub(super) fn path_of(id: &str) -> Result<String, (Exit, String)> {
 /// # Errors
 /// Nobody answers, or it is not there.
 pub(super) fn get(access: &Access, path: &str) -> Result<Answer, (Exit, String)> {
-    let answer = access.get(path).map_err(|error| (error.exit(), error.to_string()))?;
-    match answer.status {
-        status if status.is_success() => Ok(answer),
-        // What was asked for is not to be had here, such as a source that there is not.
-        StatusCode::BAD_REQUEST => Err((Exit::Usage, answer.problem())),
-        _ => Err((Exit::No, answer.problem())),
-    }
+    access.get(path).map_err(told)?.expected()
 }

@@ -9,9 +9,13 @@ mod check;
 mod completions;
 mod demo;
 mod echo;
+mod events;
 mod file;
+mod filter;
 mod health;
+mod hold;
 mod init;
+mod jobs;
 mod kept;
 mod man;
 mod providers;
@@ -20,9 +24,11 @@ pub mod raw;
 mod rejected;
 mod run;
 mod schema;
+mod secrets;
 mod send;
 mod status;
 mod store;
+mod table;
 mod verdict;
 mod verify;
 
@@ -40,8 +46,7 @@ use clap::{
 use crate::app::Exit;
 
 /// Commands of the contract that this version does not have.
-const PLANNED: [&str; 12] =
-    ["route", "test", "events", "deliveries", "replay", "cancel", "pause", "resume", "tail", "listen", "secrets", "reload"];
+const PLANNED: [&str; 5] = ["route", "test", "tail", "listen", "reload"];
 
 /// Receives webhooks: proves who rang, writes the event down, answers 2xx, and delivers it until every target has it.
 #[derive(Debug, Parser)]
@@ -75,6 +80,24 @@ enum Command {
     Health(health::Args),
     /// Show how a running gateway stands
     Status(status::Args),
+    /// List events of a running gateway, the newest first
+    Events(events::Args),
+    /// List deliveries of a running gateway, those of the newest event first
+    Deliveries(events::Args),
+    /// Give settled deliveries new ones, or unrouted events their deliveries; counts and asks first
+    Replay(jobs::Replay),
+    /// Settle deliveries that wait, unattempted; counts and asks first
+    Cancel(jobs::Cancel),
+    /// Give what waits for a target that has left the configuration to another one; counts and asks first
+    Move(jobs::Move),
+    /// List replays, cancels and moves that run or have ended, or end one
+    Jobs(jobs::Jobs),
+    /// Hold targets: what comes for them waits
+    Pause(hold::Pause),
+    /// Let targets that are held go on
+    Resume(hold::Resume),
+    /// Show which secrets may match, and when each last did
+    Secrets(secrets::Args),
     /// Look the store over, or copy it, while no gateway has it
     Store(store::Args),
     /// Print the JSON Schema of the configuration, for editors
@@ -103,6 +126,15 @@ pub fn main() -> ExitCode {
         Command::Rejected(args) => rejected::run(&args).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Status(args) => status::run(&args).into(),
+        Command::Events(args) => events::events(&args).into(),
+        Command::Deliveries(args) => events::deliveries(&args).into(),
+        Command::Replay(args) => jobs::replay(&args).into(),
+        Command::Cancel(args) => jobs::cancel(&args).into(),
+        Command::Move(args) => jobs::relocate(&args).into(),
+        Command::Jobs(args) => jobs::jobs(&args).into(),
+        Command::Pause(args) => hold::pause(&args).into(),
+        Command::Resume(args) => hold::resume(&args).into(),
+        Command::Secrets(args) => secrets::run(&args).into(),
         Command::Store(args) => answer(|out, err| store::run(&args, out, err)),
         Command::Schema => answer(|out, _| schema::schema(out).map(|()| Exit::Fine as u8)),
         Command::Completions(args) => completions::run(&args).into(),
@@ -147,6 +179,11 @@ fn say(line: fmt::Arguments<'_>) {
 /// Writes a line to people: what is wrong, what to do next.
 fn complain(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes a question to people, and leaves the line open.
+fn ask(question: fmt::Arguments<'_>) {
+    let _ = write!(io::stderr().lock(), "{question}");
 }
 
 #[cfg(test)]

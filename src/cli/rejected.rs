@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     call::Access,
@@ -48,9 +48,18 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Admit {
     /// The ids, as `hookgate rejected` lists them
-    #[arg(required = true)]
+    #[arg(required_unless_present = "all")]
     ids: Vec<String>,
-    /// Print what the API says, one line each
+    /// All that were not admitted yet, the oldest first
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// With --all: those of this source
+    #[arg(long, value_name = "NAME", requires = "all")]
+    source: Option<String>,
+    /// With --all: those since this time (2026-01-31T12:00:00Z), or not older than this (90m, 12h)
+    #[arg(long, value_name = "TIME", requires = "all")]
+    since: Option<String>,
+    /// Print what the API says, one JSON object a line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -60,7 +69,8 @@ struct Admit {
 /// Asks, and prints.
 pub(super) fn run(args: &Args) -> Exit {
     let end = match (&args.command, &args.id) {
-        (Some(Command::Admit(admit)), _) => admit_all(admit),
+        (Some(Command::Admit(admit)), _) if admit.all => admit_all(admit),
+        (Some(Command::Admit(admit)), _) => admit_each(admit),
         (None, Some(id)) => show(args, id),
         (None, None) => list(args),
     };
@@ -133,7 +143,7 @@ fn show(args: &Args, id: &str) -> Result<Exit, (Exit, String)> {
     Ok(Exit::Fine)
 }
 
-fn admit_all(args: &Admit) -> Result<Exit, (Exit, String)> {
+fn admit_each(args: &Admit) -> Result<Exit, (Exit, String)> {
     let mut exit = Exit::Fine;
     for id in &args.ids {
         let answer = args.access.post(&format!("{}/admit", path_of(id)?)).map_err(|error| (error.exit(), error.to_string()))?;
@@ -152,4 +162,32 @@ fn admit_all(args: &Admit) -> Result<Exit, (Exit, String)> {
         }
     }
     Ok(exit)
+}
+
+/// Follows the answers to the end, and says what came of all of them.
+fn admit_all(args: &Admit) -> Result<Exit, (Exit, String)> {
+    let (mut accepted, mut duplicates, mut refused) = (0, 0, 0);
+    let mut cursor = Value::Null;
+    loop {
+        let body = json!({ "source": args.source, "since": args.since, "cursor": cursor });
+        let said = args.access.send("/api/v1/rejected/admit", &body, None)?;
+        accepted += said["accepted"].as_u64().unwrap_or(0);
+        duplicates += said["duplicates"].as_u64().unwrap_or(0);
+        for one in said["refused"].as_array().into_iter().flatten() {
+            refused += 1;
+            let text = |key: &str| one[key].as_str().unwrap_or("?");
+            super::complain(format_args!("{}: {}", text("id"), text("detail")));
+        }
+        cursor = said["next"].clone();
+        if args.json {
+            super::say(format_args!("{said}"));
+        }
+        if cursor.is_null() {
+            break;
+        }
+    }
+    if !args.json {
+        super::say(format_args!("{accepted} accepted, {duplicates} duplicate, {refused} rejected still"));
+    }
+    Ok(if refused == 0 { Exit::Fine } else { Exit::No })
 }

@@ -80,10 +80,15 @@ fn told(status: &Value) -> String {
     let _ = writeln!(lines, "\n{:<24} {:>10} {:>10} {:>10} {:>10}  oldest open", "target", "pending", "in flight", "dead", "delivered");
     for target in entries("targets") {
         let oldest = target["oldest_open"].as_str().unwrap_or("none");
+        let held = match (&target["paused"], target["paused"]["until"].as_str()) {
+            (Value::Null, _) => String::new(),
+            (_, None) => "  PAUSED".to_owned(),
+            (_, Some(until)) => format!("  PAUSED until {until}"),
+        };
         let name = text(&target["name"]);
         let _ = writeln!(
             lines,
-            "{name:<24} {:>10} {:>10} {:>10} {:>10}  {oldest}",
+            "{name:<24} {:>10} {:>10} {:>10} {:>10}  {oldest}{held}",
             count(&target, "pending"),
             count(&target, "in_flight"),
             count(&target, "dead"),

@@ -60,10 +60,14 @@ impl SourceMetrics {
 
     /// When the last event came in; `None` when there was none since the start.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "it was set from a time in milliseconds, exactly")]
     pub fn last_event(&self) -> Option<UnixMs> {
-        let seconds = self.last_event.get();
-        (seconds > 0.0).then(|| UnixMs((seconds * 1000.0).round() as i64))
+        time_of(&self.last_event)
+    }
+
+    /// Requests a secret has proved since the start, and when it last did.
+    #[must_use]
+    pub fn matches_so_far(&self, secret: Fingerprint) -> (u64, Option<UnixMs>) {
+        self.secrets.get(&secret).map_or((0, None), |(matches, last)| (matches.get(), time_of(last)))
     }
 
     /// Notes which secret matched, and that there was an event.
@@ -75,6 +79,13 @@ impl SourceMetrics {
             last.set(seconds);
         }
     }
+}
+
+/// The time a gauge was set to; `None` when it never was.
+#[expect(clippy::cast_possible_truncation, reason = "it was set from a time in milliseconds, exactly")]
+fn time_of(gauge: &Gauge) -> Option<UnixMs> {
+    let seconds = gauge.get();
+    (seconds > 0.0).then(|| UnixMs((seconds * 1000.0).round() as i64))
 }
 
 /// The handles of one target.

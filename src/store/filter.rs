@@ -275,13 +275,23 @@ impl fmt::Display for FilterId {
     }
 }
 
-/// A time as people write one: RFC 3339, or an age, counted back from `now`.
+/// A time as people write one: RFC 3339, or an age such as `90m` or `1d12h`, counted back from `now`. Nothing is older than 1970.
 #[must_use]
 pub fn time_or_age(text: &str, now: UnixMs) -> Option<UnixMs> {
-    if let Ok(age) = humantime::parse_duration(text) {
-        return Some(UnixMs(now.0.saturating_sub(i64::try_from(age.as_millis()).ok()?)));
-    }
-    text.parse::<jiff::Timestamp>().ok().map(|at| UnixMs(at.as_millisecond()))
+    let at = match age(text) {
+        Some(age) => now.0.saturating_sub(i64::try_from(age.as_millis()).ok()?),
+        None => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+    };
+    Some(UnixMs(at.max(0)))
+}
+
+/// A time span as people write one: numbers, each with one of the units below. humantime reads more, and some of it is easily mistaken.
+#[must_use]
+pub fn age(text: &str) -> Option<Duration> {
+    const UNITS: [&str; 6] = ["ms", "s", "m", "h", "d", "w"];
+    let units = text.split(|c: char| c.is_ascii_digit()).filter(|unit| !unit.is_empty());
+    let is_plain = text.starts_with(|c: char| c.is_ascii_digit()) && units.clone().all(|unit| UNITS.contains(&unit));
+    humantime::parse_duration(text).ok().filter(|_| is_plain)
 }
 
 fn add<T: PartialEq>(values: &mut Vec<T>, value: T) -> Result<(), FilterError> {
@@ -323,6 +333,7 @@ mod tests {
         }
         assert_eq!(read("since=2h").expect("an age").since, Some(UnixMs(NOW.0 - 7_200_000)));
         assert_eq!(read("since=2025-10-09T08:53:20Z").expect("a time").since, Some(NOW));
+        assert_eq!(read("since=999999w").expect("an age").since, Some(UnixMs(0)), "it reads back whatever it is");
     }
 
     #[test]
@@ -338,6 +349,8 @@ mod tests {
             ("state=lost", FilterError::State),
             ("since=yesterday", FilterError::Time("since")),
             ("until=", FilterError::Time("until")),
+            ("until=2months", FilterError::Time("until")),
+            ("until=1 h", FilterError::Time("until")),
             ("since=1h&since=2h", FilterError::Twice("since")),
             ("since=1h&until=2h", FilterError::NothingBetween),
             ("id=rej_0000000000001", FilterError::Id),

@@ -12,6 +12,7 @@
 pub mod acts;
 mod admission;
 mod filter;
+mod listing;
 mod model;
 mod queue;
 pub mod rejected;
@@ -24,7 +25,8 @@ use tokio::sync::watch;
 
 pub use acts::{Act, AuditLine, Counted, End, Job, JobId, Progress, Refusal, Standing, Step, Stepped, Task, TaskError, Verb, Work};
 pub use admission::{Admission, NewEvent, Owed, Start};
-pub use filter::{FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, time_or_age};
+pub use filter::{FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, age, time_or_age};
+pub use listing::{Cursor, ListedDelivery, Listing, Page};
 pub use model::{DeliveryRow, Model, ModelStore};
 pub use sqlite::{OpenError, Report, SqliteStore, back_up_offline, check};
 pub use tally::{Tallies, TargetTally};
@@ -85,6 +87,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// When lanes were held, as the process before this one kept it; from memory.
     fn holds(&self) -> BTreeMap<TargetName, Vec<Span>>;
+    /// Events of a listing, the newest first, with their deliveries but no attempts.
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>>;
+
+    /// Deliveries of a listing, those of the newest event first, each with its latest failed attempt.
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>>;
 
     /// Deliveries by target and state, from memory: exact as of the last commit, never a scan.
     fn tallies(&self) -> Arc<Tallies>;

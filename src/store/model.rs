@@ -22,6 +22,7 @@ mod order;
 mod rows;
 mod suspects;
 mod sweep;
+mod views;
 mod wrapper;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -4,6 +4,7 @@ mod support;
 
 mod admin;
 mod alerts;
+mod api;
 mod barrier;
 mod cli;
 mod client_certs;

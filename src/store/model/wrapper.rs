@@ -15,8 +15,8 @@ use crate::{
     name::TargetName,
     plan::{Level, Plan, Retention},
     store::{
-        Act, Admission, AuditLine, Counted, EventView, Health, Job, NewEvent, Reply, Standing, Step, Store, StoreError, Swept, Tallies,
-        Task,
+        Act, Admission, AuditLine, Counted, EventView, Health, Job, ListedDelivery, Listing, NewEvent, Page, Reply, Standing, Step, Store,
+        StoreError, Swept, Tallies, Task,
     },
 };
 
@@ -127,6 +127,14 @@ impl Store for ModelStore {
 
     fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
         self.lock().holds()
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        answer(Ok(self.lock().events(&listing)))
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        answer(Ok(self.lock().listed_deliveries(&listing)))
     }
 
     fn tallies(&self) -> Arc<Tallies> {

@@ -122,15 +122,19 @@ pub struct RejectedRequest {
 /// What stands in a kept header where a secret stood.
 pub const REMOVED: &str = "<removed>";
 
-/// Which kept requests are asked for, newest first.
+/// Which kept requests are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct RejectedFilter {
     /// Those of one source.
     pub source: Option<SourceName>,
     /// Those that came at this time or later.
     pub since: Option<UnixMs>,
-    /// Those before this one: where the last answer ended.
-    pub before: Option<RejectedId>,
+    /// Those that were not admitted yet.
+    pub left: bool,
+    /// The oldest first, and not the newest.
+    pub rising: bool,
+    /// Those beyond this one: where the last answer ended.
+    pub beyond: Option<RejectedId>,
     /// So many at most.
     pub limit: usize,
 }
@@ -138,7 +142,7 @@ pub struct RejectedFilter {
 /// Some of the kept requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectedPage {
-    /// Newest first.
+    /// In the order that was asked for.
     pub items: Vec<RejectedSummary>,
     /// Where to go on; `None` at the end.
     pub next: Option<RejectedId>,

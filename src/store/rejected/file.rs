@@ -165,16 +165,18 @@ impl File {
         Ok(())
     }
 
-    /// Kept requests, newest first.
+    /// Kept requests.
     pub(super) fn list(&self, filter: &RejectedFilter) -> Result<RejectedPage, Trouble> {
         let limit = filter.limit.clamp(1, LIST_MAX);
+        let (side, order, end) = if filter.rising { (">", "ASC", i64::MIN) } else { ("<", "DESC", i64::MAX) };
+        let left = if filter.left { "AND event IS NULL" } else { "" };
         let mut select = self.conn.prepare_cached(&format!(
-            "SELECT {SUMMARY} FROM request WHERE id < ?1 AND at >= ?2 AND (?3 IS NULL OR source = ?3) ORDER BY id DESC LIMIT ?4"
+            "SELECT {SUMMARY} FROM request WHERE id {side} ?1 AND at >= ?2 AND (?3 IS NULL OR source = ?3) {left} ORDER BY id {order} LIMIT ?4"
         ))?;
-        let before = filter.before.map_or(i64::MAX, RejectedId::to_i64);
+        let beyond = filter.beyond.map_or(end, RejectedId::to_i64);
         let since = filter.since.map_or(i64::MIN, |since| since.0);
         // One more than was asked for tells whether there is a next page.
-        let asked = params![before, since, filter.source.as_ref().map(SourceName::as_str), limit as i64 + 1];
+        let asked = params![beyond, since, filter.source.as_ref().map(SourceName::as_str), limit as i64 + 1];
         let rows = select.query_map(asked, summary)?;
         let mut items: Vec<RejectedSummary> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let more = items.len() > limit;

@@ -352,7 +352,7 @@ mod tests {
             let page = wait(ring.list(filter.clone())).expect("a page");
             seen.extend(page.items.iter().map(|one| one.id));
             let Some(next) = page.next else { break };
-            filter.before = Some(next);
+            filter.beyond = Some(next);
         }
         assert_eq!(seen.len(), 7);
         assert!(seen.windows(2).all(|two| two[0] > two[1]), "{seen:?}");

@@ -142,12 +142,6 @@ mod tests {
     use super::*;
     use crate::store::sqlite::{open, order, schema};
 
-    fn plan(conn: &Connection, sql: &str, parameters: usize) -> String {
-        let mut explained = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
-        let lines = explained.query_map(rusqlite::params_from_iter(vec![1_i64; parameters]), |row| row.get::<_, String>(3));
-        lines.expect("a plan").collect::<Result<Vec<_>>>().expect("lines").join("; ")
-    }
-
     /// Behind two million due deliveries of a dead target a sort or a scan is the end of all others.
     #[test]
     fn every_walk_is_a_seek_in_the_targets_own_part_of_the_index() {
@@ -155,9 +149,9 @@ mod tests {
         schema::migrate(&conn).expect("the schema");
         let by_due = "delivery_due (target=?";
         let by_key = "delivery_ord (target=? AND ord=?)";
-        let walks = [(OLDEST, 5, by_due), (NEWEST, 3, by_due), (NEXT_DUE, 1, by_due), (open::VOID, 4, by_due), (open::CLAMP, 3, by_due)];
-        for (sql, parameters, index) in walks.into_iter().chain([(order::IS_OPEN, 2, by_key), (order::UNBLOCK, 3, by_key)]) {
-            let plan = plan(&conn, sql, parameters);
+        let walks = [OLDEST, NEWEST, NEXT_DUE, open::VOID, open::CLAMP].map(|sql| (sql, by_due));
+        for (sql, index) in walks.into_iter().chain([(order::IS_OPEN, by_key), (order::UNBLOCK, by_key)]) {
+            let plan = schema::plan(&conn, sql).expect("a plan");
             assert!(plan.contains(index), "{sql}: {plan}");
             assert!(!plan.contains("SCAN delivery") && !plan.contains("B-TREE FOR ORDER"), "{sql}: {plan}");
         }

@@ -18,6 +18,7 @@ mod claim;
 mod fatal;
 mod holds;
 mod jobs;
+mod lists;
 mod memory;
 mod names;
 mod open;
@@ -56,8 +57,8 @@ use crate::{
     name::TargetName,
     plan::{Plan, StoreSettings},
     store::{
-        Act, Admission, AuditLine, Counted, EventView, Health, Job, NewEvent, Reply, Standing, Step, Store, StoreError, Swept, Tallies,
-        Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
+        Act, Admission, AuditLine, Counted, EventView, Health, Job, ListedDelivery, Listing, NewEvent, Page, Reply, Standing, Step, Store,
+        StoreError, Swept, Tallies, Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
     },
 };
 
@@ -183,6 +184,14 @@ impl Store for SqliteStore {
 
     fn event(&self, id: EventId) -> Reply<Option<EventView>> {
         self.view(|asker| Read::Event(id, asker))
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        self.view(|asker| Read::Events(Box::new(listing), asker))
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        self.view(|asker| Read::Deliveries(Box::new(listing), asker))
     }
 
     fn operate(&self, act: Act) -> Reply<Step> {

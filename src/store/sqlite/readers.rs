@@ -22,7 +22,7 @@ use crate::{
     clock::{Clock, Mono},
     event::{EventId, Payload},
     plan::Plan,
-    store::{AuditLine, Counted, EventView, Job, StoreError, Task},
+    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Task},
 };
 
 use super::{fatal::AbortOnPanic, views};
@@ -39,6 +39,8 @@ const STEPS_BETWEEN_LOOKS: i32 = 1000;
 pub(super) enum Read {
     Payloads(Vec<(EventId, u8)>, oneshot::Sender<Result<Vec<Option<Payload>>, StoreError>>),
     Event(EventId, oneshot::Sender<Result<Option<EventView>, StoreError>>),
+    Events(Box<Listing>, oneshot::Sender<Result<Page<EventView>, StoreError>>),
+    Deliveries(Box<Listing>, oneshot::Sender<Result<Page<ListedDelivery>, StoreError>>),
     Jobs(oneshot::Sender<Result<Vec<Job>, StoreError>>),
     Audit(usize, oneshot::Sender<Result<Vec<AuditLine>, StoreError>>),
     Count(Box<(Task, Arc<Plan>, EventId)>, oneshot::Sender<Result<Counted, StoreError>>),
@@ -179,6 +181,16 @@ fn answer(read: Read, sql: &mut views::Sql<'_>, gate: &ReadGate, clock: &Clock, 
             let result = ask(&mut |sql| sql.event(id).map(|read| view = read));
             let _ = reply.send(result.map(|()| view));
         }
+        Read::Events(listing, reply) => {
+            let mut page = Page::empty();
+            let result = ask(&mut |sql| sql.lists.events(&listing, clock).map(|read| page = read));
+            let _ = reply.send(result.map(|()| page));
+        }
+        Read::Deliveries(listing, reply) => {
+            let mut page = Page::empty();
+            let result = ask(&mut |sql| sql.lists.deliveries(&listing, clock).map(|read| page = read));
+            let _ = reply.send(result.map(|()| page));
+        }
         Read::Jobs(reply) => {
             let mut jobs = Vec::new();
             let result = ask(&mut |sql| sql.acts.jobs().map(|read| jobs = read));
@@ -204,6 +216,8 @@ fn refuse(read: Read, error: &rusqlite::Error) {
     match read {
         Read::Payloads(_, reply) => drop(reply.send(Err(broken))),
         Read::Event(_, reply) => drop(reply.send(Err(broken))),
+        Read::Events(_, reply) => drop(reply.send(Err(broken))),
+        Read::Deliveries(_, reply) => drop(reply.send(Err(broken))),
         Read::Jobs(reply) => drop(reply.send(Err(broken))),
         Read::Audit(_, reply) => drop(reply.send(Err(broken))),
         Read::Count(_, reply) => drop(reply.send(Err(broken))),

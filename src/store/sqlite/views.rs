@@ -12,7 +12,7 @@ use crate::{
     store::{AttemptView, DeliveryView, EventView},
 };
 
-use super::{jobs, memory::state_of};
+use super::{jobs, lists, memory::state_of};
 
 const PAYLOAD: &str = "SELECT head, body, crc FROM payload WHERE event=?1 AND v=?2";
 const EVENT: &str = "SELECT s.name, e.types, e.provider_id, e.at,
@@ -27,12 +27,18 @@ const EVENT: &str = "SELECT s.name, e.types, e.provider_id, e.at,
 pub(super) struct Sql<'c> {
     payload: Statement<'c>,
     event: Statement<'c>,
+    pub(super) lists: lists::Sql<'c>,
     pub(super) acts: jobs::Looks<'c>,
 }
 
 impl<'c> Sql<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
-        Ok(Self { payload: conn.prepare(PAYLOAD)?, event: conn.prepare(EVENT)?, acts: jobs::Looks::prepare(conn)? })
+        Ok(Self {
+            payload: conn.prepare(PAYLOAD)?,
+            event: conn.prepare(EVENT)?,
+            lists: lists::Sql::prepare(conn)?,
+            acts: jobs::Looks::prepare(conn)?,
+        })
     }
 
     /// The bytes; `None` where they are gone or do not match their checksum: wrong bytes are never sent.
@@ -66,7 +72,7 @@ impl<'c> Sql<'c> {
     }
 }
 
-fn event_of(row: &Row<'_>, id: EventId) -> Result<EventView> {
+pub(super) fn event_of(row: &Row<'_>, id: EventId) -> Result<EventView> {
     let types: String = row.get(1)?;
     let types: Vec<Box<str>> = serde_json::from_str(&types).map_err(|error| unreadable(1, Box::new(error)))?;
     Ok(EventView {
@@ -79,7 +85,7 @@ fn event_of(row: &Row<'_>, id: EventId) -> Result<EventView> {
     })
 }
 
-fn delivery_of(row: &Row<'_>, id: DeliveryId) -> Result<DeliveryView> {
+pub(super) fn delivery_of(row: &Row<'_>, id: DeliveryId) -> Result<DeliveryView> {
     let dead: Option<String> = row.get(15)?;
     Ok(DeliveryView {
         id,
@@ -98,7 +104,7 @@ fn delivery_of(row: &Row<'_>, id: DeliveryId) -> Result<DeliveryView> {
     })
 }
 
-fn attempt_of(row: &Row<'_>) -> Result<Option<AttemptView>> {
+pub(super) fn attempt_of(row: &Row<'_>) -> Result<Option<AttemptView>> {
     let Some(attempt) = row.get::<_, Option<u32>>(16)? else { return Ok(None) };
     let result: String = row.get(19)?;
     let result = AttemptResult::ALL.into_iter().find(|known| known.code() == result);

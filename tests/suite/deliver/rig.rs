@@ -26,8 +26,8 @@ use hookgate::{
     request::HeadersBuilder,
     route::Routes,
     store::{
-        Act, Admission, AuditLine, Counted, DeliveryView, EventView, Health, Job, ModelStore, NewEvent, Owed, Reply, Standing, Start, Step,
-        Store, StoreError, Swept, Tallies, Task,
+        Act, Admission, AuditLine, Counted, DeliveryView, EventView, Health, Job, ListedDelivery, Listing, ModelStore, NewEvent, Owed,
+        Page, Reply, Standing, Start, Step, Store, StoreError, Swept, Tallies, Task,
     },
 };
 use smallvec::smallvec;
@@ -296,6 +296,14 @@ impl Store for Unreliable {
 
     fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
         self.inner.holds()
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        self.inner.events(listing)
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        self.inner.deliveries(listing)
     }
 
     fn operate(&self, act: Act) -> Reply<Step> {

@@ -29,8 +29,8 @@ use hookgate::{
     route::Routes,
     secret::Secret,
     store::{
-        self, Act, Admission, AuditLine, EventView, Health, Job, ModelStore, NewEvent, Reply, Standing, Step, Store, StoreError, Swept,
-        Tallies, Task,
+        self, Act, Admission, AuditLine, EventView, Health, Job, ListedDelivery, Listing, ModelStore, NewEvent, Page, Reply, Standing,
+        Step, Store, StoreError, Swept, Tallies, Task,
     },
     verify::{Credential, Verifier},
 };
@@ -315,6 +315,14 @@ impl Store for Counted {
 
     fn holds(&self) -> BTreeMap<TargetName, Vec<Span>> {
         self.inner.holds()
+    }
+
+    fn events(&self, listing: Listing) -> Reply<Page<EventView>> {
+        self.inner.events(listing)
+    }
+
+    fn deliveries(&self, listing: Listing) -> Reply<Page<ListedDelivery>> {
+        self.inner.deliveries(listing)
     }
 
     fn operate(&self, act: Act) -> Reply<Step> {

@@ -9,7 +9,7 @@ use hookgate::{
     event::EventId,
     handoff::Handoff,
     lease::{Claimed, Fenced, Lease, LeaseRef, Want, Why},
-    store::{ModelStore, NewEvent, Owed, SqliteStore, Start, Store, Swept, TargetTally},
+    store::{Cursor, Filter, Listing, ModelStore, NewEvent, Owed, Page, SqliteStore, Start, Store, Swept, TargetTally},
 };
 use proptest::prelude::*;
 use smallvec::SmallVec;
@@ -30,7 +30,24 @@ enum Step {
     Sweep,
     Crash,
     Reopen,
+    List { filter: usize, items_max: usize, rows_max: usize },
 }
+
+/// What is asked for in lists; `@` is the id of some event.
+const FILTERS: [&str; 12] = [
+    "",
+    "state=dead",
+    "state=dead&target=app",
+    "state=pending&state=in_flight&target=crm&target=slow",
+    "unrouted=true",
+    "type=pu*&since=20s",
+    "type=pull",
+    "source=github&until=5s",
+    "source=other",
+    "id=evt_@",
+    "id=dlv_@-1&id=dlv_@-0",
+    "id=evt_@&state=dead&since=1m",
+];
 
 #[derive(Clone, Copy, Debug)]
 enum Birth {
@@ -75,6 +92,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Sweep),
         1 => Just(Step::Crash),
         1 => Just(Step::Reopen),
+        4 => (0..FILTERS.len(), 1..9_usize, prop_oneof![1..5_usize, Just(20_000)])
+            .prop_map(|(filter, items_max, rows_max)| Step::List { filter, items_max, rows_max }),
     ]
 }
 
@@ -147,6 +166,7 @@ impl Pair {
                 close(self.store());
                 self.open_again();
             }
+            Step::List { filter, items_max, rows_max } => self.compare_lists(FILTERS[filter], items_max, rows_max),
         }
     }
 
@@ -157,6 +177,18 @@ impl Pair {
         let mut held = self.model.holds();
         held.retain(|_, spans| !spans.is_empty());
         assert_eq!(self.store().holds(), held);
+    }
+
+    /// Pages end where each store likes; what all of them hold together is the same.
+    fn compare_lists(&self, filter: &str, items_max: usize, rows_max: usize) {
+        let id = self.rings.get(self.rings.len() / 2).map_or("evt_0000000000001".to_owned(), |(ring, ..)| ring.id.to_string());
+        let text = filter.replace('@', id.trim_start_matches("evt_"));
+        let filter = Filter::read(url::form_urlencoded::parse(text.as_bytes()), self.rig.time.now().wall).expect("a filter");
+        let listing = |before| Listing { filter: filter.clone(), before, items_max, rows_max };
+        let events = |store: &dyn Store| walked(items_max, |before| wait(store.events(listing(before))).expect("a page"));
+        assert_eq!(events(self.store()), events(&self.model), "events of `{text}`");
+        let deliveries = |store: &dyn Store| walked(items_max, |before| wait(store.deliveries(listing(before))).expect("a page"));
+        assert_eq!(deliveries(self.store()), deliveries(&self.model), "deliveries of `{text}`");
     }
 
     fn admit(&mut self, which: usize) {
@@ -209,6 +241,20 @@ impl Pair {
         };
         assert_eq!(counted(self.store()), counted(&self.model));
     }
+}
+
+/// Everything a list holds, page by page.
+fn walked<T>(items_max: usize, mut page: impl FnMut(Option<Cursor>) -> Page<T>) -> Vec<T> {
+    let (mut all, mut before) = (Vec::new(), None);
+    for _ in 0..10_000 {
+        let Page { items, next } = page(before);
+        assert!(items.len() <= items_max);
+        all.extend(items);
+        assert!(next.is_none() || before.is_none() || next < before, "it goes on: {next:?} after {before:?}");
+        let Some(next) = next else { return all };
+        before = Some(next);
+    }
+    panic!("the list comes to no end");
 }
 
 fn event(ring: &Ring, order: Option<u64>, starts: &[Option<Birth>; 3], received_at: UnixMs, lanes: &[Lane]) -> NewEvent {

@@ -1,0 +1,292 @@
+//! What an endpoint is, and how the one that is meant is found. The table ([`super::endpoints`]) is all there is: dispatch, roles, what a
+//! query may have, and the OpenAPI document are read off it, so they cannot differ.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    HttpResponse,
+    http::{Method, StatusCode},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    answer::{self, Problem},
+    call::Call,
+    parameter::Parameter,
+};
+use crate::plan::Role;
+
+/// How the schema of a type is had.
+pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+type Answered = Pin<Box<dyn Future<Output = Result<HttpResponse, Problem>>>>;
+type Run = Box<dyn Fn(Call) -> Answered + Send + Sync>;
+
+/// One endpoint.
+pub(super) struct Endpoint {
+    pub(super) verb: Verb,
+    /// With `{...}` where something is named.
+    pub(super) path: &'static str,
+    /// The `operationId` of it.
+    pub(super) name: &'static str,
+    pub(super) role: Role,
+    pub(super) summary: &'static str,
+    pub(super) parameters: &'static [Parameter],
+    pub(super) request: Option<SchemaOf>,
+    pub(super) response: Response,
+    /// Whether a key makes asking again safe.
+    pub(super) takes_key: bool,
+    run: Run,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// GET, and HEAD.
+    Look,
+    /// POST.
+    Act,
+}
+
+/// What comes back when it goes well.
+pub(super) enum Response {
+    /// JSON of this shape.
+    Json(SchemaOf),
+    /// An HTTP message.
+    Message,
+    /// This version does not have it.
+    Planned,
+}
+
+/// What a path and a method come to.
+pub(super) enum Found<'t> {
+    /// The endpoint, and what stood where its path has braces.
+    Endpoint(&'t Endpoint, Vec<String>),
+    /// The path is one, and takes these methods.
+    OtherMethod(String),
+    /// There is nothing.
+    Nothing,
+}
+
+impl Verb {
+    pub(super) fn methods(self) -> &'static str {
+        match self {
+            Self::Look => "GET, HEAD",
+            Self::Act => "POST",
+        }
+    }
+
+    fn fits(self, method: &Method) -> bool {
+        match self {
+            Self::Look => [Method::GET, Method::HEAD].contains(method),
+            Self::Act => *method == Method::POST,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Something to look at.
+    pub(super) fn look<T, F>(
+        path: &'static str,
+        name: &'static str,
+        summary: &'static str,
+        run: impl Fn(Call) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Serialize + JsonSchema,
+        F: Future<Output = Result<T, Problem>> + 'static,
+    {
+        let run = wrapped(run, |body: T| answer::json(&body));
+        Self::new(Verb::Look, path, (name, summary), Role::Read, Response::Json(SchemaGenerator::subschema_for::<T>), run)
+    }
+
+    /// Something to read as the HTTP message it was.
+    pub(super) fn message<F>(
+        path: &'static str,
+        name: &'static str,
+        summary: &'static str,
+        run: impl Fn(Call) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Vec<u8>, Problem>> + 'static,
+    {
+        Self::new(Verb::Look, path, (name, summary), Role::Operate, Response::Message, wrapped(run, answer::message))
+    }
+
+    /// Something to do, without anything to say about it.
+    pub(super) fn act<T, F>(
+        path: &'static str,
+        name: &'static str,
+        summary: &'static str,
+        run: impl Fn(Call) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Serialize + JsonSchema,
+        F: Future<Output = Result<T, Problem>> + 'static,
+    {
+        let run = wrapped(run, |body: T| answer::json(&body));
+        Self::new(Verb::Act, path, (name, summary), Role::Operate, Response::Json(SchemaGenerator::subschema_for::<T>), run)
+    }
+
+    /// Something to do, as the body says.
+    pub(super) fn act_on<B, T, F>(
+        path: &'static str,
+        name: &'static str,
+        summary: &'static str,
+        run: impl Fn(Call, B) -> F + Send + Sync + Clone + 'static,
+    ) -> Self
+    where
+        B: DeserializeOwned + JsonSchema + 'static,
+        T: Serialize + JsonSchema,
+        F: Future<Output = Result<T, Problem>> + 'static,
+    {
+        let with_body = move |call: Call| {
+            let run = run.clone();
+            async move {
+                let body = call.read()?;
+                run(call, body).await
+            }
+        };
+        Self { request: Some(SchemaGenerator::subschema_for::<B>), ..Self::act(path, name, summary, with_body) }
+    }
+
+    /// What the contract has and this version has not.
+    pub(super) fn planned(verb: Verb, path: &'static str, name: &'static str, summary: &'static str) -> Self {
+        let run: Run = Box::new(|_| {
+            let detail = "planned: this version does not have it yet";
+            Box::pin(std::future::ready(Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail))))
+        });
+        Self::new(verb, path, (name, summary), Role::Read, Response::Planned, run)
+    }
+
+    fn new(
+        verb: Verb,
+        path: &'static str,
+        (name, summary): (&'static str, &'static str),
+        role: Role,
+        response: Response,
+        run: Run,
+    ) -> Self {
+        Self { verb, path, name, role, summary, parameters: &[], request: None, response, takes_key: false, run }
+    }
+
+    /// What its query may have.
+    #[must_use]
+    pub(super) fn with(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
+    }
+
+    /// It is for tokens of this role, and of those above it.
+    #[must_use]
+    pub(super) fn from_role(self, role: Role) -> Self {
+        Self { role, ..self }
+    }
+
+    /// A key that the caller chose makes asking again safe.
+    #[must_use]
+    pub(super) fn once_a_key(self) -> Self {
+        Self { takes_key: true, ..self }
+    }
+
+    /// What to say to a token that may not.
+    pub(super) fn role_needed(&self) -> String {
+        match self.role {
+            Role::Admin => "this needs a token of role `admin`".to_owned(),
+            _ => "this token may only look: this needs one of role `operate` or `admin`".to_owned(),
+        }
+    }
+
+    /// The parameters of a query, if all of them are its own.
+    ///
+    /// # Errors
+    /// There is one that it has not, or twice one that it has once.
+    pub(super) fn query(&self, query: &str) -> Result<Vec<(String, String)>, Problem> {
+        let mut read: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let Some(known) = self.parameters.iter().find(|known| known.name == name) else {
+                let known: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name).collect();
+                let detail = match known.is_empty() {
+                    true => "this takes no parameters".to_owned(),
+                    false => format!("the parameters of this are {}", known.join(", ")),
+                };
+                return Err(Problem::bad(detail));
+            };
+            if !known.repeats && read.iter().any(|(other, _)| *other == name) {
+                return Err(Problem::bad(format!("`{}` can be given once", known.name)));
+            }
+            read.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(read)
+    }
+
+    /// Does it.
+    pub(super) async fn run(&self, call: Call) -> Result<HttpResponse, Problem> {
+        (self.run)(call).await
+    }
+}
+
+fn wrapped<T, F>(
+    run: impl Fn(Call) -> F + Send + Sync + 'static,
+    answered: impl Fn(T) -> HttpResponse + Copy + Send + Sync + 'static,
+) -> Run
+where
+    F: Future<Output = Result<T, Problem>> + 'static,
+{
+    Box::new(move |call| {
+        let running = run(call);
+        Box::pin(async move { running.await.map(answered) })
+    })
+}
+
+/// Finds what is meant.
+pub(super) fn find<'t>(table: &'t [Endpoint], path: &str, method: &Method) -> Found<'t> {
+    let mut others: Vec<&'static str> = Vec::new();
+    for endpoint in table {
+        let Some(named) = named(endpoint.path, path) else { continue };
+        if endpoint.verb.fits(method) {
+            return Found::Endpoint(endpoint, named);
+        }
+        others.push(endpoint.verb.methods());
+    }
+    if others.is_empty() { Found::Nothing } else { Found::OtherMethod(others.join(", ")) }
+}
+
+/// What stands in a path where the template has braces; `None` when it is another path.
+fn named(template: &str, path: &str) -> Option<Vec<String>> {
+    let mut named = Vec::new();
+    let mut parts = path.split('/');
+    for expected in template.split('/') {
+        let part = parts.next()?;
+        if expected.starts_with('{') {
+            named.push(part.to_owned());
+        } else if expected != part {
+            return None;
+        }
+    }
+    (parts.next().is_none() && named.iter().all(|one| !one.is_empty())).then_some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_apart_where_its_template_has_braces() {
+        assert_eq!(named("/a/{id}/b", "/a/7/b"), Some(vec!["7".to_owned()]));
+        assert_eq!(named("/a", "/a"), Some(vec![]));
+        for other in ["/a//b", "/a/7", "/a/7/b/", "/a/7/c", "/a/7/b/c", "", "/"] {
+            assert_eq!(named("/a/{id}/b", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_specific_comes_before_what_names_anything() {
+        // `/rejected/admit` would otherwise be the rejected request `admit`.
+        let table = crate::admin::endpoints::table();
+        for (index, endpoint) in table.iter().enumerate() {
+            let sample = endpoint.path;
+            let first = table.iter().position(|one| one.verb == endpoint.verb && named(one.path, sample).is_some());
+            assert_eq!(first, Some(index), "{sample} is hidden by an endpoint before it");
+        }
+    }
+}
