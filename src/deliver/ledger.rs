@@ -158,9 +158,10 @@ impl Ledger {
 
     /// Put away without an attempt.
     fn quarantined(&self, id: DeliveryId, target: &TargetName) {
-        if let Some(of) = self.metrics.target(target) {
+        if let Some(of) = self.seen.metrics.target(target) {
             of.dead.inc();
         }
+        self.seen.notes.dead(target, id, DeadReason::Quarantined);
         tracing::error!(
             event = "delivery_dead",
             %target,

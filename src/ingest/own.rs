@@ -30,7 +30,13 @@ impl Ingest {
         let (source, types) = (SourceName::alerts(), EventTypes::new([alert.about().kind().code().into()]));
         let head = head::compose_own(id, (&source, &types), alert.at(), &self.via);
         // Born waiting, and announced to the lane: an alert is seldom and in no hurry, so it takes nobody's slot.
-        let owed = |target: &TargetName| Owed { target: target.clone(), variant: 0, start: Start::Waiting, gate: self.gates.get(target) };
+        let owed = |target: &TargetName| Owed {
+            target: target.clone(),
+            variant: 0,
+            order: None,
+            start: Start::Waiting,
+            gate: self.gates.get(target),
+        };
         let event = NewEvent {
             id,
             key: keys::key(&source, DedupBy::None, KnownBy::Body, b"", id),

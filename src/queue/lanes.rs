@@ -353,11 +353,9 @@ impl Lanes {
         let ready = std::mem::take(&mut lane.ready).into_iter();
         let (ready, mut back): (VecDeque<Lease>, VecDeque<Lease>) = ready.partition(|lease| may_start && lane.can_start(lease, now.mono));
         let suspects = std::mem::take(&mut lane.suspects).into_iter();
-        let (suspects, late): (VecDeque<Lease>, VecDeque<Lease>) =
-            suspects.partition(|lease| may_start && lane.can_start(lease, now.mono));
+        let (suspects, late): (VecDeque<Lease>, VecDeque<Lease>) = suspects.partition(|lease| may_start && lane.can_start(lease, now.mono));
         back.extend(late);
         (lane.ready, lane.suspects) = (ready, suspects);
-        let why = closed_by.unwrap_or(Why::NoTime);
         let why = closed_by.unwrap_or(Why::NoTime);
         for lease in back {
             self.counts.unused += u64::from(why == Why::NoTime);

@@ -71,9 +71,7 @@ fn each_key_arrives_in_order_over_failures_and_a_kill() {
 
 #[test]
 fn who_fails_holds_up_his_own_key_and_is_shown_as_the_one_before() {
-    let target = Recorder::reacting(|received, _| {
-        Reaction::Status(if received.body == body(1, 0) { 500 } else { 200 })
-    });
+    let target = Recorder::reacting(|received, _| Reaction::Status(if received.body == body(1, 0) { 500 } else { 200 }));
     let gateway = gateway(&target);
     let ring = |customer, number| {
         let sent = github("/hooks/github", SECRET, &format!("d-{customer}-{number}"), &body(customer, number));

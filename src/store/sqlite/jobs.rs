@@ -230,7 +230,9 @@ fn carry_out(turn: &mut Turn<'_, '_>, deed: &Deed, done: &mut Vec<Done>) -> Resu
             let number = turn.memory.names.target(&mut turn.staged.names, &mut turn.sql.names, target)?;
             let ord = match replay_of {
                 // What is ordered comes once more behind all others of its key; a key of another target's is not known.
-                Some(old) => Some(whose(turn, DeliveryId { slot: *old, ..*id })?).filter(|old| old.target == number).and_then(|old| old.ord),
+                Some(old) => {
+                    Some(whose(turn, DeliveryId { slot: *old, ..*id })?).filter(|old| old.target == number).and_then(|old| old.ord)
+                }
                 None => None,
             };
             admit::bear_waiting(turn, *id, number, *variant, (*replay_of, ord))?;
