@@ -289,7 +289,7 @@ impl World {
         }
     }
 
-    fn act(&mut self, act: Act) {
+    pub(crate) fn act(&mut self, act: Act) {
         if matches!(act, Act::StepWall(_)) || self.gateway.is_some() {
             self.say(|| format!("{act:?}"));
         }
