@@ -85,9 +85,13 @@ impl Brakes {
         }
     }
 
-    /// An attempt starts.
-    pub(super) fn started(&mut self, target: &Target, id: DeliveryId, now: Mono) {
+    /// An attempt is about to start: where one finds out whether the target is back, it is this one.
+    pub(super) fn reserve(&mut self, id: DeliveryId) {
         self.breaker.started(id);
+    }
+
+    /// It starts.
+    pub(super) fn started(&mut self, target: &Target, now: Mono) {
         if let Some(rate) = target.rate_limit {
             self.pace.started(rate, now);
         }

@@ -366,11 +366,12 @@ impl Lanes {
     }
 
     fn start(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
-        let Some(lane) = self.lanes.get_mut(target).filter(|_| !self.trials.awaits_place(target)) else { return };
+        let Some(lane) = self.lanes.get_mut(target).filter(|lane| !self.trials.goes_first(&lane.target)) else { return };
         while lane.room(&self.share, now.mono) > 0
             && let Some(lease) = lane.ready.pop_front()
         {
-            lane.brakes.started(&lane.target, lease.id, now.mono);
+            lane.brakes.reserve(lease.id);
+            lane.brakes.started(&lane.target, now.mono);
             self.share.moved(lane.running, lane.running + 1, lane.cap());
             lane.running += 1;
             self.leases.start(lease.reference());

@@ -29,6 +29,7 @@ fn away(hours: u64, breaker: Option<BreakerPolicy>, acts: Vec<(u64, Act)>) -> (C
         calm_at,
         rates: Rates::default(),
         acts,
+        orders: Vec::new(),
         revive: false,
         poison: None,
         budget_bytes: 1 << 20,

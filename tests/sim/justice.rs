@@ -43,9 +43,10 @@ impl World {
     pub(crate) fn check_order(&mut self, lease: &Lease) {
         let Some(mine) = self.desk.model.delivery(lease.id) else { return };
         let is_before = |row: &DeliveryRow| row.target == mine.target && row.order == mine.order && row.rank < mine.rank;
-        let mut open = self.desk.model.deliveries().filter(|(_, row)| row.state.is_open());
-        let before = mine.order.and_then(|_| open.find(|(_, row)| is_before(row)));
-        if let Some(what) = before.map(|(id, row)| format!("{} starts before {id}: {row:?}", lease.id)) {
+        let open = self.desk.model.deliveries().filter(|(_, row)| row.state.is_open());
+        let before = open.filter(|(_, row)| mine.order.is_some() && is_before(row)).map(|(id, _)| *id).next();
+        if let Some(before) = before {
+            let what = format!("{} starts before {before}", lease.id);
             self.broke(Rule::OrderPerKey, what);
         }
     }

@@ -101,7 +101,7 @@ fn a_revival_comes_last_in_its_key() {
     assert_eq!(model.admit(again, at(2)), Admission::Duplicate { first: id(1, 0).event, revived: 1 });
     model.commit();
     let mut order = Vec::new();
-    while let Some(lease) = model.claim(&[want("app", 1, 0)], at(3)).remove(0).leases.pop() {
+    while let Some(lease) = model.claim(&[want("app", 1, 0)], at(5)).remove(0).leases.pop() {
         model.commit();
         order.push(lease.id);
         settle(&mut model, Fenced::Delivered(lease.reference(), attempt(AttemptResult::Delivered)), at(4));

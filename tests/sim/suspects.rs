@@ -112,11 +112,10 @@ fn a_busy_lane_keeps_its_next_place_for_the_suspect() {
     let mut target = made::target("app");
     target.concurrency = 1;
     let mut shard = Shard::at_rest([target]);
-    let running = shard.hand("app", 1..4);
-    assert_eq!(running.len(), 1);
-    let leases = vec![suspect(&mut shard, "app", 9)];
+    let leases = vec![shard.lease("app", 1), suspect(&mut shard, "app", 9), shard.lease("app", 2)];
     let actions = claimed(&mut shard, "app", leases);
-    assert_eq!(asks(&actions), 1);
+    let running = started(&actions);
+    assert_eq!((running.len(), asks(&actions)), (1, 1));
     assert!(settles(&shard.feed(Input::TrialGranted)).is_empty(), "there is no place yet");
     let actions = shard.feed(Input::Finished(running[0], ended(AttemptResult::Delivered)));
     assert!(started(&actions).is_empty(), "the free place is not for those that wait");
@@ -145,10 +144,10 @@ fn a_crash_counts_against_the_one_on_trial_and_a_retry_takes_all_suspicion_away(
     model.admit(event(1, 1, [waiting("app"), waiting("crm")]), at(0));
     model.commit();
     let counts = |model: &Model, slot| model.delivery(id(1, slot)).map(|row| (row.state, row.crashes, row.trials)).expect("there");
-    for crash in 1..=3 {
-        let lease = claim_one(&mut model, "app", at(0));
+    for crash in 1..=3_u32 {
+        let lease = claim_one(&mut model, "app", at(2));
         assert_eq!((lease.crashes, lease.trials), (crash - 1, (crash - 1).saturating_sub(1)));
-        claim_one(&mut model, "crm", at(0));
+        claim_one(&mut model, "crm", at(2));
         if crash > 1 {
             assert_eq!(settle(&mut model, Fenced::Trial(lease.reference()), at(1)), Fate::Done);
             assert_eq!(settle(&mut model, Fenced::Trial(lease.reference()), at(1)), Fate::Done, "twice is once");

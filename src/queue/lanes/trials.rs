@@ -20,6 +20,7 @@ use crate::{
     lease::{Fate, Fenced, Lease, LeaseRef, Why},
     limits::{SUSPECTS_PER_PLACE, TRIALS_MAX},
     name::TargetName,
+    plan::Target,
 };
 
 use super::{Lane, Lanes};
@@ -54,9 +55,14 @@ enum Turn {
 }
 
 impl Trials {
-    /// Whether this lane's next free place is for a suspect.
-    pub(super) fn awaits_place(&self, target: &TargetName) -> bool {
-        matches!(&self.turn, Turn::Waiting(waiting, _) if waiting == target)
+    /// Whether the next attempt of this target is a suspect's: the next free place is for it; or it has one, and with a rate limit whoever
+    /// started before it does would take its time.
+    pub(super) fn goes_first(&self, target: &Target) -> bool {
+        match &self.turn {
+            Turn::Waiting(waiting, _) => *waiting == target.name,
+            Turn::Writing(writing) => writing.target == target.name && target.rate_limit.is_some(),
+            Turn::Nobodys | Turn::Asked | Turn::On(_) => false,
+        }
     }
 
     /// Attempts that have a place and are not under way yet.
@@ -136,6 +142,7 @@ impl Lanes {
             }
             (_, None) => {
                 self.leases.start(lease);
+                self.touch(&target, |lane| lane.brakes.started(&lane.target, now.mono));
                 out.push(Action::Start(writing));
             }
         }
@@ -185,7 +192,7 @@ impl Lanes {
     fn begin_trial(&mut self, target: &TargetName, now: Now) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let Some(lease) = lane.suspects.pop_front() else { return };
-        lane.brakes.started(&lane.target, lease.id, now.mono);
+        lane.brakes.reserve(lease.id);
         self.share.moved(lane.running, lane.running + 1, lane.cap());
         lane.running += 1;
         self.write(target, Fenced::Trial(lease.reference()));
