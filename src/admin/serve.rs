@@ -273,8 +273,8 @@ mod tests {
     use std::{
         collections::{BTreeMap, HashMap},
         io::{Read as _, Write as _},
-        sync::atomic::{AtomicBool, Ordering},
         net::TcpStream,
+        sync::atomic::{AtomicBool, Ordering},
     };
 
     use super::*;

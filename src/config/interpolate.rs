@@ -70,7 +70,8 @@ fn walk(node: &mut Node, place: Place, surroundings: &Surroundings, problems: &m
             }
             if place == Place::Order {
                 if let Some(asked) = meant(text) {
-                    problems.error(&node.at, format!("nothing is inserted into `order_by`, whose braces are a template; there is `{asked}`"));
+                    problems
+                        .error(&node.at, format!("nothing is inserted into `order_by`, whose braces are a template; there is `{asked}`"));
                 }
                 return;
             }

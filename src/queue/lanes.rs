@@ -337,8 +337,7 @@ impl Lanes {
         let ready = std::mem::take(&mut lane.ready).into_iter();
         let (ready, mut back): (VecDeque<Lease>, VecDeque<Lease>) = ready.partition(|lease| may_start && lane.can_start(lease, now.mono));
         let suspects = std::mem::take(&mut lane.suspects).into_iter();
-        let (suspects, late): (VecDeque<Lease>, VecDeque<Lease>) =
-            suspects.partition(|lease| may_start && lane.can_start(lease, now.mono));
+        let (suspects, late): (VecDeque<Lease>, VecDeque<Lease>) = suspects.partition(|lease| may_start && lane.can_start(lease, now.mono));
         back.extend(late);
         (lane.ready, lane.suspects) = (ready, suspects);
         let why = match (is_open, is_shut) {

@@ -204,7 +204,8 @@ impl World {
         self.say(|| format!("admit {index} as {id}: {admission:?}, through slots {through_slot:?}"));
         match admission {
             Admission::Accepted => {
-                let born = (0..=u8::MAX).take(through_slot.len()).filter_map(|slot| self.desk.model.delivery(DeliveryId { event: id, slot }));
+                let born =
+                    (0..=u8::MAX).take(through_slot.len()).filter_map(|slot| self.desk.model.delivery(DeliveryId { event: id, slot }));
                 self.counts.blocked += born.filter(|row| row.state == State::Blocked).map(|_| 1).sum::<u64>();
                 for (slot, _) in (0..=u8::MAX).zip(&through_slot).filter(|(_, through)| **through) {
                     let delivery = DeliveryId { event: id, slot };

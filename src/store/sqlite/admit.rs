@@ -197,13 +197,9 @@ fn revive(turn: &mut Turn<'_, '_>, first: EventId, owed: &[Owed]) -> Result<Smal
     let mut revived = SmallVec::new();
     for (which, owed) in owed.iter().enumerate() {
         let target = turn.memory.names.target(&mut turn.staged.names, &mut turn.sql.names, &owed.target)?;
-        let latest = turn
-            .sql
-            .admit
-            .latest
-            .query_row(params![first.to_i64(), target], |row| {
-                Ok((row.get::<_, u8>(0)?, state_of(row, 1)?, row.get::<_, u8>(2)?, row.get::<_, Option<i64>>(3)?))
-            });
+        let latest = turn.sql.admit.latest.query_row(params![first.to_i64(), target], |row| {
+            Ok((row.get::<_, u8>(0)?, state_of(row, 1)?, row.get::<_, u8>(2)?, row.get::<_, Option<i64>>(3)?))
+        });
         let Some((dead, State::Dead, variant, ord)) = latest.optional()? else { continue };
         let last: u8 = turn.sql.admit.last_slot.query_row([first.to_i64()], |row| row.get(0))?;
         // Slots are one byte; an event revived that often stays dead, and can be rung anew once its window is over.

@@ -37,7 +37,8 @@ pub(super) fn keep(turn: &mut Turn<'_, '_>, target: &TargetName, spans: &[Span])
 /// What is kept.
 pub(super) fn load(conn: &Connection) -> Result<BTreeMap<TargetName, Vec<Span>>> {
     let mut holds = BTreeMap::<TargetName, Vec<Span>>::new();
-    let mut all = conn.prepare("SELECT n.name, h.from_at, h.to_at FROM hold h JOIN name n ON n.id=h.target ORDER BY h.target, h.from_at")?;
+    let mut all =
+        conn.prepare("SELECT n.name, h.from_at, h.to_at FROM hold h JOIN name n ON n.id=h.target ORDER BY h.target, h.from_at")?;
     let mut rows = all.query([])?;
     while let Some(row) = rows.next()? {
         let span = Span { from: UnixMs(row.get(1)?), to: row.get::<_, Option<i64>>(2)?.map(UnixMs) };

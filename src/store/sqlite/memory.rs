@@ -17,8 +17,9 @@ use crate::{
 use super::{
     admit, claim, holds,
     names::{self, Names, NewNames},
+    order,
     seen::{self, NewlySeen, Tail},
-    order, settle, sweep,
+    settle, sweep,
 };
 
 /// Low bits of a token that count within one start of the store; the high bits count the starts.

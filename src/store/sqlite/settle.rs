@@ -40,7 +40,9 @@ impl<'c> Sql<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
         let fence = if planted(Fault::SettleWithoutFence) { "?3 IS NOT NULL" } else { "token=?3 AND state=1" };
         let update = |set: &str| {
-            conn.prepare(&format!("UPDATE delivery SET {set} WHERE event=?1 AND slot=?2 AND {fence} RETURNING target, first_at, attempt, ord"))
+            conn.prepare(&format!(
+                "UPDATE delivery SET {set} WHERE event=?1 AND slot=?2 AND {fence} RETURNING target, first_at, attempt, ord"
+            ))
         };
         Ok(Self {
             delivered: update("state=2, due=NULL, done_at=?4, status=?5")?,
