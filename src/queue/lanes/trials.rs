@@ -107,7 +107,7 @@ impl Lanes {
                 if now.mono >= *until || !self.may_try(&target, now) {
                     self.end_turn(out);
                 } else if self.lanes.get(&target).is_some_and(|lane| lane.room(&self.share, now.mono) > 0) {
-                    self.begin_trial(&target, now);
+                    self.begin_trial(&target);
                 }
             }
             _ => {}
@@ -189,7 +189,7 @@ impl Lanes {
         })
     }
 
-    fn begin_trial(&mut self, target: &TargetName, now: Now) {
+    fn begin_trial(&mut self, target: &TargetName) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let Some(lease) = lane.suspects.pop_front() else { return };
         lane.brakes.reserve(lease.id);

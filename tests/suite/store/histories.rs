@@ -104,9 +104,18 @@ struct Pair {
     store: Option<Arc<SqliteStore>>,
     model_lanes: Vec<Lane>,
     store_lanes: Vec<Lane>,
-    rings: Vec<(Ring, Option<u64>, [Option<Birth>; 3], UnixMs)>,
+    rings: Vec<Rung>,
     /// Every lease ever given, in both stores: stale ones are tried too.
     leases: Vec<(LeaseRef, LeaseRef)>,
+}
+
+/// An event that was rung, to be rung again.
+#[derive(Clone, Debug)]
+struct Rung {
+    ring: Ring,
+    order: Option<u64>,
+    starts: [Option<Birth>; 3],
+    received_at: UnixMs,
 }
 
 impl Pair {
@@ -127,7 +136,7 @@ impl Pair {
             Step::Ring { key, long, revive, order, starts } => {
                 let window = Duration::from_secs(if long { 600 } else { 5 });
                 let ring = Ring { id: self.rig.next_id(), key, window, revive };
-                self.rings.push((ring, order, starts, self.rig.time.now().wall));
+                self.rings.push(Rung { ring, order, starts, received_at: self.rig.time.now().wall });
                 self.admit(self.rings.len() - 1);
             }
             Step::RingAgain { which } if which < self.rings.len() => self.admit(which),
@@ -181,7 +190,7 @@ impl Pair {
 
     /// Pages end where each store likes; what all of them hold together is the same.
     fn compare_lists(&self, filter: &str, items_max: usize, rows_max: usize) {
-        let id = self.rings.get(self.rings.len() / 2).map_or("evt_0000000000001".to_owned(), |(ring, ..)| ring.id.to_string());
+        let id = self.rings.get(self.rings.len() / 2).map_or("evt_0000000000001".to_owned(), |rung| rung.ring.id.to_string());
         let text = filter.replace('@', id.trim_start_matches("evt_"));
         let filter = Filter::read(url::form_urlencoded::parse(text.as_bytes()), self.rig.time.now().wall).expect("a filter");
         let listing = |before| Listing { filter: filter.clone(), before, items_max, rows_max };
@@ -192,9 +201,9 @@ impl Pair {
     }
 
     fn admit(&mut self, which: usize) {
-        let (ring, order, starts, received_at) = self.rings[which].clone();
-        let of_model = event(&ring, order, &starts, received_at, &self.model_lanes);
-        let of_store = event(&ring, order, &starts, received_at, &self.store_lanes);
+        let rung = self.rings[which].clone();
+        let of_model = event(&rung, &self.model_lanes);
+        let of_store = event(&rung, &self.store_lanes);
         let expected = wait(self.model.admit(of_model, Mono::NEVER)).expect("the model admits");
         let found = wait(self.store().admit(of_store, Mono::NEVER)).expect("the store admits");
         assert_eq!(found, expected);
@@ -226,12 +235,12 @@ impl Pair {
 
     fn compare(&self) {
         self.model.check().expect("the model is sound");
-        for (ring, ..) in &self.rings {
+        for Rung { ring, .. } in &self.rings {
             let expected = wait(self.model.event(ring.id)).expect("the model answers");
             let found = wait(self.store().event(ring.id)).expect("the store answers");
             assert_eq!(found, expected);
         }
-        let of: Vec<(EventId, u8)> = self.rings.iter().map(|(ring, ..)| (ring.id, 0)).collect();
+        let of: Vec<(EventId, u8)> = self.rings.iter().map(|rung| (rung.ring.id, 0)).collect();
         let expected = wait(self.model.payloads(of.clone())).expect("the model answers");
         assert_eq!(wait(self.store().payloads(of)).expect("the store answers"), expected);
         let counted = |store: &dyn Store| {
@@ -257,8 +266,9 @@ fn walked<T>(items_max: usize, mut page: impl FnMut(Option<Cursor>) -> Page<T>) 
     panic!("the list comes to no end");
 }
 
-fn event(ring: &Ring, order: Option<u64>, starts: &[Option<Birth>; 3], received_at: UnixMs, lanes: &[Lane]) -> NewEvent {
-    let owed: SmallVec<[Owed; 4]> = starts
+fn event(rung: &Rung, lanes: &[Lane]) -> NewEvent {
+    let owed: SmallVec<[Owed; 4]> = rung
+        .starts
         .iter()
         .zip(lanes)
         .filter_map(|(start, lane)| {
@@ -267,10 +277,10 @@ fn event(ring: &Ring, order: Option<u64>, starts: &[Option<Birth>; 3], received_
                 Birth::Waiting => lane.owed(Start::Waiting),
                 Birth::Dead => lane.owed(Start::Dead(DeadReason::Status)),
             };
-            Some(Owed { order, ..owed })
+            Some(Owed { order: rung.order, ..owed })
         })
         .collect();
-    ring.event(received_at, owed)
+    rung.ring.event(rung.received_at, owed)
 }
 
 /// So many spans, of which the last goes on.
