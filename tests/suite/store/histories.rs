@@ -5,16 +5,20 @@ use std::{sync::Arc, time::Duration};
 
 use hookgate::{
     clock::{Mono, UnixMs},
-    delivery::{Attempt, AttemptResult, DeadReason},
+    delivery::{Attempt, AttemptResult, DeadReason, DeliveryId, State},
     event::EventId,
     handoff::Handoff,
     lease::{Claimed, Fenced, Lease, LeaseRef, Want, Why},
-    store::{ModelStore, NewEvent, Owed, SqliteStore, Start, Store, Swept, TargetTally},
+    name::{RouteName, SourceName},
+    plan::{Egress, Plan},
+    route::{Routes, Rule},
+    store::{Act, Filter, FilterId, JobId, ModelStore, NewEvent, Owed, SqliteStore, Start, Store, Swept, TargetTally, Task, Verb, Work},
 };
 use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::rig::{Lane, Rig, Ring, close, name, wait};
+use crate::deliver::rig::{plan, target};
 
 const TARGETS: [&str; 3] = ["app", "crm", "slow"];
 
@@ -25,10 +29,26 @@ enum Step {
     RingAgain { which: usize },
     Claim { target: usize, oldest: usize, fresh: usize, ahead: Option<usize>, seconds: u64 },
     Settle { which: usize, how: How },
+    Pause { target: usize, seconds: Option<i64> },
+    Resume { target: usize },
+    Begin { id: i64, order: Order, limit: Option<u64> },
+    Go { which: usize, at_most: usize },
+    Stop { which: usize },
     Wait { ms: u64 },
     Sweep,
     Crash,
     Reopen,
+}
+
+/// What a job is to do.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Cancel { target: usize },
+    Replay { target: usize, to: Option<usize> },
+    ReplayEvent { which: usize },
+    ReplayOne { which: usize, slot: u8 },
+    Unrouted,
+    Move { to: usize },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +78,20 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(How::Released),
         1 => Just(How::Extend),
     ];
+    let order = prop_oneof![
+        3 => (0..3_usize).prop_map(|target| Order::Cancel { target }),
+        3 => (0..3_usize, prop::option::weighted(0.3, 0..3_usize)).prop_map(|(target, to)| Order::Replay { target, to }),
+        1 => (0..40_usize).prop_map(|which| Order::ReplayEvent { which }),
+        1 => (0..40_usize, 0..3_u8).prop_map(|(which, slot)| Order::ReplayOne { which, slot }),
+        1 => Just(Order::Unrouted),
+        1 => (0..2_usize).prop_map(|to| Order::Move { to }),
+    ];
     prop_oneof![
+        1 => (0..3_usize, prop::option::of(0..90_i64)).prop_map(|(target, seconds)| Step::Pause { target, seconds }),
+        1 => (0..3_usize).prop_map(|target| Step::Resume { target }),
+        3 => (0..30_i64, order, prop::option::weighted(0.2, 1..4_u64)).prop_map(|(id, order, limit)| Step::Begin { id, order, limit }),
+        5 => (0..9_usize, 1..5_usize).prop_map(|(which, at_most)| Step::Go { which, at_most }),
+        1 => (0..9_usize).prop_map(|which| Step::Stop { which }),
         8 => (0..6_u8, any::<bool>(), prop::bool::weighted(0.7), starts)
             .prop_map(|(key, long, revive, starts)| Step::Ring { key, long, revive, starts }),
         1 => (0..40_usize).prop_map(|which| Step::RingAgain { which }),
@@ -82,6 +115,8 @@ struct Pair {
     rings: Vec<(Ring, [Option<Birth>; 3], UnixMs)>,
     /// Every lease ever given, in both stores: stale ones are tried too.
     leases: Vec<(LeaseRef, LeaseRef)>,
+    jobs: Vec<JobId>,
+    plan: Arc<Plan>,
 }
 
 impl Pair {
@@ -90,7 +125,8 @@ impl Pair {
         let model = ModelStore::new(rig.time.clock(), rig.settings.retention.clone());
         let lanes = || TARGETS.iter().map(|target| Lane::open(target)).collect::<Vec<_>>();
         let store = Some(rig.open());
-        Self { rig, model, store, model_lanes: lanes(), store_lanes: lanes(), rings: Vec::new(), leases: Vec::new() }
+        let (rings, leases, jobs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rig, model, store, model_lanes: lanes(), store_lanes: lanes(), rings, leases, jobs, plan: Arc::new(today()) }
     }
 
     fn store(&self) -> &SqliteStore {
@@ -125,6 +161,18 @@ impl Pair {
                 assert_eq!(found, expected);
             }
             Step::Settle { .. } => {}
+            Step::Pause { target, seconds } => {
+                let until = seconds.map(|seconds| UnixMs(self.rig.time.now().wall.0 + seconds * 1000));
+                self.operate(&Verb::Pause { target: name(TARGETS[target]), until });
+            }
+            Step::Resume { target } => self.operate(&Verb::Resume { target: name(TARGETS[target]) }),
+            Step::Begin { id, order, limit } => self.begin(JobId::from_i64(id).expect("not negative"), order, limit),
+            Step::Go { which, at_most } if !self.jobs.is_empty() => {
+                let id = self.jobs[which % self.jobs.len()];
+                self.operate(&Verb::Go { id, at_most, plan: Arc::clone(&self.plan) });
+            }
+            Step::Stop { which } if !self.jobs.is_empty() => self.operate(&Verb::Stop { id: self.jobs[which % self.jobs.len()] }),
+            Step::Go { .. } | Step::Stop { .. } => {}
             Step::Wait { ms } => self.rig.time.pass(Duration::from_millis(ms)),
             Step::Sweep => {
                 let expected = wait(self.model.sweep(Duration::MAX)).expect("the model sweeps");
@@ -143,6 +191,34 @@ impl Pair {
                 self.store = Some(self.rig.open());
             }
         }
+    }
+
+    fn operate(&self, verb: &Verb) {
+        let act = || Act { by: "ops".into(), verb: verb.clone() };
+        let expected = wait(self.model.operate(act())).expect("the model does it");
+        assert_eq!(wait(self.store().operate(act())).expect("the store does it"), expected);
+    }
+
+    fn begin(&mut self, id: JobId, order: Order, limit: Option<u64>) {
+        let event = |which: usize| self.rings.get(which % self.rings.len().max(1)).map(|(ring, ..)| ring.id);
+        let of = |target: usize| Filter { targets: vec![name(TARGETS[target])], ..Filter::default() };
+        let named = |id: Option<FilterId>| Filter { ids: id.into_iter().collect(), ..Filter::default() };
+        let replay = |to: Option<usize>| Work::Replay { to: to.map(|to| name(TARGETS[to])) };
+        let (work, filter) = match order {
+            Order::Cancel { target } => (Work::Cancel, of(target)),
+            Order::Replay { target, to } => (replay(to), Filter { states: vec![State::Dead, State::Cancelled], ..of(target) }),
+            Order::ReplayEvent { which } => (replay(None), named(event(which).map(FilterId::Event))),
+            Order::ReplayOne { which, slot } => {
+                (replay(None), named(event(which).map(|event| FilterId::Delivery(DeliveryId { event, slot }))))
+            }
+            Order::Unrouted => (replay(None), Filter { unrouted: true, ..Filter::default() }),
+            Order::Move { to } => (Work::Move { to: name(TARGETS[to]) }, Filter::default()),
+        };
+        let task = Task { work, filter: Filter { limit, ..filter } };
+        let counted = |store: &dyn Store| wait(store.count(task.clone(), Arc::clone(&self.plan), EventId::LEAST)).expect("it counts");
+        assert_eq!(counted(self.store()), counted(&self.model));
+        self.operate(&Verb::Begin { id, task, rate: None, expected: limit });
+        self.jobs.push(id);
     }
 
     fn admit(&mut self, which: usize) {
@@ -188,6 +264,10 @@ impl Pair {
         let of: Vec<(EventId, u8)> = self.rings.iter().map(|(ring, ..)| (ring.id, 0)).collect();
         let expected = wait(self.model.payloads(of.clone())).expect("the model answers");
         assert_eq!(wait(self.store().payloads(of)).expect("the store answers"), expected);
+        let standing = |store: &dyn Store| store.standing().borrow().clone();
+        assert_eq!(standing(self.store()), standing(&self.model));
+        assert_eq!(wait(self.store().jobs()).expect("the store answers"), wait(self.model.jobs()).expect("the model answers"));
+        assert_eq!(wait(self.store().audit(500)).expect("the store answers"), wait(self.model.audit(500)).expect("the model answers"));
         let counted = |store: &dyn Store| {
             let mut all = store.tallies().read();
             all.retain(|_, tally| *tally != TargetTally::default());
@@ -195,6 +275,15 @@ impl Pair {
         };
         assert_eq!(counted(self.store()), counted(&self.model));
     }
+}
+
+/// The plan of today: one target of three is gone, and what no route wanted goes to another.
+fn today() -> Plan {
+    let targets = TARGETS[..2].iter().map(|name| target(name, "http://127.0.0.1:1/")).collect();
+    let mut plan = plan(targets, Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] });
+    let (from, to) = (vec![SourceName::parse("github").expect("a name")], vec![name(TARGETS[1])]);
+    plan.routes = Routes::compile(&[Rule { name: RouteName::parse("today").expect("a name"), from, types: Vec::new(), to }]);
+    plan
 }
 
 fn event(ring: &Ring, starts: &[Option<Birth>; 3], received_at: UnixMs, lanes: &[Lane]) -> NewEvent {
