@@ -29,6 +29,7 @@ mod planted_bugs;
 mod providers;
 mod refusals;
 mod rejected;
+mod renamed;
 mod secrecy;
 mod send;
 mod spine;
