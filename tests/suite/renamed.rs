@@ -1,6 +1,6 @@
 //! A target under a new name: what waited for the old one is carried over at the start, and so is the operator's word that it is held.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use hookgate::{
     clock::{Clock, Mono},
