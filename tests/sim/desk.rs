@@ -42,7 +42,7 @@ pub(crate) struct Desk {
 pub(crate) enum Call {
     Claim(Vec<Want>),
     Settle(Vec<Fenced>),
-    Operate(Act),
+    Operate(Box<Act>),
     Sweep,
 }
 
@@ -71,13 +71,13 @@ enum Pending {
     Admit(usize, EventId, Admission),
     Claim(Vec<Claimed>),
     Settle(Vec<Fenced>, Vec<Fate>),
-    Operate(Act, Step),
+    Operate(Box<(Act, Step)>),
 }
 
 impl Batch {
     /// An operator will be answered so.
     pub(crate) fn operate(&mut self, act: Act, step: Step) {
-        self.answers.push(Pending::Operate(act, step));
+        self.answers.push(Pending::Operate(Box::new((act, step))));
     }
 }
 
@@ -148,7 +148,7 @@ impl World {
             Call::Claim(wants) if refused => {
                 self.answer_later(Answer::ClaimFailed(wants.into_iter().map(|want| want.target).collect()));
             }
-            Call::Operate(act) if refused => self.operate_failed(act),
+            Call::Operate(act) if refused => self.operate_failed(*act),
             Call::Settle(fenced) if refused => self.answer_later(Answer::SettleFailed(fenced)),
             Call::Claim(wants) => {
                 self.counts.claims += 1;
@@ -160,7 +160,7 @@ impl World {
                 let fates = fenced.iter().map(|write| self.settle_one(write, now.wall)).collect();
                 batch.answers.push(Pending::Settle(fenced, fates));
             }
-            Call::Operate(act) => self.operate_now(act, batch),
+            Call::Operate(act) => self.operate_now(*act, batch),
             Call::Sweep => self.sweep_now(now.wall),
         }
     }
@@ -292,8 +292,8 @@ impl World {
                     self.acknowledge_later(index, id, (!lost).then_some(admission));
                 }
             }
-            Pending::Operate(act, _) if self.strikes(self.script.rates.ack_lost, Kind::AckLost) => self.operate_failed(act),
-            Pending::Operate(act, step) => self.operated(&act, &step),
+            Pending::Operate(asked) if self.strikes(self.script.rates.ack_lost, Kind::AckLost) => self.operate_failed(asked.0),
+            Pending::Operate(asked) => self.operated(&asked.0, &asked.1),
             Pending::Claim(claimed) if self.strikes(self.script.rates.claim_lost, Kind::ClaimLost) => self.fail(Pending::Claim(claimed)),
             Pending::Claim(claimed) => {
                 self.books.holders.extend(claimed.iter().flat_map(|one| &one.leases).map(|lease| lease.token));
@@ -316,7 +316,7 @@ impl World {
                 self.books.lost.extend(claimed.iter().flat_map(|one| &one.leases).map(|lease| lease.token));
                 self.answer_later(Answer::ClaimFailed(claimed.into_iter().map(|one| one.target).collect()));
             }
-            Pending::Operate(act, _) => self.operate_failed(act),
+            Pending::Operate(asked) => self.operate_failed(asked.0),
             Pending::Settle(fenced, _) => self.answer_later(Answer::SettleFailed(fenced)),
         }
     }

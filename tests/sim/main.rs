@@ -8,6 +8,7 @@ mod disasters;
 mod fairness;
 mod gateway;
 mod health;
+mod held;
 mod holds;
 mod justice;
 mod made;

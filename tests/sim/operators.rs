@@ -80,10 +80,10 @@ impl World {
     /// Somebody asks the store. Who wants something asks again, under the same name, until he is answered.
     pub(crate) fn operate(&mut self, act: Act) {
         if self.gateway.is_some() && !self.is_frozen() {
-            self.desk.calls.push_back(Call::Operate(act));
+            self.desk.calls.push_back(Call::Operate(Box::new(act)));
             self.wake_store();
         } else if !matches!(act.verb, Verb::Go { .. }) {
-            self.later(self.at + SECOND, Happening::Operate(act));
+            self.later(self.at + SECOND, Happening::Operate(Box::new(act)));
         }
     }
 
@@ -162,7 +162,7 @@ impl World {
         self.stepped(&act);
         if !matches!(act.verb, Verb::Go { .. }) {
             let pause = self.pause(SECOND / 10, 3 * SECOND);
-            self.later(self.at + pause, Happening::Operate(act));
+            self.later(self.at + pause, Happening::Operate(Box::new(act)));
         }
     }
 

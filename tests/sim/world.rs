@@ -65,7 +65,7 @@ pub(crate) enum Happening {
     /// An operator asks for something.
     Order(Order),
     /// He, or who steps jobs, asks the store again.
-    Operate(hookgate::store::Act),
+    Operate(Box<hookgate::store::Act>),
     /// The lanes hear which targets are held.
     Pauses,
     /// Who steps jobs does the next one.
@@ -291,7 +291,7 @@ impl World {
             Happening::MayExit(deadline) => self.may_exit(deadline),
             Happening::Act(act) => self.act(act),
             Happening::Order(order) => self.order(order),
-            Happening::Operate(act) => self.operate(act),
+            Happening::Operate(act) => self.operate(*act),
             Happening::Pauses => self.hear_pauses(),
             Happening::JobStep => self.step_job(),
             Happening::Start => self.start(),

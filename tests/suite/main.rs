@@ -35,6 +35,7 @@ mod poison;
 mod providers;
 mod refusals;
 mod rejected;
+mod renamed;
 mod rules;
 mod secrecy;
 mod send;

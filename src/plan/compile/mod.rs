@@ -91,6 +91,20 @@ mod tests {
     const ROUTE: &str = "routes: [{ from: a, to: t }]";
 
     #[test]
+    fn an_old_name_is_one_target_s_and_no_target_has_it_now() {
+        let (plan, problems) = compiled(&file("", ", formerly: [older, oldest]", ROUTE), &[]);
+        assert_eq!(problems, Vec::<String>::new());
+        let names: Vec<_> = plan.expect("compiled").targets.values().flat_map(|target| target.formerly.clone()).collect();
+        assert_eq!(names.iter().map(TargetName::as_str).collect::<Vec<_>>(), ["older", "oldest"]);
+        for (formerly, said) in
+            [("[t]", "is a target of its own"), ("[Old]", "cannot be a target's name"), ("[x, x]", "is an old name already")]
+        {
+            let (plan, problems) = compiled(&file("", &format!(", formerly: {formerly}"), ROUTE), &[]);
+            assert!(plan.is_none() && problems.len() == 1 && problems[0].contains(said), "{formerly}: {problems:?}");
+        }
+    }
+
+    #[test]
     fn a_small_file_becomes_a_plan_with_every_default() {
         let (plan, problems) = compiled(&file("", "", ROUTE), &[]);
         assert_eq!(problems, Vec::<String>::new());

@@ -1,6 +1,7 @@
 //! Deliveries against a zoo of targets: every way a target can behave becomes the right result, and nothing but its own delivery suffers.
 
-mod rig;
+mod operators;
+pub(crate) mod rig;
 mod target;
 mod tls_target;
 mod trouble;

@@ -27,7 +27,7 @@ use hookgate::{
     route::Routes,
     store::{
         Act, Admission, AuditLine, Counted, DeliveryView, EventView, Health, Job, ListedDelivery, Listing, ModelStore, NewEvent, Owed,
-        Page, Reply, Standing, Start, Step, Store, StoreError, Swept, Tallies, Task,
+        Page, Reply, Standing, Start, Step, Store, StoreError, Swept, Tallies, Task, Verb,
     },
 };
 use smallvec::smallvec;
@@ -137,6 +137,17 @@ impl Rig {
         self.runtime.block_on(self.store.event(id)).expect("the model answers").expect("it is there")
     }
 
+    /// Asks for something as an operator would.
+    pub(crate) fn operate(&self, verb: Verb) -> Step {
+        self.runtime.block_on(self.store.operate(Act { by: "ops".into(), verb })).expect("the model does it")
+    }
+
+    /// Whether a lane would take a delivery from memory.
+    pub(crate) fn has_room(&self, target: &str) -> bool {
+        let target = TargetName::parse(target).expect("a name");
+        self.gates.get(&target).and_then(|gate| gate.take()).is_some()
+    }
+
     /// Waits until the event's first delivery is in this state.
     pub(crate) fn wait_for(&self, id: EventId, state: State) -> DeliveryView {
         let first = || self.view(id).deliveries.into_iter().next().expect("a delivery");
@@ -198,7 +209,8 @@ pub(crate) fn target(name: &str, url: &str) -> Target {
     }
 }
 
-fn plan(targets: Vec<Target>, egress: Egress) -> Plan {
+/// A plan of these targets and no routes; nothing else of it matters to delivery.
+pub(crate) fn plan(targets: Vec<Target>, egress: Egress) -> Plan {
     let day = Duration::from_secs(86_400);
     let loopback = "127.0.0.1:0".parse().expect("an address");
     Plan {

@@ -5,16 +5,23 @@ use std::{sync::Arc, time::Duration};
 
 use hookgate::{
     clock::{Mono, Span, UnixMs},
-    delivery::{Attempt, AttemptResult, DeadReason},
+    delivery::{Attempt, AttemptResult, DeadReason, DeliveryId, State},
     event::EventId,
     handoff::Handoff,
     lease::{Claimed, Fenced, Lease, LeaseRef, Want, Why},
-    store::{Cursor, Filter, Listing, ModelStore, NewEvent, Owed, Page, SqliteStore, Start, Store, Swept, TargetTally},
+    name::{RouteName, SourceName},
+    plan::{Egress, Plan},
+    route::{Routes, Rule},
+    store::{
+        Act, Cursor, Filter, FilterId, JobId, Listing, ModelStore, NewEvent, Owed, Page, SqliteStore, Start, Store, Swept, TargetTally, Task,
+        Verb, Work,
+    },
 };
 use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::rig::{Lane, Rig, Ring, close, name, wait};
+use crate::deliver::rig::{plan, target};
 
 const TARGETS: [&str; 3] = ["app", "crm", "slow"];
 
@@ -26,6 +33,11 @@ enum Step {
     Claim { target: usize, oldest: usize, fresh: usize, ahead: Option<usize>, seconds: u64 },
     Settle { which: usize, how: How },
     Hold { target: usize, spans: usize },
+    Pause { target: usize, seconds: Option<i64> },
+    Resume { target: usize },
+    Begin { id: i64, order: Order, limit: Option<u64> },
+    Go { which: usize, at_most: usize },
+    Stop { which: usize },
     Wait { ms: u64 },
     Sweep,
     Crash,
@@ -48,6 +60,16 @@ const FILTERS: [&str; 12] = [
     "id=dlv_@-1&id=dlv_@-0",
     "id=evt_@&state=dead&since=1m",
 ];
+/// What a job is to do.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Cancel { target: usize },
+    Replay { target: usize, to: Option<usize> },
+    ReplayEvent { which: usize },
+    ReplayOne { which: usize, slot: u8 },
+    Unrouted,
+    Move { to: usize },
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Birth {
@@ -80,10 +102,23 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(How::Trial),
         1 => Just(How::Quarantined),
     ];
+    let order = prop_oneof![
+        3 => (0..3_usize).prop_map(|target| Order::Cancel { target }),
+        3 => (0..3_usize, prop::option::weighted(0.3, 0..3_usize)).prop_map(|(target, to)| Order::Replay { target, to }),
+        1 => (0..40_usize).prop_map(|which| Order::ReplayEvent { which }),
+        1 => (0..40_usize, 0..3_u8).prop_map(|(which, slot)| Order::ReplayOne { which, slot }),
+        1 => Just(Order::Unrouted),
+        1 => (0..2_usize).prop_map(|to| Order::Move { to }),
+    ];
     prop_oneof![
         8 => (0..6_u8, any::<bool>(), prop::bool::weighted(0.7), prop::option::weighted(0.7, 0..2_u64), starts)
             .prop_map(|(key, long, revive, order, starts)| Step::Ring { key, long, revive, order, starts }),
         1 => (0..3_usize, 0..4_usize).prop_map(|(target, spans)| Step::Hold { target, spans }),
+        1 => (0..3_usize, prop::option::of(0..90_i64)).prop_map(|(target, seconds)| Step::Pause { target, seconds }),
+        1 => (0..3_usize).prop_map(|target| Step::Resume { target }),
+        3 => (0..30_i64, order, prop::option::weighted(0.2, 1..4_u64)).prop_map(|(id, order, limit)| Step::Begin { id, order, limit }),
+        5 => (0..9_usize, 1..5_usize).prop_map(|(which, at_most)| Step::Go { which, at_most }),
+        1 => (0..9_usize).prop_map(|which| Step::Stop { which }),
         1 => (0..40_usize).prop_map(|which| Step::RingAgain { which }),
         6 => (0..3_usize, 0..4_usize, 0..3_usize, prop::option::weighted(0.3, 0..60_usize), 5..60_u64)
             .prop_map(|(target, oldest, fresh, ahead, seconds)| Step::Claim { target, oldest, fresh, ahead, seconds }),
@@ -107,6 +142,8 @@ struct Pair {
     rings: Vec<Rung>,
     /// Every lease ever given, in both stores: stale ones are tried too.
     leases: Vec<(LeaseRef, LeaseRef)>,
+    jobs: Vec<JobId>,
+    plan: Arc<Plan>,
 }
 
 /// An event that was rung, to be rung again.
@@ -124,7 +161,8 @@ impl Pair {
         let model = ModelStore::new(rig.time.clock(), rig.settings.retention.clone());
         let lanes = || TARGETS.iter().map(|target| Lane::open(target)).collect::<Vec<_>>();
         let store = Some(rig.open());
-        Self { rig, model, store, model_lanes: lanes(), store_lanes: lanes(), rings: Vec::new(), leases: Vec::new() }
+        let (rings, leases, jobs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rig, model, store, model_lanes: lanes(), store_lanes: lanes(), rings, leases, jobs, plan: Arc::new(today()) }
     }
 
     fn store(&self) -> &SqliteStore {
@@ -164,6 +202,18 @@ impl Pair {
                 wait(self.model.keep_holds(name(TARGETS[target]), spans.clone())).expect("the model keeps them");
                 wait(self.store().keep_holds(name(TARGETS[target]), spans)).expect("the store keeps them");
             }
+            Step::Pause { target, seconds } => {
+                let until = seconds.map(|seconds| UnixMs(self.rig.time.now().wall.0 + seconds * 1000));
+                self.operate(&Verb::Pause { target: name(TARGETS[target]), until });
+            }
+            Step::Resume { target } => self.operate(&Verb::Resume { target: name(TARGETS[target]) }),
+            Step::Begin { id, order, limit } => self.begin(JobId::from_i64(id).expect("not negative"), order, limit),
+            Step::Go { which, at_most } if !self.jobs.is_empty() => {
+                let id = self.jobs[which % self.jobs.len()];
+                self.operate(&Verb::Go { id, at_most, plan: Arc::clone(&self.plan) });
+            }
+            Step::Stop { which } if !self.jobs.is_empty() => self.operate(&Verb::Stop { id: self.jobs[which % self.jobs.len()] }),
+            Step::Go { .. } | Step::Stop { .. } => {}
             Step::Wait { ms } => self.rig.time.pass(Duration::from_millis(ms)),
             Step::Sweep => {
                 let expected = wait(self.model.sweep(Duration::MAX)).expect("the model sweeps");
@@ -198,6 +248,34 @@ impl Pair {
         assert_eq!(events(self.store()), events(&self.model), "events of `{text}`");
         let deliveries = |store: &dyn Store| walked(items_max, |before| wait(store.deliveries(listing(before))).expect("a page"));
         assert_eq!(deliveries(self.store()), deliveries(&self.model), "deliveries of `{text}`");
+    }
+
+    fn operate(&self, verb: &Verb) {
+        let act = || Act { by: "ops".into(), verb: verb.clone() };
+        let expected = wait(self.model.operate(act())).expect("the model does it");
+        assert_eq!(wait(self.store().operate(act())).expect("the store does it"), expected);
+    }
+
+    fn begin(&mut self, id: JobId, order: Order, limit: Option<u64>) {
+        let event = |which: usize| self.rings.get(which % self.rings.len().max(1)).map(|rung| rung.ring.id);
+        let of = |target: usize| Filter { targets: vec![name(TARGETS[target])], ..Filter::default() };
+        let named = |id: Option<FilterId>| Filter { ids: id.into_iter().collect(), ..Filter::default() };
+        let replay = |to: Option<usize>| Work::Replay { to: to.map(|to| name(TARGETS[to])) };
+        let (work, filter) = match order {
+            Order::Cancel { target } => (Work::Cancel, of(target)),
+            Order::Replay { target, to } => (replay(to), Filter { states: vec![State::Dead, State::Cancelled], ..of(target) }),
+            Order::ReplayEvent { which } => (replay(None), named(event(which).map(FilterId::Event))),
+            Order::ReplayOne { which, slot } => {
+                (replay(None), named(event(which).map(|event| FilterId::Delivery(DeliveryId { event, slot }))))
+            }
+            Order::Unrouted => (replay(None), Filter { unrouted: true, ..Filter::default() }),
+            Order::Move { to } => (Work::Move { to: name(TARGETS[to]) }, Filter::default()),
+        };
+        let task = Task { work, filter: Filter { limit, ..filter } };
+        let counted = |store: &dyn Store| wait(store.count(task.clone(), Arc::clone(&self.plan), EventId::LEAST)).expect("it counts");
+        assert_eq!(counted(self.store()), counted(&self.model));
+        self.operate(&Verb::Begin { id, task, rate: None, expected: limit });
+        self.jobs.push(id);
     }
 
     fn admit(&mut self, which: usize) {
@@ -243,6 +321,10 @@ impl Pair {
         let of: Vec<(EventId, u8)> = self.rings.iter().map(|rung| (rung.ring.id, 0)).collect();
         let expected = wait(self.model.payloads(of.clone())).expect("the model answers");
         assert_eq!(wait(self.store().payloads(of)).expect("the store answers"), expected);
+        let standing = |store: &dyn Store| store.standing().borrow().clone();
+        assert_eq!(standing(self.store()), standing(&self.model));
+        assert_eq!(wait(self.store().jobs()).expect("the store answers"), wait(self.model.jobs()).expect("the model answers"));
+        assert_eq!(wait(self.store().audit(500)).expect("the store answers"), wait(self.model.audit(500)).expect("the model answers"));
         let counted = |store: &dyn Store| {
             let mut all = store.tallies().read();
             all.retain(|_, tally| *tally != TargetTally::default());
@@ -264,6 +346,15 @@ fn walked<T>(items_max: usize, mut page: impl FnMut(Option<Cursor>) -> Page<T>) 
         before = Some(next);
     }
     panic!("the list comes to no end");
+}
+
+/// The plan of today: one target of three is gone, and what no route wanted goes to another.
+fn today() -> Plan {
+    let targets = TARGETS[..2].iter().map(|name| target(name, "http://127.0.0.1:1/")).collect();
+    let mut plan = plan(targets, Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] });
+    let (from, to) = (vec![SourceName::parse("github").expect("a name")], vec![name(TARGETS[1])]);
+    plan.routes = Routes::compile(&[Rule { name: RouteName::parse("today").expect("a name"), from, types: Vec::new(), to }]);
+    plan
 }
 
 fn event(rung: &Rung, lanes: &[Lane]) -> NewEvent {

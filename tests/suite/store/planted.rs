@@ -56,3 +56,18 @@ fn a_delivery_let_go_before_the_one_before_it_is_settled_is_caught() {
 fn leases_left_standing_at_a_start_are_caught() {
     is_caught("store::commits::a_crash_voids_every_lease", "boot_without_voiding");
 }
+
+#[test]
+fn a_pause_that_a_start_forgets_is_caught() {
+    is_caught("store::acts::a_pause_stands_over_a_crash_and_ends_when_it_said", "pause_forgotten");
+}
+
+#[test]
+fn a_job_whose_cursor_stays_behind_is_caught() {
+    is_caught("store::acts::a_named_delivery_is_replayed_once_by_one_job", "cursor_left_behind");
+}
+
+#[test]
+fn a_replay_that_opens_the_old_row_is_caught() {
+    is_caught("store::acts::a_replay_is_a_new_delivery_and_the_old_row_stays_as_it_was", "replay_reopens");
+}

@@ -65,24 +65,14 @@ impl Gateway {
 
     /// The same, not started yet.
     pub fn written(configuration: &str) -> Self {
-        let mut written = configuration.to_owned();
-        let defaults = [
-            ("server:", "server: { listen: \"127.0.0.1:@DOOR@\" }"),
-            (
-                "admin:",
-                &format!("admin: {{ listen: \"127.0.0.1:@ADMIN@\", tokens: [{{ name: tests, role: admin, token: {ADMIN_TOKEN} }}] }}"),
-            ),
-            ("data_dir:", "data_dir: \"@DIR@/data\""),
-        ];
-        for (key, default) in defaults {
-            if !written.lines().any(|line| line.starts_with(key)) {
-                written.push('\n');
-                written.push_str(default);
-            }
-        }
-        written.push('\n');
+        let written = completed(configuration);
         let folder = tempfile::Builder::new().prefix("hookgate-suite-").tempdir().expect("a directory");
         Self { folder, written, environment: Vec::new(), wrapper: Vec::new(), door: free_port(), admin: free_port(), process: None }
+    }
+
+    /// Starts with another file from the next start on.
+    pub fn rewrite(&mut self, configuration: &str) {
+        self.written = completed(configuration);
     }
 
     /// Sets a variable of its environment.
@@ -294,6 +284,24 @@ impl Gateway {
         let bytes = fs::read(self.folder.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// A file with what every gateway of these tests needs.
+fn completed(configuration: &str) -> String {
+    let mut written = configuration.to_owned();
+    let defaults = [
+        ("server:", "server: { listen: \"127.0.0.1:@DOOR@\" }"),
+        ("admin:", &format!("admin: {{ listen: \"127.0.0.1:@ADMIN@\", tokens: [{{ name: tests, role: admin, token: {ADMIN_TOKEN} }}] }}")),
+        ("data_dir:", "data_dir: \"@DIR@/data\""),
+    ];
+    for (key, default) in defaults {
+        if !written.lines().any(|line| line.starts_with(key)) {
+            written.push('\n');
+            written.push_str(default);
+        }
+    }
+    written.push('\n');
+    written
 }
 
 fn open(metrics: &Exposition) -> u64 {
