@@ -126,4 +126,11 @@ mod tests {
             assert!(SourceName::parse(bad).is_none(), "{bad}");
         }
     }
+
+    #[test]
+    fn the_source_of_alerts_is_known_and_nobody_can_write_it() {
+        let alerts = SourceName::alerts();
+        assert_eq!((SourceName::known(alerts.as_str()), SourceName::parse(alerts.as_str())), (Some(alerts.clone()), None));
+        assert_eq!((SourceName::known("git"), SourceName::known("_other")), (SourceName::parse("git"), None));
+    }
 }

@@ -1,5 +1,5 @@
 //! What was told of each subject, and when more may be: the first news at once, what follows gathered and told at most once in [`WINDOW`].
-//! That something is over is told at once, to those who were told that it is so: so there are two alerts in a window at most.
+//! That something is over is told at once, to those who were told that it is so: so a window has two alerts at most.
 
 use std::{collections::BTreeMap, time::Duration};
 

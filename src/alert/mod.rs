@@ -272,7 +272,7 @@ impl Alert {
                 format!("{n}{more} {are} since {since}: `{target}` did not take them, and they are not tried again by themselves")
             }
             (About::Breaker(target), State::Raised) if news.count > 1 => {
-                format!("`{target}` is left alone, and was {times}{more} since {since}: too many attempts fail, and its deliveries wait")
+                format!("`{target}` is left alone, {times}{more} since {since}: too many attempts fail, and its deliveries wait")
             }
             (About::Breaker(target), State::Raised) => {
                 format!("`{target}` is left alone since {since}: too many attempts fail, and its deliveries wait")
@@ -280,7 +280,9 @@ impl Alert {
             (About::Breaker(target), State::Resolved) if news.count > 0 => {
                 format!("`{target}` is back; it was left alone {times}{more} since {since}")
             }
-            (About::Breaker(target), State::Resolved) => format!("`{target}` is back, after {since}: its deliveries go on"),
+            (About::Breaker(target), State::Resolved) => {
+                format!("`{target}` is back; it was left alone since {since}, and its deliveries go on")
+            }
             (About::Silence(source), State::Raised) => {
                 format!("no event of `{source}` since {since}, for longer than its `expect_every`")
             }

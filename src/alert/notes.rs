@@ -1,5 +1,5 @@
-//! What the back half notes as it goes: dead letters and breakers, put together by target. Noting is a moment under a lock that nobody holds
-//! for long, and nothing is lost however much there is: what is kept of a target is a count and a few ids.
+//! What the back half notes as it goes: dead letters and breakers, put together by target. Noting is a moment under a lock that nobody
+//! holds for long, and nothing is lost however much there is: what is kept of a target is a count and a few ids.
 
 use std::{
     collections::BTreeMap,
@@ -122,7 +122,7 @@ mod tests {
         notes.left_alone(&app());
         assert_eq!(notes.take(), []);
         notes.is_back(&app());
-        assert_eq!(notes.take(), [over.clone()]);
+        assert_eq!(notes.take(), std::slice::from_ref(&over));
         notes.left_alone(&app());
         notes.is_back(&app());
         assert_eq!(notes.take(), [opened(1), over], "what came and went between two looks is told");

@@ -172,6 +172,16 @@ fn an_alert_survives_a_kill_before_it_was_delivered() {
 }
 
 #[test]
+fn an_alert_waits_for_a_target_that_is_switched_off() {
+    let (ops, (_app, written)) = (Recorder::start(), refusing());
+    let mut gateway = gateway(&format!("{}, disabled: true", url(&ops)), &written, "");
+    gateway.boot();
+    assert_eq!(ring(&gateway, SECRET, "o-1"), 200);
+    wait_until("an alert that waits", || gateway.metrics().count("queue_deliveries", &[("target", "ops"), ("state", "pending")]) == 1);
+    assert_eq!((dead(&gateway, "app"), ops.count()), (1, 0));
+}
+
+#[test]
 fn an_alert_that_nobody_takes_leads_to_no_other() {
     let ops = Recorder::reacting(|_, _| Reaction::Status(410));
     let (_app, written) = refusing();
