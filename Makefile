@@ -1,7 +1,7 @@
 # What there is to run. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash barrier campaign-door sim fuzz crosscheck tools image
+.PHONY: help run test check bench crash barrier campaign-door campaign-api sim fuzz crosscheck tools image
 
 CARGO ?= cargo
 # The tests run with planted bugs built in; they do nothing unless HOOKGATE_FAULT names one.
@@ -20,8 +20,11 @@ TARGET ?=
 # What the vendors' own libraries are asked about: so many requests each, of these providers (with commas), or of all.
 ROUNDS ?= 25
 ONLY ?=
+# Questions that are made from the admin API's own OpenAPI document.
+CASES ?= 2000
 HOOKGATE_BIN ?= target/release/hookgate
 CROSSCHECK := target/crosscheck
+CAMPAIGN_API := target/campaign-api
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +56,13 @@ campaign-door: tools ## hostile clients on the release build: SLOW=5000 slow one
 	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" SLOW_CONNECTIONS=$(SLOW) SLOW_SECONDS=60 \
 	  BODIES=$(BODIES) BODIES_IN_FLIGHT_MIB=256 FLOOD=$(FLOOD) HANDSHAKES=$(HANDSHAKES) \
 	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 hostile:: conformance::
+
+campaign-api: ## schemathesis asks the admin API of HOOKGATE_BIN CASES=2000 questions made from its OpenAPI document (python3)
+	@test -x "$(HOOKGATE_BIN)" || \
+	  { echo "$(HOOKGATE_BIN): there is no binary here; cargo build --release, or name one with HOOKGATE_BIN" >&2; exit 1; }
+	test -x $(CAMPAIGN_API)/venv/bin/python || python3 -m venv $(CAMPAIGN_API)/venv
+	$(CAMPAIGN_API)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/campaign-api/requirements.txt
+	$(CAMPAIGN_API)/venv/bin/python tests/campaign-api/campaign.py --bin "$(HOOKGATE_BIN)" --cases $(CASES)
 
 sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
