@@ -1,7 +1,7 @@
 # What there is to run. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash barrier campaign-door campaign-targets sim fuzz crosscheck tools image
+.PHONY: help run test check bench crash barrier campaign-door campaign-targets campaign-api sim fuzz crosscheck tools image
 
 CARGO ?= cargo
 # The tests run with planted bugs built in; they do nothing unless HOOKGATE_FAULT names one.
@@ -22,8 +22,11 @@ TARGET ?=
 # What the vendors' own libraries are asked about: so many requests each, of these providers (with commas), or of all.
 ROUNDS ?= 25
 ONLY ?=
+# Questions that are made from the admin API's own OpenAPI document.
+CASES ?= 2000
 HOOKGATE_BIN ?= target/release/hookgate
 CROSSCHECK := target/crosscheck
+CAMPAIGN_API := target/campaign-api
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +63,13 @@ campaign-targets: tools ## sick targets beside well ones on the release build, W
 	$(CARGO) build --release --locked
 	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" ISOLATION_WAITING=$(WAITING) ISOLATION_RATE=100 ISOLATION_SECONDS=20 \
 	  ISOLATION_ROUNDS=3 $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 isolation::
+
+campaign-api: ## schemathesis asks the admin API of HOOKGATE_BIN CASES=2000 questions made from its OpenAPI document (python3)
+	@test -x "$(HOOKGATE_BIN)" || \
+	  { echo "$(HOOKGATE_BIN): there is no binary here; cargo build --release, or name one with HOOKGATE_BIN" >&2; exit 1; }
+	test -x $(CAMPAIGN_API)/venv/bin/python || python3 -m venv $(CAMPAIGN_API)/venv
+	$(CAMPAIGN_API)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/campaign-api/requirements.txt
+	$(CAMPAIGN_API)/venv/bin/python tests/campaign-api/campaign.py --bin "$(HOOKGATE_BIN)" --cases $(CASES)
 
 sim: ## the simulator, SEEDS=1000000 seeds; a failing one prints itself
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     delivery::DeliveryId,
     name::TargetName,
-    store::{Act, FILTER_VALUES_MAX, Filter, FilterId, Job, JobId, Progress, Step, Task, TaskError, Verb, Work, acts},
+    store::{Act, FILTER_LIMIT_MAX, FILTER_VALUES_MAX, Filter, FilterId, Job, JobId, Progress, Step, Task, TaskError, Verb, Work, acts},
 };
 
 /// How long it may take to count what is meant; it is done in small steps.
@@ -54,7 +54,7 @@ struct Which {
     /// Events that no route wanted.
     unrouted: bool,
     /// So many deliveries at most, those of the oldest events.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = FILTER_LIMIT_MAX))]
     limit: Option<u64>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Replay {
     #[schemars(schema_with = "name")]
     to: Option<String>,
     /// Deliveries a second; as many as the store can when it is not said.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = RATE_MAX))]
     rate: Option<u32>,
     /// Only count.
     #[serde(default)]
@@ -80,7 +80,7 @@ pub(super) struct Replay {
 pub(super) struct Cancel {
     filter: Which,
     /// Deliveries a second; as many as the store can when it is not said.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = RATE_MAX))]
     rate: Option<u32>,
     /// Only count.
     #[serde(default)]

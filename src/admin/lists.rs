@@ -70,7 +70,7 @@ pub(super) fn filter<'a>(
     let (viewed, stored): (Vec<_>, Vec<_>) = pairs.partition(is_viewed);
     let filter = Filter::read(stored, gateway.clock.wall()).map_err(|error| refused(&error))?;
     let Some((_, state)) = viewed.first() else { return Ok(Some(filter)) };
-    if !filter.states.is_empty() || viewed.iter().any(|(_, other)| other != state) {
+    if !filter.states.is_empty() || viewed.len() > 1 {
         return Err(Problem::conflict("`paused` and `parked` go alone: each is what waits for some of the targets"));
     }
     if filter.unrouted {

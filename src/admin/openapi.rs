@@ -71,7 +71,7 @@ fn operation(endpoint: &Endpoint, problem: &Value, written: &mut SchemaGenerator
             "name": "Idempotency-Key",
             "in": "header",
             "required": false,
-            "description": "Chosen by whoever asks: the same key again is the same job, and begins no second one.",
+            "description": "Chosen by whoever asks: the same key again is the same job, for as long as that is remembered.",
             "schema": { "type": "string", "pattern": format!("^[!-~]{{1,{KEY_BYTES_MAX}}}$") },
         }));
     }

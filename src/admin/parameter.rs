@@ -85,7 +85,8 @@ pub(super) fn time() -> Value {
     let date = "(19[7-9][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])";
     let clock = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])";
     // Days from the 29th on are taken too, where the month has them; a pattern cannot say that.
-    json!({ "type": "string", "anyOf": [{ "pattern": "^([0-9]{1,6}(ms|s|m|h|d|w))+$", "maxLength": 40 }, { "pattern": format!("^{date}T{clock}$") }] })
+    let age = json!({ "pattern": "^([0-9]{1,6}(ms|s|m|h|d|w))+$", "maxLength": 40 });
+    json!({ "type": "string", "anyOf": [age, { "pattern": format!("^{date}T{clock}$") }] })
 }
 
 /// The id of an event or a delivery.

@@ -15,7 +15,7 @@ use super::{
     call::Call,
     parameter::Parameter,
 };
-use crate::plan::Role;
+use crate::{plan::Role, store::FILTER_VALUES_MAX};
 
 /// How the schema of a type is had.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -211,8 +211,9 @@ impl Endpoint {
                 };
                 return Err(Problem::bad(detail));
             };
-            if !known.repeats && read.iter().any(|(other, _)| *other == name) {
-                return Err(Problem::bad(format!("`{}` can be given once", known.name)));
+            let times_max = if known.repeats { FILTER_VALUES_MAX } else { 1 };
+            if read.iter().filter(|(other, _)| *other == name).count() >= times_max {
+                return Err(Problem::bad(format!("`{}` can be given {times_max} times at most", known.name)));
             }
             read.push((name.into_owned(), value.into_owned()));
         }

@@ -141,7 +141,7 @@ impl Access {
     /// # Errors
     /// Nobody answers, or it is not there.
     pub(super) fn fetch(&self, path: &str) -> Result<Value, (Exit, String)> {
-        self.get(path).map_err(told)?.expected()?.json_body()
+        self.get(path).map_err(|error| told(&error))?.expected()?.json_body()
     }
 
     /// POSTs a JSON body; with a key the same again is the same job.
@@ -149,7 +149,7 @@ impl Access {
     /// # Errors
     /// Nobody answers, or it is refused.
     pub(super) fn send(&self, path: &str, body: &Value, key: Option<&str>) -> Result<Value, (Exit, String)> {
-        self.call(Method::POST, path, Sent { body: Some(body), key }).map_err(told)?.expected()?.json_body()
+        self.call(Method::POST, path, Sent { body: Some(body), key }).map_err(|error| told(&error))?.expected()?.json_body()
     }
 
     /// POSTs without a body what must succeed.
@@ -157,7 +157,7 @@ impl Access {
     /// # Errors
     /// Nobody answers, or it is refused.
     pub(super) fn act(&self, path: &str) -> Result<Value, (Exit, String)> {
-        self.post(path).map_err(told)?.expected()?.json_body()
+        self.post(path).map_err(|error| told(&error))?.expected()?.json_body()
     }
 
     /// The configuration that was named, if one was.
@@ -211,7 +211,7 @@ pub(super) fn get(admin: &url::Url, path: &str, token: Option<&Secret>) -> Resul
 }
 
 /// How a command ends when nobody answers.
-pub(super) fn told(error: CallError) -> (Exit, String) {
+pub(super) fn told(error: &CallError) -> (Exit, String) {
     (error.exit(), error.to_string())
 }
 

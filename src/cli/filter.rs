@@ -71,7 +71,8 @@ impl Which {
     pub(super) fn body(&self, limit: Option<u64>) -> Result<Value, (Exit, String)> {
         let pairs = self.pairs()?;
         if pairs.is_empty() {
-            let why = "say which: --source, --target, --type, --state, --since, --until, --id or --unrouted (everything is --since 1970-01-01T00:00:00Z)";
+            let why = "say which: --source, --target, --type, --state, --since, --until, --id or --unrouted \
+                       (everything is --since 1970-01-01T00:00:00Z)";
             return Err((Exit::Usage, why.to_owned()));
         }
         let mut body = Map::new();

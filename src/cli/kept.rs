@@ -50,5 +50,5 @@ pub(super) fn path_of(id: &str) -> Result<String, (Exit, String)> {
 /// # Errors
 /// Nobody answers, or it is not there.
 pub(super) fn get(access: &Access, path: &str) -> Result<Answer, (Exit, String)> {
-    access.get(path).map_err(told)?.expected()
+    access.get(path).map_err(|error| told(&error))?.expected()
 }

@@ -20,6 +20,8 @@ use crate::{
 pub const FILTER_VALUES_MAX: usize = 64;
 /// Bytes of one value as it is written.
 pub const FILTER_VALUE_BYTES_MAX: usize = 256;
+/// The greatest limit that can be asked for.
+pub const FILTER_LIMIT_MAX: u64 = 1_000_000_000;
 /// How much later than its id was made an event can say it was received: a clock may be set back between the two. An event that was
 /// rejected first has a later id.
 const RECEIVED_AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -99,7 +101,7 @@ pub enum FilterError {
     #[error("`unrouted` events have no deliveries: `target`, `state` and delivery ids say nothing about them")]
     UnroutedDelivery,
     /// No number.
-    #[error("`limit` is a number from 1 on")]
+    #[error("`limit` is a number from 1 to {FILTER_LIMIT_MAX}")]
     Limit,
 }
 
@@ -161,7 +163,11 @@ impl Filter {
                 self.unrouted = value.parse().map_err(|_| FilterError::Unrouted)?;
                 Ok(())
             }
-            "limit" => once(&mut self.limit, "limit", value.parse().ok().filter(|limit| *limit > 0).ok_or(FilterError::Limit)?),
+            "limit" => once(
+                &mut self.limit,
+                "limit",
+                value.parse().ok().filter(|limit| (1..=FILTER_LIMIT_MAX).contains(limit)).ok_or(FilterError::Limit)?,
+            ),
             "match" => Err(FilterError::Match),
             _ => Err(FilterError::Unknown),
         }
@@ -360,6 +366,7 @@ mod tests {
             ("unrouted=true&id=dlv_0000000000001-0", FilterError::UnroutedDelivery),
             ("limit=0", FilterError::Limit),
             ("limit=-1", FilterError::Limit),
+            ("limit=1000000001", FilterError::Limit),
             (&many, FilterError::TooMuch),
             (&long, FilterError::TooMuch),
         ] {
