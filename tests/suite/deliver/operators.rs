@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use hookgate::{
     clock::{Clock, Mono},
-    deliver::{Jobs, Shards, Stopped},
+    deliver::{Jobs, Seen, Shards, Stopped},
     delivery::{DeadReason, State},
     event::{DedupKey, EventIds, EventTypes, Payload},
     handoff::Gates,
@@ -98,7 +98,8 @@ impl Life {
         let store = SqliteStore::open(settings, lease_max, Clock::System, Arc::clone(&metrics)).expect("the store opens");
         let gates = Arc::<Gates>::default();
         let of_shards = Arc::clone(&store) as Arc<dyn Store>;
-        let shards = Shards::start(plan, Arc::clone(&of_shards), Arc::clone(&gates), Clock::System, metrics).expect("it starts");
+        let seen = Seen { metrics, notes: Arc::default() };
+        let shards = Shards::start(plan, Arc::clone(&of_shards), Arc::clone(&gates), Clock::System, seen).expect("it starts");
         let jobs = Jobs { store: of_shards, plan: Arc::clone(plan), gates, clock: Clock::System };
         let (stop, told) = oneshot::channel();
         let runner = thread::spawn(move || {
@@ -146,7 +147,13 @@ impl Life {
                         window: Duration::from_secs(3600),
                         revive: false,
                         payloads: smallvec![Payload { head: Bytes::new(), body: Bytes::from_static(b"{}") }],
-                        owed: smallvec![Owed { target: name("app"), variant: 0, start: Start::Dead(DeadReason::Attempts), gate: None }],
+                        owed: smallvec![Owed {
+                            target: name("app"),
+                            variant: 0,
+                            order: None,
+                            start: Start::Dead(DeadReason::Attempts),
+                            gate: None
+                        }],
                         proof: proof::of_a_request(),
                     };
                     self.store.admit(event, Mono::NEVER)

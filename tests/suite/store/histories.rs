@@ -13,8 +13,8 @@ use hookgate::{
     plan::{Egress, Plan},
     route::{Routes, Rule},
     store::{
-        Act, Cursor, Filter, FilterId, JobId, Listing, ModelStore, NewEvent, Owed, Page, SqliteStore, Start, Store, Swept, TargetTally, Task,
-        Verb, Work,
+        Act, Cursor, Filter, FilterId, JobId, Listing, ModelStore, NewEvent, Owed, Page, SqliteStore, Start, Store, Swept, TargetTally,
+        Task, Verb, Work,
     },
 };
 use proptest::prelude::*;
