@@ -293,21 +293,22 @@ mod tests {
     }
 
     #[test]
-    fn templates_of_a_source_are_left_alone_and_nothing_else_is() {
+    fn templates_are_left_alone_and_nothing_else_is() {
         let text = "sources:\n  verify:\n    verify: { message: '${body}$${key}${header:X-A}', event: { id: ['{x}${item:/A}'] } }\n    \
                     secret: '${A}'\n    respond: { verify: '${A}' }\ndefaults: { source: { verify: ['${sig:t}'] } }\n\
-                    targets: { sources: { source: { verify: '${A}' } } }\n";
+                    targets: { sources: { source: { verify: '${A}' }, order_by: '${body}$${key}', url: { order_by: '${A}' } } }\n";
         let mut problems = Problems::new();
         let mut tree = parse(&Arc::from("t.yaml"), text, &mut problems).expect("YAML");
         let untouched = tree.clone();
         interpolate(&mut tree, &surroundings(), &mut problems);
         assert_eq!(problems.into_sorted(), []);
         let at = |tree: &Node, path: &[&str]| path.iter().try_fold(tree.clone(), |node, key| node.get(key).cloned());
-        for kept in [&["sources", "verify", "verify"][..], &["defaults", "source", "verify"]] {
+        for kept in [&["sources", "verify", "verify"][..], &["defaults", "source", "verify"], &["targets", "sources", "order_by"]] {
             assert_eq!(at(&tree, kept), at(&untouched, kept), "{kept:?}");
         }
         let inserted = [&["sources", "verify", "secret"][..], &["sources", "verify", "respond", "verify"]];
-        for path in inserted.into_iter().chain([&["targets", "sources", "source", "verify"][..]]) {
+        let of_targets = [&["targets", "sources", "source", "verify"][..], &["targets", "sources", "url", "order_by"]];
+        for path in inserted.into_iter().chain(of_targets) {
             assert!(at(&tree, path).is_some_and(|node| node.value == Value::Scalar { text: "one".into(), quoted: true }), "{path:?}");
         }
         for (text, asked) in [("x${A}", Some("${A}")), ("${a:-b}", Some("${a:-b}")), ("${file:/x}", Some("${file:/x}"))] {

@@ -168,7 +168,7 @@ impl Ledger {
             event_id = %id.event,
             delivery_id = %id,
             reason = DeadReason::Quarantined.code(),
-            "dead letter: the process ended each time this delivery alone was under suspicion; please report it, a replay would try it again"
+            "dead letter: the process ended each time this delivery alone was under suspicion; please report it. A replay tries it again"
         );
     }
 

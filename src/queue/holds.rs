@@ -1,8 +1,8 @@
-//! The times in which a lane was held: its target was left alone by the breaker, paused, or switched off. They do not count to a delivery's
-//! age, because nobody could have tried.
+//! The times in which a lane was held: its target was left alone by the breaker, paused, or switched off. They do not count to a
+//! delivery's age, because nobody could have tried.
 //!
-//! They are kept in wall time, as births are: a wait goes on while the gateway is down, and a clock that is set moves both alike. There is a
-//! bounded number of them. When there are too many, the two with the least between them become one, which errs on the side of the
+//! They are kept in wall time, as births are: a wait goes on while the gateway is down, and a clock that is set moves both alike. There is
+//! a bounded number of them. When there are too many, the two with the least between them become one, which errs on the side of the
 //! delivery; and the oldest go when whatever is older than they are has had its whole time since.
 
 use std::{collections::VecDeque, time::Duration};

@@ -4,7 +4,8 @@
 //! simulator drives this very code.
 //!
 //! ```text
-//!   lanes    all lanes of a shard: takes the input, lets the lanes it touched have their turn, then claims, settles and sleeps
+//!   lanes    all lanes of a shard: takes the input, lets the lanes it touched have their turn, then claims, settles and sleeps;
+//!            `trials` has suspects of a crash go one at a time
 //!   lane     one target's lane: room, gate, what to ask the store for
 //!   backlog  what a lane knows of deliveries in the store that it does not hold
 //!   held     every lease from hand-over or claim until its fate is known, and the writes that are due
@@ -15,7 +16,8 @@
 //! ```
 //!
 //! What the shell owes: every `Claim` is answered once by `Claimed` or `ClaimFailed`, every `Settle` once by `Fates` or `SettleFailed`,
-//! every `AskTrial` once by `TrialGranted`, every `Start` once by `Finished` unless it was `Cut`. A slot of a gate is counted only after the step that took its lease.
+//! every `AskTrial` once by `TrialGranted`, every `Start` once by `Finished` unless it was `Cut`. A slot of a gate is
+//! counted only after the step that took its lease.
 //! A gate lives as long as the process, also while its target is out of the plan: its slots and announcements may come later than the plan.
 
 mod backlog;

@@ -103,6 +103,22 @@ impl World {
         }
     }
 
+    /// Whether the run has come to its end, well or not.
+    pub(crate) fn is_over(&mut self) -> bool {
+        if !self.is_calm || self.violation.is_some() {
+            return false;
+        }
+        match self.unsettled() {
+            None => true,
+            Some((rule, what)) => {
+                if self.at > self.deadline {
+                    self.broke(rule, what);
+                }
+                false
+            }
+        }
+    }
+
     /// What is not yet as it must be in the end.
     pub(crate) fn unsettled(&mut self) -> Option<(Rule, String)> {
         let Some(gateway) = &self.gateway else {

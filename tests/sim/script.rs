@@ -151,6 +151,15 @@ impl Script {
     }
 }
 
+impl Script {
+    /// What it may take besides, in nanoseconds: the deliveries of one key go one after the other, suspects too, and who poisons the
+    /// process does so again and again.
+    pub(crate) fn in_line(&self) -> u64 {
+        let events = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
+        events * SECOND + if self.poison.is_some() { 240 * SECOND } else { 0 }
+    }
+}
+
 impl Scripted {
     fn any(index: usize, calm_at: u64, chance: &mut SmallRng) -> Self {
         let mut target = made::target(["alpha", "beta", "gamma", "delta"][index]);

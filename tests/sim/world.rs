@@ -123,7 +123,7 @@ pub(crate) struct World {
     pub(crate) is_calm: bool,
     /// Until then leases may have run out by a clock that was set forward.
     pub(crate) clock_doubtful_until: u64,
-    deadline: u64,
+    pub(crate) deadline: u64,
     pub(crate) stepped_back_ms: u64,
     pub(crate) frozen: u64,
     pub(crate) frozen_until: u64,
@@ -133,7 +133,7 @@ pub(crate) struct World {
     pub(crate) asleep: BTreeMap<TargetName, u32>,
     pub(crate) faults_seen: u64,
     is_traced: bool,
-    violation: Option<Violation>,
+    pub(crate) violation: Option<Violation>,
 }
 
 impl World {
@@ -346,27 +346,9 @@ impl World {
         self.is_calm = true;
         let backoff = u64::try_from(self.script.backoff_max().as_nanos()).unwrap_or(u64::MAX);
         let lease = Duration::from_secs(70).as_nanos() as u64;
-        // The deliveries of one key go one after the other, and so do suspects.
-        let in_line = u64::try_from(self.script.events.len()).unwrap_or(u64::MAX) * SECOND;
-        let poison = if self.script.poison.is_some() { 2 * GRACE } else { 0 };
-        self.deadline = self.at + 2 * backoff + lease + self.stepped_back_ms * MS + self.frozen + GRACE + in_line + poison;
+        self.deadline = self.at + 2 * backoff + lease + self.stepped_back_ms * MS + self.frozen + GRACE + self.script.in_line();
         if self.gateway.is_some() {
             self.swap_to_full();
-        }
-    }
-
-    fn is_over(&mut self) -> bool {
-        if !self.is_calm || self.violation.is_some() {
-            return false;
-        }
-        match self.unsettled() {
-            None => true,
-            Some((rule, what)) => {
-                if self.at > self.deadline {
-                    self.broke(rule, what);
-                }
-                false
-            }
         }
     }
 }

@@ -371,6 +371,22 @@ mod tests {
                 file("", ", retry: { max: 25h }", ROUTE),
                 "f.yaml:4:55: `max` is at most 24h: a longer delay is taken for a clock that ran ahead",
             ),
+            (
+                file("", ", order_by: all", ROUTE),
+                "f.yaml:4:51: `order_by` has no value of the request in it, so all events would be the same",
+            ),
+            (
+                file("", ", order_by: \"{bdoy}\"", ROUTE),
+                "f.yaml:4:51: `order_by` cannot be read: there is no atom `bdoy`; did you mean `body`?",
+            ),
+            (
+                file("", ", order_by: \"{claim:sub}\"", ROUTE),
+                "f.yaml:4:51: `order_by` is made of the request, and claim sub is not part of it",
+            ),
+            (
+                file("", ", order_by: \"${KEY}\"", ROUTE),
+                "f.yaml:4:51: nothing is inserted into `order_by`, whose braces are a template; there is `${KEY}`",
+            ),
         ]);
     }
 

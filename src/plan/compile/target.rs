@@ -195,6 +195,10 @@ fn tls(written: &config::Target, problems: &mut Problems) -> ClientTls {
 }
 
 fn order_by(written: &Placed<Box<str>>, problems: &mut Problems) -> Option<OrderBy> {
+    // What was to be inserted into it has been told.
+    if problems.blames(&written.at) {
+        return None;
+    }
     let read = provider::order(&written.value);
     read.map(OrderBy::compile).map_err(|wrong| problems.error(&written.at, format!("`order_by` {wrong}"))).ok()
 }

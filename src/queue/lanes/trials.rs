@@ -1,12 +1,12 @@
 //! Suspects, one at a time.
 //!
-//! A delivery that was under way when the process ended, or whose lease ran out, is a suspect: it may be what ended it. Of all suspects of a
-//! process one runs at a time, so that the next crash says which. Whoever has the turn writes first that its trial begins; if the process
-//! ends before that comes back, it counts against this delivery alone. After [`TRIALS_MAX`] such crashes it is put away. The crash that made
-//! it a suspect, among all others under way, is not one of them; and whatever comes back, well or not, is no suspect any more.
+//! A delivery that was under way when the process ended, or whose lease ran out, is a suspect: it may be what ended it. Of all suspects of
+//! a process one runs at a time, so that the next crash says which. Whoever has the turn writes first that its trial begins; if the
+//! process ends before that comes back, it counts against this delivery alone. After [`TRIALS_MAX`] such crashes it is put away. The crash
+//! that made it a suspect, among all others under way, is not one of them; and whatever comes back, well or not, is no suspect any more.
 //!
 //! ```text
-//!   nobody's -- ask --> asked -- granted --> waiting for a place -- write --> writing -- written --> on trial -- its own write is down --> nobody's
+//!   nobody's --ask--> asked --granted--> waiting for a place --> writing --written--> on trial --its own write is down--> nobody's
 //! ```
 //!
 //! The turn belongs to the process and not to a shard: the shell passes it on, in the order it was asked for.

@@ -235,7 +235,8 @@ fn boot(conn: &Connection, memory: &Memory, lease_max: Duration, now: UnixMs) ->
     Ok(boots)
 }
 
-/// Leases of a target that end in a range of time, made void; a trial counts against its delivery. The range keeps it from walking every delivery that backs off.
+/// Leases of a target that end in a range of time, made void; a trial counts against its delivery. The range keeps it from walking every
+/// delivery that backs off.
 pub(super) const VOID: &str =
     "UPDATE delivery SET state=0, due=?1, crashes=crashes+1, trials=trials+(tried IS token) WHERE (event, slot) IN (
     SELECT event, slot FROM delivery INDEXED BY delivery_due WHERE target=?2 AND due>?3 AND due<=?4 AND state=1)

@@ -63,8 +63,8 @@ const VIEWS: &str = "
 
 /// Order within a key, suspicion after a crash, and when lanes were held.
 const ORDER: &str = "
-    -- `ord` is the hash of what a delivery is ordered by, and `rank` its place among those of its key: a number that only rises. Of the open
-    -- ones of a key the first is due as any other; those behind it are blocked (state 5), and `due` is NULL.
+    -- `ord` is the hash of what a delivery is ordered by, and `rank` its place among those of its key: a number that only rises. Of the
+    -- open ones of a key the first is due as any other; those behind it are blocked (state 5), and `due` is NULL.
     ALTER TABLE delivery ADD COLUMN ord INTEGER;
     ALTER TABLE delivery ADD COLUMN rank INTEGER;
     CREATE INDEX delivery_ord ON delivery(target, ord, rank) WHERE ord IS NOT NULL AND done_at IS NULL;

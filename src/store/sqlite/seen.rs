@@ -304,7 +304,8 @@ mod tests {
     }
 
     fn ring(conn: &Connection, truth: &mut Truth, event: EventId, open: bool) {
-        let insert = "INSERT INTO delivery VALUES(?1, 0, 1, ?2, NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL, NULL)";
+        let insert =
+            "INSERT INTO delivery(event, slot, target, state, attempt, failures, crashes, v, first_at) VALUES(?1, 0, 1, ?2, 0, 0, 0, 0, 0)";
         conn.execute(insert, params![event.to_i64(), if open { 0 } else { 2 }]).expect("a delivery");
         if open {
             truth.open.push(event);
