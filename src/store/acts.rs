@@ -381,7 +381,7 @@ impl Job {
     }
 
     /// The job as a step that did nothing leaves it.
-    pub(super) fn as_it_is(self) -> Step {
+    pub(super) fn unchanged(self) -> Step {
         Step::Job(Box::new(Stepped { job: self, done: 0, waiting: Vec::new() }))
     }
 

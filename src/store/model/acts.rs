@@ -97,19 +97,19 @@ impl Model {
     fn begin(&mut self, job: Job) -> Step {
         let jobs = &self.rows.acts().jobs;
         if let Some(job) = jobs.get(&job.id) {
-            return job.clone().as_it_is();
+            return job.clone().unchanged();
         }
         if jobs.values().filter(|job| job.runs()).count() >= JOBS_RUNNING_MAX {
             return Step::Refused(Refusal::TooManyJobs);
         }
         self.rows.acts_mut().put(job.clone());
-        job.as_it_is()
+        job.unchanged()
     }
 
     fn go(&mut self, id: JobId, at_most: usize, plan: &Plan, now: UnixMs) -> Step {
         let Some(mut job) = self.rows.acts().jobs.get(&id).cloned() else { return Step::Refused(Refusal::NoSuchJob) };
         if !job.runs() {
-            return job.as_it_is();
+            return job.unchanged();
         }
         let page = self.rows.page(&job.task, job.cursor, job.upto);
         let walked = self.walk(&job.task, plan, &page, job.bounds(at_most));
@@ -132,7 +132,7 @@ impl Model {
             job.end = Some((acts::End::Stopped, now));
             self.rows.acts_mut().put(job.clone());
         }
-        job.as_it_is()
+        job.unchanged()
     }
 
     fn walk(&self, task: &Task, plan: &Plan, page: &Page, bounds: (usize, Option<u64>)) -> Walked {

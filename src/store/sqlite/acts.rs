@@ -122,13 +122,13 @@ fn hold(turn: &mut Turn<'_, '_>, target: &TargetName, pause: Option<Pause>) -> R
 
 fn begin(turn: &mut Turn<'_, '_>, job: Job) -> Result<Step> {
     if let Some(job) = turn.sql.jobs.find(job.id)? {
-        return Ok(job.as_it_is());
+        return Ok(job.unchanged());
     }
     if turn.standing().jobs.len() >= JOBS_RUNNING_MAX {
         return Ok(Step::Refused(Refusal::TooManyJobs));
     }
     turn.sql.jobs.put(&job)?;
-    Ok(job.as_it_is())
+    Ok(job.unchanged())
 }
 
 fn stop(turn: &mut Turn<'_, '_>, id: JobId) -> Result<Step> {
@@ -137,7 +137,7 @@ fn stop(turn: &mut Turn<'_, '_>, id: JobId) -> Result<Step> {
         job.end = Some((End::Stopped, turn.now.wall));
         turn.sql.jobs.put(&job)?;
     }
-    Ok(job.as_it_is())
+    Ok(job.unchanged())
 }
 
 /// What stands after this transaction, if it commits.

@@ -189,7 +189,7 @@ impl Store for SqliteStore {
 
     fn operate(&self, act: Act) -> Reply<Step> {
         let weight = if matches!(act.verb, Verb::Go { .. }) { STEP_DELIVERIES_MAX } else { 1 };
-        self.urgent(weight, |asker| Call::Operate(act, asker))
+        self.urgent(weight, |asker| Call::Operate(Box::new(act), asker))
     }
 
     fn count(&self, task: Task, plan: Arc<Plan>, from: EventId) -> Reply<Counted> {

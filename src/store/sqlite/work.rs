@@ -36,7 +36,7 @@ pub(super) struct Urgent {
 pub(super) enum Call {
     Claim(Vec<Want>, Asker<Vec<Claimed>>),
     Settle(Vec<Fenced>, Asker<Vec<Fate>>),
-    Operate(Act, Asker<Step>),
+    Operate(Box<Act>, Asker<Step>),
 }
 
 /// An event that wants in.
