@@ -155,8 +155,6 @@ pub const RING_SOURCE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Those of one client among them.
 pub const RING_CLIENT_REQUESTS_MAX: u32 = 100;
 
-/// The longest pause that ends by itself.
-pub const PAUSE_MAX: Duration = Duration::from_secs(1000 * 24 * 60 * 60);
 /// Items of a page of a list.
 pub const LIST_ITEMS_MAX: usize = 500;
 /// Rows that are looked at for one page: what is rare is found in several.

@@ -9,6 +9,7 @@ use actix_web::{
 };
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::{Gateway, answer::Problem, rejected::Desk};
 use crate::store::StoreError;
@@ -33,6 +34,8 @@ pub(super) struct Call {
     pub(super) query: Vec<(String, String)>,
     /// Chosen by the caller, so that asking again is safe.
     pub(super) key: Option<String>,
+    /// The `operationId` of what is called.
+    pub(super) operation: &'static str,
     /// The name of the token that was shown.
     pub(super) by: Arc<str>,
     /// The body; empty where there was none.
@@ -59,14 +62,14 @@ impl Call {
     /// The body as what the endpoint takes; an empty one is an object without fields.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
-        serde_json::from_slice(body).map_err(|error| {
-            // What serde says may repeat what was sent; the place and the kind do not.
-            let what = match error.classify() {
-                serde_json::error::Category::Data => "has a field that is missing, unknown, or of another kind than /api/openapi.json says",
-                _ => "is no JSON object",
-            };
-            Problem::bad(format!("the body {what} (line {}, column {})", error.line(), error.column()))
-        })
+        let no_object = |error: serde_json::Error| {
+            // What serde says may repeat what was sent; the place does not.
+            Problem::bad(format!("the body is no JSON object (line {}, column {})", error.line(), error.column()))
+        };
+        // Read twice, because what is derived would take a list of its fields for an object, too.
+        let fields: Map<String, Value> = serde_json::from_slice(body).map_err(no_object)?;
+        T::deserialize(Value::Object(fields))
+            .map_err(|_| Problem::bad("the body has a field that is missing, unknown, or of another kind than /api/openapi.json says"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The table of endpoints: all of the API on one page.
 //!
-//! Looks are for every role, acts for `operate` and `admin`, unless it says otherwise here. A more specific path stands before one that
-//! names anything.
+//! Looks are for every role, acts for `operate` and `admin`, unless it says otherwise here. No path is also one that names something: what
+//! takes one method would seem to take the other's too.
 
 use super::{
     answer::Problem,
@@ -48,14 +48,9 @@ fn acts() -> Vec<Endpoint> {
         Endpoint::act("/api/v1/jobs/{id}/cancel", "stopJob", "End a job where it is; what it did stays done.", jobs::stop),
         Endpoint::act_on("/api/v1/targets/{name}/pause", "pauseTarget", "Hold a target: what comes for it waits.", targets::pause),
         Endpoint::act("/api/v1/targets/{name}/resume", "resumeTarget", "Let a target go on.", targets::resume),
-        Endpoint::act_on(
-            "/api/v1/rejected/admit",
-            "admitRejected",
-            "Verify all that a filter means again, and admit it.",
-            rejected::admit_many,
-        ),
+        Endpoint::act_on("/api/v1/admit", "admitRejected", "Verify all that a filter means again, and admit it.", rejected::admit_many),
         Endpoint::act("/api/v1/rejected/{id}/admit", "admitOneRejected", "Verify one again, and admit it.", rejected::admit),
-        Endpoint::planned(Verb::Act, "/api/v1/reload", "reload", "Take a changed configuration.").from_role(crate::plan::Role::Admin),
+        Endpoint::planned(Verb::Act, "/api/v1/reload", "reload", "Take a changed configuration.").needing(crate::plan::Role::Admin),
     ]
 }
 

@@ -24,7 +24,7 @@ use crate::{
 /// How long it may take to count what is meant; it is done in small steps.
 const COUNT_TIME: Duration = Duration::from_secs(30);
 /// Deliveries a second that a rate may name: more than any store does.
-const RATE_MAX: u32 = 1_000_000;
+const RATE_MAX: u64 = 1_000_000;
 
 /// Which deliveries are meant: everything that is given must hold, and of several values of one kind any may.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -54,6 +54,7 @@ struct Which {
     /// Events that no route wanted.
     unrouted: bool,
     /// So many deliveries at most, those of the oldest events.
+    #[serde(deserialize_with = "parameter::whole")]
     #[schemars(range(min = 1, max = FILTER_LIMIT_MAX))]
     limit: Option<u64>,
 }
@@ -62,13 +63,16 @@ struct Which {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Replay {
+    #[serde(deserialize_with = "parameter::object")]
     filter: Which,
     /// To this target, and not to the one it was for.
+    #[serde(default)]
     #[schemars(schema_with = "name")]
     to: Option<String>,
     /// Deliveries a second; as many as the store can when it is not said.
+    #[serde(default, deserialize_with = "parameter::whole")]
     #[schemars(range(min = 1, max = RATE_MAX))]
-    rate: Option<u32>,
+    rate: Option<u64>,
     /// Only count.
     #[serde(default)]
     dry_run: bool,
@@ -78,10 +82,12 @@ pub(super) struct Replay {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cancel {
+    #[serde(deserialize_with = "parameter::object")]
     filter: Which,
     /// Deliveries a second; as many as the store can when it is not said.
+    #[serde(default, deserialize_with = "parameter::whole")]
     #[schemars(range(min = 1, max = RATE_MAX))]
-    rate: Option<u32>,
+    rate: Option<u64>,
     /// Only count.
     #[serde(default)]
     dry_run: bool,
@@ -91,6 +97,7 @@ pub(super) struct Cancel {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Move {
+    #[serde(deserialize_with = "parameter::object")]
     filter: Which,
     /// The target that gets what waits for another one, which has left the configuration.
     #[schemars(schema_with = "required_name")]
@@ -206,12 +213,12 @@ fn id(call: &Call) -> Result<JobId, Problem> {
 }
 
 /// Reads what is meant, counts it, and begins the job.
-async fn begin(call: &Call, work: Work, which: Which, rate: Option<u32>, dry_run: bool) -> Result<Begun, Problem> {
+async fn begin(call: &Call, work: Work, which: Which, rate: Option<u64>, dry_run: bool) -> Result<Begun, Problem> {
     let rate = match rate {
         None => None,
         Some(rate) => {
-            let rate = NonZeroU32::new(rate).filter(|rate| rate.get() <= RATE_MAX);
-            Some(rate.ok_or_else(|| Problem::bad(format!("`rate` is a number of deliveries a second, from 1 to {RATE_MAX}")))?)
+            let rate = (rate <= RATE_MAX).then(|| u32::try_from(rate).ok().and_then(NonZeroU32::new));
+            Some(rate.flatten().ok_or_else(|| Problem::bad(format!("`rate` is a number of deliveries a second, from 1 to {RATE_MAX}")))?)
         }
     };
     let pairs = which.pairs()?;
@@ -229,7 +236,7 @@ async fn run(call: &Call, task: Task, rate: Option<NonZeroU32>, dry_run: bool) -
         TaskError::NotParked(_) | TaskError::Unrouted => Problem::conflict(error.to_string()),
     })?;
     unless_unknown(&task.filter, gateway)?;
-    let id = call.key.as_deref().map_or_else(JobId::random, |key| of_key(&call.by, key));
+    let id = call.key.as_deref().map_or_else(JobId::random, |key| of_key(&call.by, call.operation, key));
     if call.key.is_some()
         && let Some(begun) = in_time(gateway.store.jobs()).await?.iter().find(|job| job.id == id)
     {
@@ -254,9 +261,10 @@ fn job_of(step: Step) -> Result<JobView, Problem> {
     }
 }
 
-/// The job of a key: whoever asks again with it means the same one. Keys of different tokens have nothing to do with each other.
-fn of_key(by: &str, key: &str) -> JobId {
-    let hash = Sha256::new().chain_update(by).chain_update([0]).chain_update(key).finalize();
+/// The job of a key: whoever asks again for the same with it means the same one. Keys of different tokens have nothing to do with each
+/// other, nor have keys for different things.
+fn of_key(by: &str, operation: &str, key: &str) -> JobId {
+    let hash = Sha256::new().chain_update(by).chain_update([0]).chain_update(operation).chain_update([0]).chain_update(key).finalize();
     let digits: [u8; 8] = std::array::from_fn(|index| hash[index]);
     JobId::from_i64(i64::from_be_bytes(digits) & i64::MAX).unwrap_or_else(JobId::random)
 }
@@ -321,11 +329,11 @@ impl Which {
 }
 
 fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::shaped(parameter::many(parameter::name()))
+    parameter::shaped(parameter::many(&parameter::name()))
 }
 
 fn patterns(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::shaped(parameter::many(parameter::pattern()))
+    parameter::shaped(parameter::many(&parameter::pattern()))
 }
 
 fn states(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -333,15 +341,15 @@ fn states(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 fn ids(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::shaped(parameter::many(parameter::id()))
+    parameter::shaped(parameter::many(&parameter::id()))
 }
 
 fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::or_nothing(parameter::time())
+    parameter::or_nothing(&parameter::time())
 }
 
 fn name(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::or_nothing(parameter::name())
+    parameter::or_nothing(&parameter::name())
 }
 
 fn required_name(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -354,9 +362,10 @@ mod tests {
 
     #[test]
     fn a_key_is_one_job_of_one_token() {
-        assert_eq!(of_key("ops", "k"), of_key("ops", "k"));
-        assert_ne!(of_key("ops", "k"), of_key("eye", "k"));
-        assert_ne!(of_key("ops", "k"), of_key("ops", "l"));
-        assert_ne!(of_key("a", "bc"), of_key("ab", "c"), "what is whose stays apart");
+        assert_eq!(of_key("ops", "replay", "k"), of_key("ops", "replay", "k"));
+        assert_ne!(of_key("ops", "replay", "k"), of_key("eye", "replay", "k"));
+        assert_ne!(of_key("ops", "replay", "k"), of_key("ops", "cancel", "k"));
+        assert_ne!(of_key("ops", "replay", "k"), of_key("ops", "replay", "l"));
+        assert_ne!(of_key("a", "replay", "bc"), of_key("ab", "replay", "c"), "what is whose stays apart");
     }
 }

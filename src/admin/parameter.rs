@@ -2,13 +2,17 @@
 //! the readers take, and a test holds the two together.
 
 use schemars::Schema;
-use serde_json::{Value, json};
+use serde::{
+    Deserialize as _, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Map, Number, Value, json};
 
 use super::rejected::PAGE_MAX as REJECTED_PAGE_MAX;
 use crate::{
     delivery::State,
     limits::LIST_ITEMS_MAX,
-    store::{FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX},
+    store::{AGE_BYTES_MAX, FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX},
 };
 
 /// A parameter of a query.
@@ -25,13 +29,13 @@ pub(super) const VIEWED_STATES: [&str; 2] = ["paused", "parked"];
 
 /// What every list of events and deliveries can be asked for.
 pub(super) const LIST: &[Parameter] = &[
-    Parameter { name: "source", about: "Events of one of these sources.", repeats: true, schema: || many(name()) },
-    Parameter { name: "target", about: "Deliveries to one of these targets.", repeats: true, schema: || many(name()) },
+    Parameter { name: "source", about: "Events of one of these sources.", repeats: true, schema: || many(&name()) },
+    Parameter { name: "target", about: "Deliveries to one of these targets.", repeats: true, schema: || many(&name()) },
     Parameter {
         name: "type",
         about: "Events with a type that fits one of these; `*` is any text.",
         repeats: true,
-        schema: || many(pattern()),
+        schema: || many(&pattern()),
     },
     Parameter {
         name: "state",
@@ -42,7 +46,7 @@ pub(super) const LIST: &[Parameter] = &[
     },
     Parameter { name: "since", about: "Events received at this time or later; an age counts back from now.", repeats: false, schema: time },
     Parameter { name: "until", about: "Events received before this time.", repeats: false, schema: time },
-    Parameter { name: "id", about: "These events and deliveries.", repeats: true, schema: || many(id()) },
+    Parameter { name: "id", about: "These events and deliveries.", repeats: true, schema: || many(&id()) },
     Parameter { name: "unrouted", about: "Events that no route wanted.", repeats: false, schema: || json!({ "type": "boolean" }) },
     Parameter { name: "limit", about: "Items of a page, at most.", repeats: false, schema: || count(LIST_ITEMS_MAX) },
     Parameter { name: "cursor", about: "Where to go on: `next` of the page before.", repeats: false, schema: cursor },
@@ -57,7 +61,7 @@ pub(super) const REJECTED: &[Parameter] = &[
 ];
 
 /// Several of them, each once.
-pub(super) fn many(of: Value) -> Value {
+pub(super) fn many(of: &Value) -> Value {
     json!({ "type": "array", "items": of, "maxItems": FILTER_VALUES_MAX })
 }
 
@@ -85,7 +89,7 @@ pub(super) fn time() -> Value {
     let date = "(19[7-9][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])";
     let clock = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])";
     // Days from the 29th on are taken too, where the month has them; a pattern cannot say that.
-    let age = json!({ "pattern": "^([0-9]{1,6}(ms|s|m|h|d|w))+$", "maxLength": 40 });
+    let age = json!({ "pattern": "^([0-9]{1,6}(ms|s|m|h|d|w))+$", "maxLength": AGE_BYTES_MAX });
     json!({ "type": "string", "anyOf": [age, { "pattern": format!("^{date}T{clock}$") }] })
 }
 
@@ -112,12 +116,34 @@ fn cursor() -> Value {
     json!({ "type": "string", "pattern": "^[0-7][0-9a-f]{17}$" })
 }
 
+/// Reads a whole number as JSON Schema knows one: 5.0 is 5.
+///
+/// # Errors
+/// It is none, or beyond what any limit here allows.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is cast is whole, not negative, and below 2^53")]
+pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+    let is_whole = |float: &f64| float.fract() == 0.0 && (0.0..=EXACT_MAX).contains(float);
+    let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
+    let whole = number.as_u64().or_else(|| number.as_f64().filter(is_whole).map(|float| float as u64));
+    whole.map(Some).ok_or_else(|| D::Error::custom("not a whole number"))
+}
+
+/// Reads an object and nothing else: what serde derives takes a list of its fields too.
+///
+/// # Errors
+/// It is none, or not one of this kind.
+pub(super) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    let fields = Map::deserialize(from)?;
+    T::deserialize(Value::Object(fields)).map_err(D::Error::custom)
+}
+
 /// A shape as the schema of a field.
 pub(super) fn shaped(shape: Value) -> Schema {
     Schema::try_from(shape).unwrap_or_default()
 }
 
 /// The same for a field that may be left out.
-pub(super) fn or_nothing(shape: Value) -> Schema {
+pub(super) fn or_nothing(shape: &Value) -> Schema {
     shaped(json!({ "anyOf": [shape, { "type": "null" }] }))
 }

@@ -94,8 +94,9 @@ pub(super) struct Which {
     #[schemars(schema_with = "cursor")]
     cursor: Option<String>,
     /// So many at most.
+    #[serde(deserialize_with = "parameter::whole")]
     #[schemars(range(min = 1, max = 500))]
-    limit: Option<usize>,
+    limit: Option<u64>,
 }
 
 /// What became of them.
@@ -239,7 +240,8 @@ fn limits() -> Problem {
 impl Which {
     fn filter(&self, now: UnixMs) -> Result<RejectedFilter, Problem> {
         let Self { source, since, cursor, limit } = self;
-        let read = read(source.as_deref(), since.as_deref(), cursor.as_deref(), limit.or(Some(PAGE_MAX)), now)?;
+        let limit = limit.map_or(PAGE_MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let read = read(source.as_deref(), since.as_deref(), cursor.as_deref(), Some(limit), now)?;
         Ok(RejectedFilter { left: true, rising: true, ..read })
     }
 }
@@ -307,15 +309,15 @@ fn message(kept: &RejectedRequest) -> Vec<u8> {
 }
 
 fn source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::or_nothing(parameter::name())
+    parameter::or_nothing(&parameter::name())
 }
 
 fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::or_nothing(parameter::time())
+    parameter::or_nothing(&parameter::time())
 }
 
 fn cursor(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    parameter::or_nothing(parameter::coded("rej_", ""))
+    parameter::or_nothing(&parameter::coded("rej_", ""))
 }
 
 #[cfg(test)]

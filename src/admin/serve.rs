@@ -181,7 +181,7 @@ async fn api(request: &HttpRequest, payload: &mut web::Payload, inner: &Inner) -
     }
     let key = if endpoint.takes_key { call::key(request)? } else { None };
     let (gateway, desk, by) = (Arc::clone(&inner.gateway), Arc::clone(&inner.desk), Arc::clone(&holder.name));
-    endpoint.run(Call { gateway, desk, path, query, key, by, body }).await
+    endpoint.run(Call { gateway, desk, path, query, key, operation: endpoint.name, by, body }).await
 }
 
 /// What needs no token; `None` for every other path.

@@ -178,7 +178,7 @@ impl Endpoint {
 
     /// It is for tokens of this role, and of those above it.
     #[must_use]
-    pub(super) fn from_role(self, role: Role) -> Self {
+    pub(super) fn needing(self, role: Role) -> Self {
         Self { role, ..self }
     }
 
@@ -281,13 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_specific_comes_before_what_names_anything() {
-        // `/rejected/admit` would otherwise be the rejected request `admit`.
+    fn no_path_is_also_one_that_names_something() {
+        // `/rejected/admit` would be the rejected request `admit`.
         let table = crate::admin::endpoints::table();
-        for (index, endpoint) in table.iter().enumerate() {
-            let sample = endpoint.path;
-            let first = table.iter().position(|one| one.verb == endpoint.verb && named(one.path, sample).is_some());
-            assert_eq!(first, Some(index), "{sample} is hidden by an endpoint before it");
+        for one in &table {
+            let fits = table.iter().filter(|other| named(other.path, one.path).is_some());
+            assert!(fits.map(|other| other.path).eq([one.path]), "{} is taken for another", one.path);
         }
     }
 }

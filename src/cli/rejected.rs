@@ -170,7 +170,7 @@ fn admit_all(args: &Admit) -> Result<Exit, (Exit, String)> {
     let mut cursor = Value::Null;
     loop {
         let body = json!({ "source": args.source, "since": args.since, "cursor": cursor });
-        let said = args.access.send("/api/v1/rejected/admit", &body, None)?;
+        let said = args.access.send("/api/v1/admit", &body, None)?;
         accepted += said["accepted"].as_u64().unwrap_or(0);
         duplicates += said["duplicates"].as_u64().unwrap_or(0);
         for one in said["refused"].as_array().into_iter().flatten() {

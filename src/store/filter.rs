@@ -20,6 +20,8 @@ use crate::{
 pub const FILTER_VALUES_MAX: usize = 64;
 /// Bytes of one value as it is written.
 pub const FILTER_VALUE_BYTES_MAX: usize = 256;
+/// Bytes of an age as it is written.
+pub const AGE_BYTES_MAX: usize = 40;
 /// The greatest limit that can be asked for.
 pub const FILTER_LIMIT_MAX: u64 = 1_000_000_000;
 /// How much later than its id was made an event can say it was received: a clock may be set back between the two. An event that was
@@ -291,13 +293,21 @@ pub fn time_or_age(text: &str, now: UnixMs) -> Option<UnixMs> {
     Some(UnixMs(at.max(0)))
 }
 
-/// A time span as people write one: numbers, each with one of the units below. humantime reads more, and some of it is easily mistaken.
+/// A time span as people write one: numbers of at most six digits, each with its unit. humantime reads more, and some of it is easily
+/// mistaken: a number alone, months that look like minutes.
 #[must_use]
 pub fn age(text: &str) -> Option<Duration> {
     const UNITS: [&str; 6] = ["ms", "s", "m", "h", "d", "w"];
-    let units = text.split(|c: char| c.is_ascii_digit()).filter(|unit| !unit.is_empty());
-    let is_plain = text.starts_with(|c: char| c.is_ascii_digit()) && units.clone().all(|unit| UNITS.contains(&unit));
-    humantime::parse_duration(text).ok().filter(|_| is_plain)
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, behind) = behind.split_at(behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len()));
+        if !(1..=6).contains(&number.len()) || !UNITS.contains(&unit) {
+            return None;
+        }
+        rest = behind;
+    }
+    humantime::parse_duration(text).ok().filter(|_| text.len() <= AGE_BYTES_MAX)
 }
 
 fn add<T: PartialEq>(values: &mut Vec<T>, value: T) -> Result<(), FilterError> {
@@ -357,6 +367,9 @@ mod tests {
             ("until=", FilterError::Time("until")),
             ("until=2months", FilterError::Time("until")),
             ("until=1 h", FilterError::Time("until")),
+            ("until=0", FilterError::Time("until")),
+            ("until=1h30", FilterError::Time("until")),
+            ("until=1000000s", FilterError::Time("until")),
             ("since=1h&since=2h", FilterError::Twice("since")),
             ("since=1h&until=2h", FilterError::NothingBetween),
             ("id=rej_0000000000001", FilterError::Id),

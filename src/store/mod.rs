@@ -25,7 +25,9 @@ use tokio::sync::watch;
 
 pub use acts::{Act, AuditLine, Counted, End, Job, JobId, Progress, Refusal, Standing, Step, Stepped, Task, TaskError, Verb, Work};
 pub use admission::{Admission, NewEvent, Owed, Start};
-pub use filter::{FILTER_LIMIT_MAX, FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, age, time_or_age};
+pub use filter::{
+    AGE_BYTES_MAX, FILTER_LIMIT_MAX, FILTER_VALUE_BYTES_MAX, FILTER_VALUES_MAX, Filter, FilterError, FilterId, age, time_or_age,
+};
 pub use listing::{Cursor, ListedDelivery, Listing, Page};
 pub use model::{DeliveryRow, Model, ModelStore};
 pub use sqlite::{OpenError, Report, SqliteStore, back_up_offline, check};
