@@ -10,6 +10,7 @@
 
 mod answer;
 mod gauges;
+mod handed;
 mod probe;
 mod rejected;
 mod serve;

@@ -17,7 +17,7 @@ use actix_web::{
 use futures_util::future;
 
 use super::{
-    Gateway, answer, gauges, probe, rejected, status,
+    Gateway, answer, gauges, handed, probe, rejected, status,
     token::{TokenError, Tokens},
     view,
 };
@@ -157,6 +157,9 @@ async fn admin(request: &HttpRequest, inner: &Inner) -> HttpResponse {
     let path = request.path();
     if let Some(asked) = rejected::Asked::of(path) {
         return inner.rejected.answer(asked, role, request, &inner.gateway).await;
+    }
+    if let Some(source) = handed::asked(path) {
+        return handed::answer(source, role, request, &inner.gateway);
     }
     let page = match path {
         "/api/v1/status" => Page::Status,

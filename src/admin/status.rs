@@ -186,6 +186,15 @@ fn warnings(gateway: &Gateway, parked: u64) -> Vec<String> {
         warnings
             .push(format!("`{}` only observes: it accepts what nothing proves, and counts it in `hookgate_rejected_total`", source.name));
     }
+    for source in gateway.plan.sources.values() {
+        let waiting = gateway.ingest.handed_waiting(&source.name);
+        if waiting > 0 {
+            warnings.push(format!(
+                "`{0}` was handed {waiting} secrets, which wait an hour: `hookgate secrets {0}` shows them once",
+                source.name
+            ));
+        }
+    }
     if parked > 0 {
         warnings.push(format!("{parked} deliveries wait for targets that are not in the configuration"));
     }

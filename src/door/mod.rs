@@ -17,6 +17,7 @@ mod certificates;
 mod clients;
 mod connections;
 mod descriptors;
+mod framing;
 mod handle;
 mod server;
 mod sips;

@@ -43,7 +43,7 @@ pub use condition::{Condition, Demand, Want};
 pub use handshake::{After, Computation, Compute, Effect, HANDSHAKES_MAX, Handshake};
 pub use inline::{INLINE, inline};
 pub use key::{Derivation, KeyForm, KeyRule};
-pub use key_source::{HostPattern, Issuer, KeySource, SourceKind, is_region};
+pub use key_source::{CLIENT_ID, CLIENT_SECRET, HostPattern, Issuer, KeySource, KeyVendor, SourceKind, is_region};
 pub use read::{Others, read, read_inline};
 pub use reply::{JsonRule, ReplyBody, ReplyRule};
 pub use scheme::{Family, Scheme, SchemeRule};
@@ -217,6 +217,12 @@ impl Provider {
     #[must_use]
     pub fn credential(&self, name: &str) -> Option<&CredentialRule> {
         self.credentials.iter().find(|rule| &*rule.name == name)
+    }
+
+    /// Whether the key of its first check may be handed over in a handshake, so that a source can begin without.
+    #[must_use]
+    pub fn hands_over(&self) -> bool {
+        self.handshakes.iter().any(|handshake| matches!(handshake.effect, Some(Effect::ShowSecret { .. })))
     }
 
     /// The schemes of its checks as they are written (`hmac-sha256`), joined with `+`.

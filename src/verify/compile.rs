@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Credential, Tolerance, Verifier,
+    asked::Asker,
     candidates::Unpacked,
     canonical::Addresses,
     challenge,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     limits::ACTIVE_SECRETS_MAX,
-    provider::{After, Atom, Check, DocumentPlace, Family, Handshake, Pointer, Provider, Shape},
+    provider::{After, Atom, CLIENT_ID, CLIENT_SECRET, Check, DocumentPlace, Family, Handshake, Pointer, Provider, Shape},
 };
 
 /// Compiles; see [`Verifier::compile`].
@@ -43,13 +44,22 @@ pub(super) fn compile(
     for (index, rule) in provider.checks.iter().enumerate() {
         let is_keyed = rule.scheme.family() != Family::None && rule.key.source.is_none();
         if is_keyed && rule.key.from.iter().all(|name| unset.contains(&&**name)) {
-            // A further check whose credential nobody set is left out; without the first, anyone could ring.
-            if index == 0 {
-                problems.push(format!("{} needs {}: nothing would be verified without", provider.slug, quoted(&rule.key.from)));
+            // A further check whose credential nobody set is left out; without the first, anyone could ring. One whose key is still to be
+            // handed over is left in: without a key it refuses everything.
+            if index > 0 {
+                continue;
             }
-            continue;
+            if !provider.hands_over() {
+                problems.push(format!("{} needs {}: nothing would be verified without", provider.slug, quoted(&rule.key.from)));
+                continue;
+            }
         }
-        checks.push(prepared(rule, provider, credentials, &unset, tolerance, index == 0, &mut problems));
+        let check = prepared(rule, provider, credentials, &unset, tolerance, index == 0, &mut problems);
+        if check.lacks_credentials() {
+            let pinned = quoted(&rule.key.from);
+            problems.push(format!("{} needs `{CLIENT_ID}` and `{CLIENT_SECRET}` to ask for its keys, or a key as {pinned}", provider.slug));
+        }
+        checks.push(check);
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -142,6 +152,7 @@ fn prepared(
         once: first && provider.event.once,
         signs_challenges: challenge::asks_unproved(provider),
         ring: Ring::default(),
+        asker: Asker::of(credentials),
         variants,
         unpacked,
         rule,

@@ -26,9 +26,11 @@
 //! [`jws`] read them, [`value`], [`document`], [`form`] and [`canonical`] feed the message to the [`mac`] or the [`public_key`]; [`moment`]
 //! judges the timestamp, [`condition`] what must hold besides, and [`identity`] says what the request is. [`greeting`] answers handshakes.
 //! [`sign`] walks the same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`]
-//! runs the known answers. Keys that a vendor publishes are [`fetched`](mod@fetched), with [`certificate`] to say whose one is.
+//! runs the known answers. Keys that a vendor publishes are [`fetched`](mod@fetched), with [`certificate`] to say whose one is, and [`asked`]
+//! where they are given out one by one.
 //! [`explain`](mod@explain) says on the command line why a request was refused.
 
+mod asked;
 mod candidates;
 mod canonical;
 mod certificate;

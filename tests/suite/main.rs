@@ -16,6 +16,7 @@ mod disk_full;
 mod documents;
 mod door;
 mod guards;
+mod handed;
 mod hostile;
 mod inline;
 #[cfg(feature = "faults")]
