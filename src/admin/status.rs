@@ -57,6 +57,8 @@ struct SourceStatus {
     name: String,
     provider: String,
     verification: &'static str,
+    /// What is not looked at, because an optional credential is unset.
+    skipped: Vec<String>,
     paths: Vec<String>,
     endpoint: Option<String>,
     disabled: bool,
@@ -141,6 +143,7 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
         name: source.name.to_string(),
         provider: source.provider.to_string(),
         verification: source.verification(gateway.clock.wall()),
+        skipped: source.verifier.skipped().to_vec(),
         paths: source.paths.iter().map(ToString::to_string).collect(),
         endpoint: source.endpoint.as_ref().map(|url| without_query(url.clone())),
         disabled: source.disabled,

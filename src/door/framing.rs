@@ -258,6 +258,14 @@ impl Framing {
     }
 }
 
+/// What actix gets to read of a connection's bytes that come in pieces of this size: for those who try it with arbitrary bytes.
+#[must_use]
+pub fn followed(bytes: &[u8], piece: usize) -> Vec<u8> {
+    let (mut framing, mut bytes) = (Framing::default(), bytes.to_vec());
+    bytes.chunks_mut(piece.max(1)).for_each(|piece| framing.follow(piece));
+    bytes
+}
+
 /// Makes a line of chunks unreadable.
 fn spoil(byte: &mut u8) -> Place {
     *byte = NO_LINE;
@@ -269,17 +277,11 @@ mod tests {
     use super::*;
 
     fn followed(text: &str) -> String {
-        let whole = pieces(text, text.len().max(1));
+        let whole = super::followed(text.as_bytes(), text.len());
         for size in 1..7 {
-            assert_eq!(pieces(text, size), whole, "in pieces of {size}");
+            assert_eq!(super::followed(text.as_bytes(), size), whole, "in pieces of {size}");
         }
         String::from_utf8(whole).expect("still text")
-    }
-
-    fn pieces(text: &str, size: usize) -> Vec<u8> {
-        let (mut framing, mut bytes) = (Framing::default(), text.as_bytes().to_vec());
-        bytes.chunks_mut(size).for_each(|piece| framing.follow(piece));
-        bytes
     }
 
     #[test]

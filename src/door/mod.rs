@@ -23,6 +23,9 @@ mod server;
 mod sips;
 mod strict;
 
+#[doc(hidden)]
+pub use framing::followed;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},

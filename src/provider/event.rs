@@ -32,7 +32,31 @@ pub(super) fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> E
         id,
         types,
         once: once.is_some_and(|(_, once)| once == Some(true)),
+        key: None,
     }
+}
+
+/// A template by which a source knows its events, and what follows from it.
+#[derive(Clone, Debug)]
+pub struct DedupKey {
+    /// The template.
+    pub template: Template,
+    /// Whether the signature covers all of it.
+    pub is_signed: bool,
+    /// Whether the public URL is part of it.
+    pub needs_public_url: bool,
+}
+
+/// Reads the template by which a source knows the events of a provider with these checks.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn dedup_key(text: &str, checks: &[Check]) -> Result<DedupKey, String> {
+    let template = Template::parse(text)?;
+    let claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
+    fits(&template, "it", usize::MAX, claims)?;
+    let needs_public_url = template.values().any(|value| value.atom.needs_public_url());
+    Ok(DedupKey { is_signed: covers::by_any(checks, std::slice::from_ref(&template)), template, needs_public_url })
 }
 
 /// The alternatives of an event rule. A field of a signature belongs to one candidate and says nothing about the event.
@@ -42,21 +66,30 @@ fn templates(node: &Node, what: &str, stars_max: usize, claims: bool, problems: 
         let Some(template) = template(item, what, problems) else {
             continue;
         };
-        let atoms = || template.values().map(|value| &value.atom);
-        let stray = |atom: &Atom| match atom {
-            Atom::Field(_) | Atom::Credential(_) | Atom::Item(_) | Atom::Key | Atom::Computed | Atom::Headers(_) => true,
-            Atom::Claim(_) => !claims,
-            _ => false,
-        };
-        if atoms().next().is_none() {
-            problems.error(&item.at, format!("{what} has no value of the request in it, so all events would be the same"));
-        } else if let Some(stray) = atoms().find(|atom| stray(atom)) {
-            problems.error(&item.at, format!("{what} is made of the request, and {stray} is not part of it"));
-        } else if atoms().filter(|atom| atom.many()).count() > stars_max {
-            problems.error(&item.at, "a type has at most one `*` value in it: with two nobody can say which belongs to which");
-        } else {
-            templates.push(template);
+        match fits(&template, what, stars_max, claims) {
+            Ok(()) => templates.push(template),
+            Err(wrong) => problems.error(&item.at, wrong),
         }
     }
     templates
+}
+
+/// Whether a template says something of the event, and nothing else.
+fn fits(template: &Template, what: &str, stars_max: usize, claims: bool) -> Result<(), String> {
+    let atoms = || template.values().map(|value| &value.atom);
+    let stray = |atom: &Atom| match atom {
+        Atom::Field(_) | Atom::Credential(_) | Atom::Item(_) | Atom::Key | Atom::Computed | Atom::Headers(_) => true,
+        Atom::Claim(_) => !claims,
+        _ => false,
+    };
+    if atoms().next().is_none() {
+        return Err(format!("{what} has no value of the request in it, so all events would be the same"));
+    }
+    if let Some(stray) = atoms().find(|atom| stray(atom)) {
+        return Err(format!("{what} is made of the request, and {stray} is not part of it"));
+    }
+    if atoms().filter(|atom| atom.many()).count() > stars_max {
+        return Err("a type has at most one `*` value in it: with two nobody can say which belongs to which".into());
+    }
+    Ok(())
 }

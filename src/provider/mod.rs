@@ -40,6 +40,7 @@ pub use atom::{Atom, Filter, HeaderList, Pointer, Step};
 pub use catalogue::Catalogue;
 pub use check::{Check, TimeUnit, TimestampRule, UrlSpelling};
 pub use condition::{Condition, Demand, Want};
+pub use event::{DedupKey, dedup_key};
 pub use handshake::{After, Computation, Compute, Effect, HANDSHAKES_MAX, Handshake};
 pub use inline::{INLINE, inline};
 pub use key::{Derivation, KeyForm, KeyRule};
@@ -147,12 +148,14 @@ pub struct EventRule {
     /// Whether the signature covers the body as it stands, and no check reads a form in it: what the event is made of is then read off the
     /// body's bytes, because its type is not signed. Derived.
     pub body_signed: bool,
+    /// What the source knows the event by, instead of what the provider does. No file says it.
+    pub key: Option<Template>,
 }
 
 impl EventRule {
     /// Every atom in it.
     pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
-        self.id.iter().chain(&self.types).flat_map(Template::values).map(|value| &value.atom)
+        self.id.iter().chain(&self.types).chain(&self.key).flat_map(Template::values).map(|value| &value.atom)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn call(effect: &Effect, scope: &Scope<'_>) -> Option<Url> {
 }
 
 /// `ConfirmSubscription` of the SNS API (2010-03-31), which takes no credential but the token.
-fn confirmation(topic: &str, token: &str) -> Option<Url> {
+pub(super) fn confirmation(topic: &str, token: &str) -> Option<Url> {
     let host = host(topic)?;
     let fits = (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(is_plain);
     let mut url = Url::parse(&format!("https://{host}/")).ok().filter(|_| fits)?;

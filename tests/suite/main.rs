@@ -10,6 +10,7 @@ mod client_certs;
 mod commit_errors;
 mod conformance;
 mod crash;
+mod dedup;
 mod deliver;
 mod demo;
 mod disk_full;

@@ -58,7 +58,9 @@ sources:
   tokens: {{ provider: tokens }}
   seals: {{ provider: seals }}
   topic: {{ provider: aws-sns, credentials: {{ topic: \"{TOPIC}\" }} }}
-  ebay: {{ provider: ebay, credentials: {{ verification_token: {VERIFICATION_TOKEN}, client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET} }} }}
+  ebay:
+    provider: ebay
+    credentials: {{ verification_token: {VERIFICATION_TOKEN}, client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET} }}
   plaid: {{ provider: plaid, credentials: {{ client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET} }} }}
 targets: {{ app: {{ url: \"{}\" }} }}
 routes: [{{ to: app }}]
