@@ -9,6 +9,8 @@ pub const TARGET_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a request's head, from its line to its last field: a longer one is answered 414 or 431. Twice that is what the types of actix
 /// hold of a name or a target.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of the extensions of one body's chunks: nobody reads them.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of headers that are stored and forwarded with an event.
 pub const STORED_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of them that are ours at most; the provider's fields may take the rest.
@@ -45,6 +47,14 @@ pub const CANDIDATES_MAX: usize = 16;
 pub const ECHOED_BYTES_MAX: usize = 2 * 1024;
 /// Bytes of the whole answer to a handshake.
 pub const REPLY_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a secret that a vendor hands over, at least and at most: a shorter one can be guessed.
+pub const HANDED_BYTES_MIN: usize = 16;
+/// See [`HANDED_BYTES_MIN`].
+pub const HANDED_BYTES_MAX: usize = 1024;
+/// Secrets handed over to one source that wait for the operator: further ones are refused, so that strangers cannot push one out.
+pub const HANDED_PER_SOURCE_MAX: usize = 8;
+/// How long one waits.
+pub const HANDED_FOR: Duration = Duration::from_secs(60 * 60);
 /// `Via: hookgate/...` entries after which a request is a loop.
 pub const VIA_MAX: usize = 5;
 /// Bytes of a target's answer that are read; more ends the connection, not the delivery.
@@ -135,6 +145,8 @@ pub const RETRY_AFTER_S: std::ops::RangeInclusive<u32> = 5..=30;
 
 /// How long one errand may take: fetching a key, confirming a subscription; name, connection and whole answer together.
 pub const ERRAND_TIME: Duration = Duration::from_secs(2);
+/// Errands that one request may wait for: a token, and the key that is given out for it.
+pub const ERRANDS_PER_REQUEST_MAX: usize = 2;
 /// Bytes of its answer; a longer one is none.
 pub const ERRAND_BYTES_MAX: usize = 64 * 1024;
 

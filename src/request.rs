@@ -69,7 +69,13 @@ pub enum Single<'a> {
 /// Whether this is a token (RFC 9110, 5.6.2), as the name of a field has to be.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| TOKEN[usize::from(byte)])
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// Whether a token may have this byte in it.
+#[must_use]
+pub fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
 }
 
 /// Whether a field's name begins so, without regard to case.

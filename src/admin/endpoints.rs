@@ -6,10 +6,11 @@
 use super::{
     answer::Problem,
     call::Call,
-    events, jobs, openapi, parameter, rejected, status,
+    events, handed, jobs, openapi, parameter, rejected, status,
     table::{Endpoint, Verb},
     targets,
 };
+use crate::plan::Role;
 
 /// Every endpoint there is.
 pub(super) fn table() -> Vec<Endpoint> {
@@ -48,9 +49,11 @@ fn acts() -> Vec<Endpoint> {
         Endpoint::act("/api/v1/jobs/{id}/cancel", "stopJob", "End a job where it is; what it did stays done.", jobs::stop),
         Endpoint::act_on("/api/v1/targets/{name}/pause", "pauseTarget", "Hold a target: what comes for it waits.", targets::pause),
         Endpoint::act("/api/v1/targets/{name}/resume", "resumeTarget", "Let a target go on.", targets::resume),
+        Endpoint::act("/api/v1/secrets/{source}/take", "takeSecrets", "Show once what a vendor handed over to a source.", handed::take)
+            .needing(Role::Admin),
         Endpoint::act_on("/api/v1/admit", "admitRejected", "Verify all that a filter means again, and admit it.", rejected::admit_many),
         Endpoint::act("/api/v1/rejected/{id}/admit", "admitOneRejected", "Verify one again, and admit it.", rejected::admit),
-        Endpoint::planned(Verb::Act, "/api/v1/reload", "reload", "Take a changed configuration.").needing(crate::plan::Role::Admin),
+        Endpoint::planned(Verb::Act, "/api/v1/reload", "reload", "Take a changed configuration.").needing(Role::Admin),
     ]
 }
 

@@ -17,6 +17,7 @@ mod endpoints;
 mod events;
 mod gate;
 mod gauges;
+mod handed;
 mod jobs;
 mod lists;
 mod openapi;

@@ -65,6 +65,8 @@ pub(super) struct SourceStatus {
     name: String,
     provider: String,
     verification: &'static str,
+    /// What is not looked at, because an optional credential is unset.
+    skipped: Vec<String>,
     paths: Vec<String>,
     endpoint: Option<String>,
     disabled: bool,
@@ -183,6 +185,7 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
         name: source.name.to_string(),
         provider: source.provider.to_string(),
         verification: source.verification(gateway.clock.wall()),
+        skipped: source.verifier.skipped().to_vec(),
         paths: source.paths.iter().map(ToString::to_string).collect(),
         endpoint: source.endpoint.as_ref().map(|url| without_query(url.clone())),
         disabled: source.disabled,
@@ -228,6 +231,15 @@ fn warnings(gateway: &Gateway, parked: u64) -> Vec<String> {
     for source in gateway.plan.sources.values().filter(|source| source.verifier.observes(now)) {
         warnings
             .push(format!("`{}` only observes: it accepts what nothing proves, and counts it in `hookgate_rejected_total`", source.name));
+    }
+    for source in gateway.plan.sources.values() {
+        let waiting = gateway.ingest.handed_waiting(&source.name);
+        if waiting > 0 {
+            warnings.push(format!(
+                "`{0}` was handed {waiting} secrets, which wait an hour: `hookgate secrets {0}` shows them once",
+                source.name
+            ));
+        }
     }
     if parked > 0 {
         warnings.push(format!("{parked} deliveries wait for targets that are not in the configuration"));

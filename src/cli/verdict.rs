@@ -179,7 +179,7 @@ fn outcome<'a>(
 /// That there is no key to verify with: the gateway would fetch it, and whoever looks at a request after the fact may be nowhere near.
 fn unfetched(verifier: &Verifier, provider: &Provider, request: &RawRequest, at: UnixMs) -> Option<String> {
     let wanted = verifier.wanted(request, at)?;
-    let url = wanted.url.as_str().escape_debug().to_string();
+    let url = wanted.place.as_str().escape_debug().to_string();
     let names = provider.checks.iter().filter(|check| check.key.source.is_some()).flat_map(|check| &check.key.from);
     let pin = names.map(|name| format!("`{name}`")).next().unwrap_or_default();
     Some(format!("The key is at {url}, where the gateway fetches it and this command does not: fetch it and give it as {pin}."))

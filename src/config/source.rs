@@ -164,7 +164,7 @@ pub enum Window {
 }
 
 /// What makes two requests the same event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DedupBy {
     /// The provider's event id, or the body when there is none.
@@ -173,6 +173,9 @@ pub enum DedupBy {
     Body,
     /// Nothing: every request is new.
     None,
+    /// A template of the provider's grammar: `{json:/order/id}:{header:X-Attempt}`. Where it is incomplete it is as with `provider`.
+    #[serde(untagged)]
+    Template(String),
 }
 
 /// What a repeat does to dead deliveries.
@@ -366,8 +369,11 @@ impl Dedup {
 
 fn dedup_by(node: &Node, what: &str, problems: &mut Problems) -> Option<DedupBy> {
     if plain(node).is_some_and(|text| text.contains('{')) {
-        problems.error(&node.at, "a template in `by` is planned and not built yet");
-        return None;
+        if node.hidden {
+            problems.error(&node.at, "nothing is inserted into a template, whose braces are values of the request");
+            return None;
+        }
+        return plain(node).map(|text| DedupBy::Template(text.to_owned()));
     }
     values::choice(&[DedupBy::Provider, DedupBy::Body, DedupBy::None], node, what, problems)
 }

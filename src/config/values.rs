@@ -157,12 +157,12 @@ pub(super) fn number(node: &Node, what: &str, least: f64, most: f64, problems: &
 }
 
 /// One of some words, which are the names their values are listed by.
-pub(super) fn choice<T: Copy + Serialize>(all: &[T], node: &Node, what: &str, problems: &mut Problems) -> Option<T> {
+pub(super) fn choice<T: Clone + Serialize>(all: &[T], node: &Node, what: &str, problems: &mut Problems) -> Option<T> {
     let words: Vec<String> = all.iter().map(word).collect();
     let switched_off = off(node) && words.iter().any(|word| word == "none");
     let written = if switched_off { "none" } else { text(node, what, problems)? };
     if let Some(index) = words.iter().position(|word| word == written) {
-        return all.get(index).copied();
+        return all.get(index).cloned();
     }
     let said = format!("{what} is one of {}, and this is {}", words.join(", "), shown(node, written));
     match nearest(written, words.iter().map(String::as_str)) {

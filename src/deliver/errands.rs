@@ -1,4 +1,4 @@
-//! Going to a URL for the front half: keys that vendors publish, and calls that confirm a subscription.
+//! Going to a URL for the front half: keys that vendors publish or give out, and calls that confirm a subscription.
 //!
 //! The same connector as for targets, and stricter: `https` alone, the system's roots, no redirect, one answer of a bounded size within a
 //! bounded time, and no private address whatever a name resolves to. Targets are inside and may be private; vendors are outside. What
@@ -7,11 +7,10 @@
 use std::{error::Error, io, sync::Arc};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::{runtime::Handle, time};
-use url::Url;
 
 use super::{
     answer::Ending,
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     delivery::AttemptResult,
-    errand::{Errands, Then},
+    errand::{Ask, Errands, Then},
     faults,
     limits::{ERRAND_BYTES_MAX, ERRAND_TIME},
     plan::Plan,
@@ -88,11 +87,11 @@ fn ask_the_stand_in(_name: &str) -> io::Result<Vec<std::net::IpAddr>> {
 }
 
 impl Errands for Runner {
-    fn get(&self, url: &Url, then: Then) {
-        let (client, url) = (self.client.clone(), url.clone());
+    fn ask(&self, ask: &Ask, then: Then) {
+        let (client, ask) = (self.client.clone(), ask.clone());
         // Not waited for: it ends in time by itself, and tells who asked.
         drop(self.runtime.spawn(async move {
-            let got = time::timeout(ERRAND_TIME, got(&client, &url)).await;
+            let got = time::timeout(ERRAND_TIME, got(&client, &ask)).await;
             then(got.unwrap_or_else(|_| Err(format!("no whole answer within {ERRAND_TIME:?}"))));
         }));
     }
@@ -102,14 +101,26 @@ impl Errands for Runner {
     }
 }
 
-async fn got(client: &Client, url: &Url) -> Result<Bytes, String> {
-    let mut to = url.clone();
+async fn got(client: &Client, ask: &Ask) -> Result<Bytes, String> {
+    let mut to = ask.url.clone();
     if let Some(stand_in) = faults::stand_in() {
         to.set_port(Some(stand_in.port())).map_err(|()| "the stand-in has no port".to_owned())?;
     }
     let uri: Uri = to.as_str().parse().map_err(|_| "the URL cannot be asked for".to_owned())?;
-    let request = Request::builder().method(Method::GET).uri(uri).header(header::USER_AGENT, USER_AGENT);
-    let request = request.body(Full::default()).map_err(|_| "the URL cannot be asked for".to_owned())?;
+    let method = if ask.post.is_some() { Method::POST } else { Method::GET };
+    let mut request = Request::builder().method(method).uri(uri).header(header::USER_AGENT, USER_AGENT);
+    if let Some(value) = &ask.authorization {
+        // Revealed to whom it is for.
+        let mut value = HeaderValue::from_bytes(value.reveal()).map_err(|_| "its credentials cannot be sent in a header".to_owned())?;
+        value.set_sensitive(true);
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    let mut body = Full::default();
+    if let Some((content_type, content)) = &ask.post {
+        request = request.header(header::CONTENT_TYPE, *content_type);
+        body = Full::from(Bytes::copy_from_slice(content.reveal())); // to whom it is for
+    }
+    let request = request.body(body).map_err(|_| "the URL cannot be asked for".to_owned())?;
     let answer = client.request(request).await.map_err(|error| why(&error))?;
     if answer.status() != StatusCode::OK {
         return Err(format!("it answered {}", answer.status().as_u16()));
@@ -143,8 +154,8 @@ mod tests {
         let connector = Connector { resolver: Resolver::asking(Clock::System, private), egress, tls, timeout: ERRAND_TIME };
         let runner = Runner { client: client(connector, IDLE_MAX), roots: RootCertStore::empty(), runtime: runtime.handle().clone() };
         let (told, heard) = tokio::sync::oneshot::channel();
-        let url = Url::parse("https://keys.example.com/a.pem").expect("a URL");
-        runner.get(&url, Box::new(move |got| told.send(got).expect("heard")));
+        let url = url::Url::parse("https://keys.example.com/a.pem").expect("a URL");
+        runner.ask(&Ask::get(&url), Box::new(move |got| told.send(got).expect("heard")));
         let got = runtime.block_on(heard).expect("an answer");
         assert!(got.as_ref().is_err_and(|why| why.contains("10.0.0.1 is a private address")), "{got:?}");
     }

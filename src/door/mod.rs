@@ -17,10 +17,14 @@ mod certificates;
 mod clients;
 mod connections;
 mod descriptors;
+mod framing;
 mod handle;
 mod server;
 mod sips;
 mod strict;
+
+#[doc(hidden)]
+pub use framing::followed;
 
 use std::{
     io,

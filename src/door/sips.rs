@@ -23,6 +23,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
+use super::framing::Framing;
 use crate::limits::{DRAINED_BYTES_MAX, HEAD_BYTES_MAX};
 
 /// Bytes that are read before they are looked at: two of actix's own pieces, so that a request of usual size never pauses.
@@ -103,6 +104,8 @@ impl Reached {
 pub(super) struct Sips<T> {
     io: T,
     course: Arc<Course>,
+    /// Where requests begin and end.
+    framing: Framing,
     /// Bytes that were read, and have not been looked at yet.
     unseen: usize,
     /// Bytes of the head being read that actix has looked at, and found no request in.
@@ -118,7 +121,17 @@ pub(super) struct Sips<T> {
 
 impl<T> Sips<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, course: Arc::default(), unseen: 0, head: 0, reached: Reached::Nothing, answers: 0, instead: None, drained: 0 }
+        Self {
+            io,
+            course: Arc::default(),
+            framing: Framing::default(),
+            unseen: 0,
+            head: 0,
+            reached: Reached::Nothing,
+            answers: 0,
+            instead: None,
+            drained: 0,
+        }
     }
 
     /// To be told where the connection stands.
@@ -220,6 +233,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sips<T> {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => this.pause(in_head),
         }
+        this.framing.follow(into.filled_mut().get_mut(before..).unwrap_or_default());
         if in_head {
             this.reached = this.reached.and(into.filled().get(before..).unwrap_or_default());
         } else if this.course.has_ended() {

@@ -21,15 +21,19 @@ enum Namespace {
     EventId = 3,
     SignedText = 4,
     Observed = 5,
+    SourceKey = 6,
 }
 
 /// The key of an event. A provider that gives no id (or an empty one) is known by its body; `DedupBy::None` makes every event its own.
 #[must_use]
 pub(super) fn key(source: &SourceName, by: DedupBy, known_by: KnownBy<'_>, body: &[u8], event: EventId) -> DedupKey {
     match (by, known_by) {
-        (DedupBy::Provider, KnownBy::Id(id)) => hash(source, Namespace::ProviderId, id),
-        (DedupBy::Provider, KnownBy::Signed(digest)) => hash(source, Namespace::SignedText, digest),
-        (DedupBy::Provider, KnownBy::Body) | (DedupBy::Body, _) => hash(source, Namespace::BodyHash, &Sha256::digest(body)),
+        (DedupBy::Provider | DedupBy::Template, KnownBy::Key(key)) => hash(source, Namespace::SourceKey, key),
+        (DedupBy::Provider | DedupBy::Template, KnownBy::Id(id)) => hash(source, Namespace::ProviderId, id),
+        (DedupBy::Provider | DedupBy::Template, KnownBy::Signed(digest)) => hash(source, Namespace::SignedText, digest),
+        (DedupBy::Provider | DedupBy::Template, KnownBy::Body) | (DedupBy::Body, _) => {
+            hash(source, Namespace::BodyHash, &Sha256::digest(body))
+        }
         (DedupBy::None, _) => hash(source, Namespace::EventId, &event.to_i64().to_be_bytes()),
     }
 }
@@ -92,6 +96,7 @@ mod tests {
             key(&name("a"), DedupBy::Provider, KnownBy::Body, b"body", event),
             key(&name("a"), DedupBy::Provider, KnownBy::Body, b"bodY", event),
             key(&name("a"), DedupBy::Provider, KnownBy::Id(&event.to_i64().to_be_bytes()), b"body", event),
+            key(&name("a"), DedupBy::Template, KnownBy::Key(b"id"), b"body", event),
             key(&name("a"), DedupBy::None, KnownBy::Body, b"body", event),
             key(&name("a"), DedupBy::None, KnownBy::Body, b"body", other),
         ];

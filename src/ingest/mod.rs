@@ -18,6 +18,7 @@ mod answer;
 mod body;
 mod budget;
 mod checks;
+mod handed;
 mod head;
 mod identity;
 mod keys;
@@ -38,6 +39,7 @@ use smallvec::smallvec;
 pub use address::address;
 pub use answer::Answer;
 pub use body::BrokenBody;
+pub use handed::Handed;
 pub use head::Head;
 pub use rejected::{NotReadmitted, Readmitted};
 
@@ -76,6 +78,8 @@ pub struct Ingest {
     ring: Arc<RejectedRing>,
     /// Who goes out for it.
     outside: Outside,
+    /// Secrets that vendors handed over.
+    handed: handed::Waiting,
     /// Who we are in a `Via`.
     via: Box<str>,
 }
@@ -130,6 +134,7 @@ impl Ingest {
             && rung.let_by.is_none()
             && let Some(greeted) = source.verifier.greet(&request, now.wall)
         {
+            self.hold_secret(source, &request, &greeted)?;
             return greeted.into();
         }
         if early.is_ok() && rung.let_by.is_none() {
@@ -217,7 +222,8 @@ impl Ingest {
         let via = head::via(rand::random());
         let ring = Arc::new(RejectedRing::off());
         let outside = Outside::default();
-        Self { plan: ArcSwap::new(plan), store, gates, ids, clock, metrics, budget, ring, outside, via }
+        let handed = handed::Waiting::default();
+        Self { plan: ArcSwap::new(plan), store, gates, ids, clock, metrics, budget, ring, outside, handed, via }
     }
 
     /// The same, which keeps what it rejects in this ring.

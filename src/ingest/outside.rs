@@ -16,8 +16,8 @@ use url::Url;
 use super::{Ingest, before, refusal::Refusal};
 use crate::{
     clock::{Clock, Mono},
-    errand::Errands,
-    limits::{ANSWER_MARGIN, ERRAND_TIME},
+    errand::{Ask, Errands},
+    limits::{ANSWER_MARGIN, ERRAND_TIME, ERRANDS_PER_REQUEST_MAX},
     name::SourceName,
     plan::Source,
     request::RawRequest,
@@ -69,7 +69,7 @@ impl Outside {
             lock(&here).remove(&named);
             told.send_replace(Some(taken.is_ok()));
         };
-        errands.get(&wanted.url, Box::new(then));
+        errands.ask(&wanted.ask, Box::new(then));
         Ok(coming)
     }
 }
@@ -92,15 +92,20 @@ fn lock(under_way: &UnderWay) -> MutexGuard<'_, HashMap<(usize, Url), Coming>> {
 impl Ingest {
     /// Has everything brought that the proof of this request needs. `last_byte` is when the time for its answer began to run.
     pub(super) async fn bring_keys(&self, source: &Arc<Source>, request: &RawRequest, last_byte: Mono) -> Result<(), Refusal> {
-        let Some(wanted) = source.verifier.wanted(request, request.received_at) else {
-            return Ok(());
-        };
-        let coming = self.outside.fetch(source, &wanted, &self.clock);
-        if !wanted.is_needed {
-            // Those that are here will do; the next request may find newer ones.
-            return Ok(());
+        for _ in 0..ERRANDS_PER_REQUEST_MAX {
+            let Some(wanted) = source.verifier.wanted(request, request.received_at) else {
+                return Ok(());
+            };
+            let coming = self.outside.fetch(source, &wanted, &self.clock);
+            if !wanted.is_needed {
+                // Those that are here will do; the next request may find newer ones.
+                return Ok(());
+            }
+            if !self.heard(source, coming?, last_byte).await {
+                return Err(Refusal::KeyAway);
+            }
         }
-        self.heard(source, coming?, last_byte).await.then_some(()).ok_or(Refusal::KeyAway)
+        Ok(())
     }
 
     /// Makes the call of a handshake: it is answered only when that was answered well, so that its vendor asks again when it was not.
@@ -129,7 +134,7 @@ impl Ingest {
             }
             told.send_replace(Some(confirmed));
         };
-        errands.get(url, Box::new(then));
+        errands.ask(&Ask::get(url), Box::new(then));
         self.heard(source, coming, last_byte).await.then_some(()).ok_or_else(unconfirmed)
     }
 

@@ -119,6 +119,9 @@ impl Ingest {
     /// The refusal of a request that is not proved, which is kept if the ring takes it.
     pub(super) fn refused(&self, rung: &Rung<'_>, client: Client, request: &RawRequest, body_is_read: bool, reason: Rejection) -> Refusal {
         let source = rung.source;
+        if source.verifier.hands_over(request, request.received_at) {
+            return reason.into();
+        }
         let bytes = request.headers.block().len() + request.query.as_ref().map_or(0, |query| query.len()) + request.body.len();
         let secrets = Secrets { source, token: head::url_token(request, rung.path) };
         let counted_as = client.is_its_own.then(|| client.counted_as());

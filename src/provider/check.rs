@@ -246,7 +246,7 @@ fn of_source(check: &Check, faults: &mut Faults<'_>) {
     faults.when(!public, "only public keys are fetched: whoever could fetch the key of this scheme could sign with it");
     faults.when(check.each.is_some(), "keys are fetched for one signature of a request, not for `each` of several");
     match &source.kind {
-        SourceKind::Jwks { kid, .. } => {
+        SourceKind::Jwks { kid, .. } | SourceKind::Asked { kid, .. } => {
             let named = kid.as_ref().is_some_and(|kid| {
                 matches!(kid, Atom::Header(_) | Atom::Json(_) | Atom::Form(_) | Atom::Parameter(_) | Atom::Field(_)) && !kid.many()
             });

@@ -32,7 +32,31 @@ pub(super) fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> E
         id,
         types,
         once: once.is_some_and(|(_, once)| once == Some(true)),
+        key: None,
     }
+}
+
+/// A template by which a source knows its events, and what follows from it.
+#[derive(Clone, Debug)]
+pub struct DedupKey {
+    /// The template.
+    pub template: Template,
+    /// Whether the signature covers all of it.
+    pub is_signed: bool,
+    /// Whether the public URL is part of it.
+    pub needs_public_url: bool,
+}
+
+/// Reads the template by which a source knows the events of a provider with these checks.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn dedup_key(text: &str, checks: &[Check]) -> Result<DedupKey, String> {
+    let template = Template::parse(text)?;
+    let claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
+    of_request(&template, claims).map_err(|wrong| format!("it {wrong}"))?;
+    let needs_public_url = template.values().any(|value| value.atom.needs_public_url());
+    Ok(DedupKey { is_signed: covers::by_any(checks, std::slice::from_ref(&template)), template, needs_public_url })
 }
 
 /// The alternatives of an event rule. A field of a signature belongs to one candidate and says nothing about the event.

@@ -81,10 +81,26 @@ pub enum Effect {
         /// Where it has the token.
         token: Atom,
     },
+    /// A secret that the vendor hands over is kept for the operator. It proves nothing before he has written it into the configuration, and
+    /// is no longer taken then: nobody is to talk him into another.
+    ShowSecret {
+        /// Where it stands.
+        at: Atom,
+    },
 }
 
 const COMPUTATIONS: [(&str, Computation); 3] =
     [("sha256", Computation::Sha256), ("hmac-sha1", Computation::HmacSha1), ("hmac-sha256", Computation::HmacSha256)];
+
+impl Effect {
+    fn atoms(&self) -> impl Iterator<Item = &Atom> {
+        let (first, second) = match self {
+            Self::SnsConfirm { topic, token } => (topic, Some(token)),
+            Self::ShowSecret { at } => (at, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
 
 impl Handshake {
     /// The methods it comes with. Without a demand on the method it is a `POST` like any event.
@@ -100,13 +116,15 @@ impl Handshake {
     pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
         let templates = self.reply.templates().into_iter().chain(self.compute.iter().map(|compute| &compute.of));
         let values = templates.flat_map(Template::values).map(|value| &value.atom);
-        let of_effect = self.effect.iter().flat_map(|Effect::SnsConfirm { topic, token }| [topic, token]);
+        let of_effect = self.effect.iter().flat_map(Effect::atoms);
         self.when.atoms().chain(self.guard.atoms()).chain(values).chain(of_effect)
     }
 
     /// The credential that says whose subscriptions are confirmed, among what the checks and this handshake demand.
     pub(super) fn allow_list<'a>(&'a self, checks: &'a [Check]) -> Option<&'a str> {
-        let Effect::SnsConfirm { topic, .. } = self.effect.as_ref()?;
+        let Effect::SnsConfirm { topic, .. } = self.effect.as_ref()? else {
+            return None;
+        };
         let demands = checks.iter().flat_map(|check| &check.require.demands).chain(&self.guard.demands);
         let of_topic = demands.filter(|demand| demand.value.atom == *topic && demand.value.filters.is_empty());
         of_topic
@@ -152,8 +170,9 @@ fn handshake(node: &Node, checks: &[Check], problems: &mut Problems) -> Option<H
     let reply_node = fields.need("reply", node, problems);
     let reply = reply_node.and_then(|node| reply(node, "the answer to a handshake", problems));
     let examples = fields.take("example").map(|node| as_list(node).iter().filter_map(|item| example(item, problems)).collect());
-    let effect = fields.take("effect").map_or(Some(None), |node| effect(node, problems).map(Some));
+    let effect_node = fields.take("effect");
     fields.finish(problems);
+    let effect = effect_node.map_or(Some(None), |node| effect(node, when.as_ref()?, problems).map(Some));
     let (when, reply, compute) = (when?, reply?, compute.map_or(Some(None), |compute| compute.map(Some))?);
     let handshake = Handshake {
         name: name?,
@@ -167,7 +186,12 @@ fn handshake(node: &Node, checks: &[Check], problems: &mut Problems) -> Option<H
         examples: examples.unwrap_or_default(),
     };
     let fine = consistent(&handshake, node, problems);
-    (confirmable(&handshake, checks, node, problems) && fine).then_some(handshake)
+    let effective = match &handshake.effect {
+        None => true,
+        Some(Effect::SnsConfirm { topic, token }) => confirmable(&handshake, (topic, token), checks, node, problems),
+        Some(Effect::ShowSecret { .. }) => showable(&handshake, checks, node, problems),
+    };
+    (effective && fine).then_some(handshake)
 }
 
 /// A name that can be a label: a word as sources have it.
@@ -211,21 +235,36 @@ fn compute(node: &Node, checks: &[Check], problems: &mut Problems) -> Option<Com
     Some(compute)
 }
 
-fn effect(node: &Node, problems: &mut Problems) -> Option<Effect> {
-    if as_text(node, "the effect", problems)? == "show-secret" {
-        problems.error(&node.at, "the effect `show-secret` is planned and not built yet");
-        return None;
-    }
-    choice(node, "the effect", &[("sns-confirm", ())], problems)?;
+/// The effect of a handshake with this `when`.
+fn effect(node: &Node, when: &Condition, problems: &mut Problems) -> Option<Effect> {
     let member = |name| Atom::Json(Pointer::member(name));
-    Some(Effect::SnsConfirm { topic: member("TopicArn"), token: member("Token") })
+    if choice(node, "the effect", &[("sns-confirm", true), ("show-secret", false)], problems)? {
+        return Some(Effect::SnsConfirm { topic: member("TopicArn"), token: member("Token") });
+    }
+    let holds_one = |atom: &Atom| matches!(atom, Atom::Header(_) | Atom::Json(_) | Atom::Form(_) | Atom::Parameter(_)) && !atom.many();
+    let mut shown = when.demands.iter().filter(|demand| matches!(demand.want, Want::Present) && holds_one(&demand.value.atom));
+    match (shown.next(), shown.next()) {
+        (Some(demand), None) if demand.value.filters.is_empty() => Some(Effect::ShowSecret { at: demand.value.atom.clone() }),
+        _ => {
+            let what = "`show-secret` shows what `when` demands to be there, which is one value of the request: `header:X-Secret: true`";
+            problems.error(&node.at, what);
+            None
+        }
+    }
+}
+
+/// Whether the secret that is shown is one that nobody proves with anything else: the key of the first check.
+fn showable(handshake: &Handshake, checks: &[Check], node: &Node, problems: &mut Problems) -> bool {
+    let unproved = handshake.after == After::None && handshake.compute.is_none();
+    let keyed = checks.first().is_some_and(|check| check.scheme.family() != Family::None && check.key.source.is_none());
+    if !unproved || !keyed {
+        problems.error(&node.at, "`show-secret` is for `after: none`, without `compute`: what is shown is the key of the first check");
+    }
+    unproved && keyed
 }
 
 /// Whether nobody can have us call who is not to: what the call is built of is signed, and the topic is one that the operator named.
-fn confirmable(handshake: &Handshake, checks: &[Check], node: &Node, problems: &mut Problems) -> bool {
-    let Some(Effect::SnsConfirm { topic, token }) = &handshake.effect else {
-        return true;
-    };
+fn confirmable(handshake: &Handshake, (topic, token): (&Atom, &Atom), checks: &[Check], node: &Node, problems: &mut Problems) -> bool {
     let covered = |atom: &Atom| checks.iter().any(|check| covers::by_check(check, atom));
     let proved = handshake.after == After::Verify && covered(topic) && covered(token);
     if !proved {

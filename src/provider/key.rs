@@ -148,13 +148,8 @@ verify:
     fn what_is_wrong_with_a_source_is_said_at_its_place() {
         let cases = [
             (JWKS, "kind: jwks", "kind: jkws", "5:38: the kind of source cannot be `jkws`; did you mean `jwks`?"),
-            (
-                JWKS,
-                "kind: jwks",
-                "kind: ebay",
-                "5:38: keys that a vendor gives out against credentials of its own (`ebay`, `plaid`) are planned",
-            ),
-            (JWKS, "kind: jwks", "kind: plaid", "are planned and not built yet"),
+            (JWKS, "kind: jwks", "kind: plaid", "`credentials` has no `client_id`"),
+            (JWKS, "kind: jwks, url: https:", "kind: ebay, url: http:", "the URL of a key set is `https` at a named host"),
             (JWKS, "https:", "http:", "the URL of a key set is `https` at a named host"),
             (JWKS, "keys.example.com", "127.0.0.1", "the URL of a key set is `https` at a named host"),
             (JWKS, "example.com/jwks", "example.com/jwks, hosts: [other.example.com]", "the URL of a key set is `https` at a named host"),

@@ -50,7 +50,30 @@ pub enum SourceKind {
         /// Who vouches for it.
         issuer: Issuer,
     },
+    /// Keys that a vendor gives out one by one, by their name, to who has the credentials [`CLIENT_ID`] and [`CLIENT_SECRET`].
+    Asked {
+        /// How.
+        vendor: KeyVendor,
+        /// Where.
+        url: Box<Url>,
+        /// Where a signature names its key; a JSON Web Signature names it in its own header.
+        kid: Option<Atom>,
+    },
 }
+
+/// How keys are given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyVendor {
+    /// As eBay does: at a URL of its own each, against a token.
+    Ebay,
+    /// As Plaid does: asked for by POST.
+    Plaid,
+}
+
+/// The credential that says who asks for keys.
+pub const CLIENT_ID: &str = "client_id";
+/// The credential that proves it.
+pub const CLIENT_SECRET: &str = "client_secret";
 
 /// Who vouches for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,11 +178,36 @@ impl KeySource {
 
     /// Every atom that says which key it is.
     pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
-        let (url, kid) = match &self.kind {
-            SourceKind::Jwks { kid, .. } => (None, kid.as_ref()),
-            SourceKind::X509 { url, .. } => (Some(url), None),
+        let url = match &self.kind {
+            SourceKind::Jwks { .. } | SourceKind::Asked { .. } => None,
+            SourceKind::X509 { url, .. } => Some(url),
         };
-        url.into_iter().flat_map(Template::values).map(|value| &value.atom).chain(kid)
+        url.into_iter().flat_map(Template::values).map(|value| &value.atom).chain(self.kid())
+    }
+
+    /// Where a signature names its key, if that is not in a header of its own.
+    #[must_use]
+    pub fn kid(&self) -> Option<&Atom> {
+        match &self.kind {
+            SourceKind::Jwks { kid, .. } | SourceKind::Asked { kid, .. } => kid.as_ref(),
+            SourceKind::X509 { .. } => None,
+        }
+    }
+
+    /// Whether keys are given out against credentials only.
+    #[must_use]
+    pub fn takes_credentials(&self) -> bool {
+        matches!(self.kind, SourceKind::Asked { .. })
+    }
+}
+
+impl KeySource {
+    /// The same place, where keys are given out one by one instead of in a set.
+    fn given_out(self, vendor: KeyVendor) -> Self {
+        match self.kind {
+            SourceKind::Jwks { url, kid } => Self { kind: SourceKind::Asked { vendor, url, kid }, ..self },
+            SourceKind::X509 { .. } | SourceKind::Asked { .. } => self,
+        }
     }
 }
 
@@ -167,7 +215,7 @@ impl KeySource {
 pub(super) fn key_source(node: &Node, problems: &mut Problems) -> Option<KeySource> {
     let mut fields = Fields::of(node, "a key's source", problems);
     let kind = fields.need("kind", node, problems);
-    let kind = kind.and_then(|node| Some((node, choice(node, "the kind of source", &KINDS, problems)?)));
+    let kind = kind.and_then(|node| choice(node, "the kind of source", &KINDS, problems));
     let url = fields.need("url", node, problems);
     let hosts_node = fields.take("hosts");
     let hosts = hosts_node.map(|node| hosts(node, problems));
@@ -176,21 +224,21 @@ pub(super) fn key_source(node: &Node, problems: &mut Problems) -> Option<KeySour
     let names = fields.take("names");
     let issuer = fields.take("issuer");
     fields.finish(problems);
-    let (kind_node, kind) = kind?;
+    let kind = kind?;
     let (url, hosts) = (url?, hosts.map_or(Some(None), |hosts| hosts.map(Some))?);
     match kind {
-        Kind::Ebay | Kind::Plaid => {
-            let what = "keys that a vendor gives out against credentials of its own (`ebay`, `plaid`) are planned and not built yet";
-            problems.error(&kind_node.at, what);
-            None
-        }
-        Kind::Jwks => {
+        Kind::Ebay | Kind::Plaid | Kind::Jwks => {
             if let Some(stray) = names.or(issuer) {
                 problems.error(&stray.at, "`names` and `issuer` are of certificates, and a key set has none");
                 return None;
             }
             let kid = kid.map_or(Some(None), |node| atom(node, problems).map(Some))?;
-            jwks(url, hosts, suffix, kid, problems)
+            let source = jwks(url, hosts, suffix, kid, problems)?;
+            Some(match kind {
+                Kind::Ebay => source.given_out(KeyVendor::Ebay),
+                Kind::Plaid => source.given_out(KeyVendor::Plaid),
+                Kind::Jwks | Kind::X509 => source,
+            })
         }
         Kind::X509 => {
             if let Some(stray) = kid {

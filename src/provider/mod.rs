@@ -40,11 +40,11 @@ pub use atom::{Atom, Filter, HeaderList, Pointer, Step};
 pub use catalogue::Catalogue;
 pub use check::{Check, TimeUnit, TimestampRule, UrlSpelling};
 pub use condition::{Condition, Demand, Want};
-pub use event::order;
+pub use event::{DedupKey, dedup_key, order};
 pub use handshake::{After, Computation, Compute, Effect, HANDSHAKES_MAX, Handshake};
 pub use inline::{INLINE, inline};
 pub use key::{Derivation, KeyForm, KeyRule};
-pub use key_source::{HostPattern, Issuer, KeySource, SourceKind, is_region};
+pub use key_source::{CLIENT_ID, CLIENT_SECRET, HostPattern, Issuer, KeySource, KeyVendor, SourceKind, is_region};
 pub use read::{Others, read, read_inline};
 pub use reply::{JsonRule, ReplyBody, ReplyRule};
 pub use scheme::{Family, Scheme, SchemeRule};
@@ -148,12 +148,14 @@ pub struct EventRule {
     /// Whether the signature covers the body as it stands, and no check reads a form in it: what the event is made of is then read off the
     /// body's bytes, because its type is not signed. Derived.
     pub body_signed: bool,
+    /// What the source knows the event by, instead of what the provider does. No file says it.
+    pub key: Option<Template>,
 }
 
 impl EventRule {
     /// Every atom in it.
     pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
-        self.id.iter().chain(&self.types).flat_map(Template::values).map(|value| &value.atom)
+        self.id.iter().chain(&self.types).chain(&self.key).flat_map(Template::values).map(|value| &value.atom)
     }
 }
 
@@ -218,6 +220,12 @@ impl Provider {
     #[must_use]
     pub fn credential(&self, name: &str) -> Option<&CredentialRule> {
         self.credentials.iter().find(|rule| &*rule.name == name)
+    }
+
+    /// Whether the key of its first check may be handed over in a handshake, so that a source can begin without.
+    #[must_use]
+    pub fn hands_over(&self) -> bool {
+        self.handshakes.iter().any(|handshake| matches!(handshake.effect, Some(Effect::ShowSecret { .. })))
     }
 
     /// The schemes of its checks as they are written (`hmac-sha256`), joined with `+`.

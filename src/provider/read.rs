@@ -7,8 +7,9 @@ use super::{
     atom::Atom,
     check::{self, Check},
     covers, event,
-    handshake::{Handshake, handshakes},
+    handshake::{Effect, Handshake, handshakes},
     inline::INLINE,
+    key_source::{CLIENT_ID, CLIENT_SECRET, KeySource},
     like, measure,
     reply::replies,
     vector,
@@ -131,14 +132,16 @@ fn slug<'a>(file: &str, node: &'a Node, problems: &mut Problems) -> Option<&'a s
 /// fetched, one may be pinned instead.
 fn usual_credentials(origin: Origin<'_>, checks: &[Check], handshakes: &[Handshake]) -> Vec<CredentialRule> {
     let fetches = checks.iter().any(|check| check.key.source.is_some());
+    let shown = shown(checks, handshakes);
     let mut rules: Vec<CredentialRule> = Vec::new();
     let mut add = |name: Box<str>, required: bool| {
         let label = match (&*name, required) {
-            ("secret", true) => "Signing secret".into(),
-            ("secret", false) => "Public key, pinned".into(),
+            ("secret", false) if fetches => "Public key, pinned".into(),
+            ("secret", _) => "Signing secret".into(),
             _ => name.clone(),
         };
         if rules.iter().all(|rule| rule.name != name) {
+            let required = required && !shown.contains(&name);
             rules.push(CredentialRule { name, label, place: None, prefix: None, required, warn: None });
         }
     };
@@ -177,11 +180,20 @@ fn credentials(node: &Node, problems: &mut Problems) -> Vec<CredentialRule> {
     rules
 }
 
+/// The credentials of which one is handed over in a handshake: a source begins without.
+fn shown<'a>(checks: &'a [Check], handshakes: &[Handshake]) -> &'a [Box<str>] {
+    let shows = handshakes.iter().any(|handshake| matches!(handshake.effect, Some(Effect::ShowSecret { .. })));
+    checks.first().filter(|_| shows).map_or(&[], |check| &check.key.from)
+}
+
 /// Every credential that a check or a handshake names is declared.
 fn declared(checks: &[Check], handshakes: &[Handshake], credentials: &[CredentialRule], node: &Node, problems: &mut Problems) {
     let optional = |name: &str| credentials.iter().any(|rule| *rule.name == *name && !rule.required);
     for name in handshakes.iter().filter_map(|handshake| handshake.allow_list(checks)).filter(|name| optional(name)) {
         problems.error(&node.at, format!("`{name}` says whose subscriptions are confirmed, so it is `required`"));
+    }
+    for name in shown(checks, handshakes).iter().filter(|name| !optional(name)) {
+        problems.error(&node.at, format!("`{name}` is handed over in a handshake, so it is `required: false`: a source begins without"));
     }
     let known: Vec<&str> = credentials.iter().map(|rule| &*rule.name).collect();
     for name in named(checks, handshakes) {
@@ -201,7 +213,9 @@ fn named<'a>(checks: &'a [Check], handshakes: &'a [Handshake]) -> impl Iterator<
     let keyed = |check: &&Check| check.scheme.family() != super::Family::None && check.key.source.is_none();
     let keys = checks.iter().filter(keyed).flat_map(|check| check.key.from.iter().cloned());
     let atoms = checks.iter().flat_map(Check::atoms).chain(handshakes.iter().flat_map(Handshake::atoms)).filter_map(name);
-    keys.chain(atoms)
+    let asks = checks.iter().filter_map(|check| check.key.source.as_ref()).any(KeySource::takes_credentials);
+    let of_asker = [CLIENT_ID, CLIENT_SECRET].into_iter().filter(move |_| asks).map(Box::from);
+    keys.chain(atoms).chain(of_asker)
 }
 
 fn document(node: &Node, problems: &mut Problems) -> Vec<DocumentPlace> {

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::{
+    asked::Asker,
     candidates::{self, Group, Unpacked},
     challenge, condition,
     document::Document,
@@ -18,7 +19,7 @@ use super::{
     value::{Lack, Scope},
 };
 use crate::{
-    provider::{Check, Family, Pointer, Scheme, SourceKind, UrlSpelling},
+    provider::{Check, Family, KeySource, Pointer, Scheme, UrlSpelling},
     rejection::Rejection,
     secret::{Fingerprint, Secret},
 };
@@ -46,6 +47,8 @@ pub(super) struct Prepared {
     pub(super) signs_challenges: bool,
     /// Its keys that are fetched; none where one is pinned.
     pub(super) ring: Ring,
+    /// Who asks for them, where they are given out against credentials.
+    pub(super) asker: Option<Asker>,
 }
 
 /// A scheme that a check may come to.
@@ -114,7 +117,9 @@ impl Prepared {
         let texts = candidates::places(&self.rule.signature, scope)?;
         let groups = candidates::groups(self, variant.scheme, &texts, scope)?;
         // The place of a key that is fetched is looked at even when another is pinned: a request with a stranger's is a forgery.
-        let set = self.place(scope)?.and_then(|url| self.ring.find(&url, scope.now));
+        let set = self
+            .place(scope, || groups.iter().find_map(|group| self.key_name(group, scope)))?
+            .and_then(|url| self.ring.find(&url, scope.now));
         let keys = set.as_ref().map_or(variant.keys.as_slice(), |set| set.keys(variant.scheme));
         let proved = self.proved(keys, &groups, scope)?;
         if proved.is_empty() {
@@ -176,13 +181,9 @@ impl Prepared {
         if let Some(jws) = &group.jws {
             return jws.kid.as_ref().map(|kid| kid.as_bytes().to_vec());
         }
-        match self.rule.key.source.as_ref().map(|source| &source.kind) {
-            Some(SourceKind::Jwks { kid: Some(kid), .. }) => {
-                let scope = Scope { fields: &group.fields, ..*scope };
-                scope.atom(kid).ok().map(Cow::into_owned)
-            }
-            _ => None,
-        }
+        let kid = self.rule.key.source.as_ref().and_then(KeySource::kid)?;
+        let scope = Scope { fields: &group.fields, ..*scope };
+        scope.atom(kid).ok().map(Cow::into_owned)
     }
 
     /// The same, of every candidate.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Credential, Tolerance, Verifier,
+    asked::Asker,
     candidates::Unpacked,
     canonical::Addresses,
     challenge,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     limits::ACTIVE_SECRETS_MAX,
-    provider::{After, Atom, Check, DocumentPlace, Family, Handshake, Pointer, Provider, Shape},
+    provider::{After, Atom, CLIENT_ID, CLIENT_SECRET, Check, DocumentPlace, Family, Handshake, Pointer, Provider, Shape, Template},
 };
 
 /// Compiles; see [`Verifier::compile`].
@@ -43,18 +44,28 @@ pub(super) fn compile(
     for (index, rule) in provider.checks.iter().enumerate() {
         let is_keyed = rule.scheme.family() != Family::None && rule.key.source.is_none();
         if is_keyed && rule.key.from.iter().all(|name| unset.contains(&&**name)) {
-            // A further check whose credential nobody set is left out; without the first, anyone could ring.
-            if index == 0 {
-                problems.push(format!("{} needs {}: nothing would be verified without", provider.slug, quoted(&rule.key.from)));
+            // A further check whose credential nobody set is left out; without the first, anyone could ring. One whose key is still to be
+            // handed over is left in: without a key it refuses everything.
+            if index > 0 {
+                continue;
             }
-            continue;
+            if !provider.hands_over() {
+                problems.push(format!("{} needs {}: nothing would be verified without", provider.slug, quoted(&rule.key.from)));
+                continue;
+            }
         }
-        checks.push(prepared(rule, provider, credentials, &unset, tolerance, index == 0, &mut problems));
+        let check = prepared(rule, provider, credentials, &unset, tolerance, index == 0, &mut problems);
+        if check.lacks_credentials() {
+            let pinned = quoted(&rule.key.from);
+            problems.push(format!("{} needs `{CLIENT_ID}` and `{CLIENT_SECRET}` to ask for its keys, or a key as {pinned}", provider.slug));
+        }
+        checks.push(check);
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(verifier(provider, credentials, endpoint, &unset, checks))
+    let skipped = skipped(provider, &unset);
+    Ok(Verifier { skipped, ..verifier(provider, credentials, endpoint, &unset, checks) })
 }
 
 fn verifier(
@@ -89,7 +100,44 @@ fn verifier(
         greetings,
         checks,
         observe_until: None,
+        skipped: Vec::new(),
     }
+}
+
+/// What is left out because an optional credential is unset, each in words for the operator.
+fn skipped(provider: &Provider, unset: &[&str]) -> Vec<String> {
+    let mut skipped = Vec::new();
+    for (index, check) in provider.checks.iter().enumerate().skip(1) {
+        let is_keyed = check.scheme.family() != Family::None && check.key.source.is_none();
+        if is_keyed && check.key.from.iter().all(|name| unset.contains(&&**name)) {
+            skipped.push(format!("check {} ({}) is not made: {} is not set", index + 1, check.scheme.words(), quoted(&check.key.from)));
+        }
+    }
+    let of_checks = provider.checks.iter().flat_map(|check| check.require.demands.iter().chain(&check.signature.fitting.demands));
+    let of_handshakes = provider.handshakes.iter().flat_map(|rule| rule.when.demands.iter().chain(&rule.guard.demands));
+    for demand in of_checks.chain(of_handshakes) {
+        let names = demand.atoms().filter_map(|atom| match atom {
+            Atom::Credential(name) if unset.contains(&&**name) => Some(name),
+            _ => None,
+        });
+        let told = names.map(|name| format!("{} is not compared: `{name}` is not set", demand.value.atom));
+        skipped.extend(told.filter(|said| !skipped.contains(said)).collect::<Vec<_>>());
+    }
+    skipped
+}
+
+/// See [`Verifier::knowing_by`]: what the template looks at is looked up, and stands there once, as what the provider's own looks at.
+pub(super) fn knowing_by(mut verifier: Verifier, key: Template) -> Verifier {
+    verifier.event.key = Some(key);
+    let atoms = || verifier.event.atoms();
+    let (event_pointers, claim_pointers) = (pointers(atoms(), json), pointers(atoms(), claim));
+    let (own, reads_form) = (singles(atoms()), atoms().any(Atom::of_form));
+    verifier.singles.extend(own);
+    for check in &mut verifier.checks {
+        let new = claim_pointers.iter().filter(|pointer| !check.claim_pointers.contains(pointer)).cloned().collect::<Vec<_>>();
+        check.claim_pointers.extend(new);
+    }
+    Verifier { event_pointers, claim_pointers, reads_form: verifier.reads_form || reads_form, ..verifier }
 }
 
 fn prepared(
@@ -142,6 +190,7 @@ fn prepared(
         once: first && provider.event.once,
         signs_challenges: challenge::asks_unproved(provider),
         ring: Ring::default(),
+        asker: Asker::of(credentials),
         variants,
         unpacked,
         rule,

@@ -16,15 +16,17 @@ const ACCOUNT_DIGITS: usize = 12;
 const PARTITIONS: [(&str, &str, &str); 3] =
     [("aws-us-gov", "us-gov-", "amazonaws.com"), ("aws-cn", "cn-", "amazonaws.com.cn"), ("aws", "", "amazonaws.com")];
 
-/// The call that an effect comes to; `None` when the message is not one that SNS writes.
+/// The call that an effect comes to; `None` when it comes to none, or the message is not one that SNS writes.
 pub(super) fn call(effect: &Effect, scope: &Scope<'_>) -> Option<Url> {
-    let Effect::SnsConfirm { topic, token } = effect;
+    let Effect::SnsConfirm { topic, token } = effect else {
+        return None;
+    };
     let (topic, token) = (scope.atom(topic).ok()?, scope.atom(token).ok()?);
     confirmation(std::str::from_utf8(&topic).ok()?, std::str::from_utf8(&token).ok()?)
 }
 
 /// `ConfirmSubscription` of the SNS API (2010-03-31), which takes no credential but the token.
-fn confirmation(topic: &str, token: &str) -> Option<Url> {
+pub(super) fn confirmation(topic: &str, token: &str) -> Option<Url> {
     let host = host(topic)?;
     let fits = (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(is_plain);
     let mut url = Url::parse(&format!("https://{host}/")).ok().filter(|_| fits)?;

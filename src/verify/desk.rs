@@ -91,7 +91,7 @@ mod tests {
     }
 
     fn wanted(number: usize, is_known: bool) -> Wanted {
-        Wanted { url: url(number), is_needed: true, is_known }
+        Wanted { place: url(number), url: url(number), ask: crate::errand::Ask::get(&url(number)), is_needed: true, is_known }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use rustls::RootCertStore;
 use url::Url;
 
 use super::{
-    Verifier, certificate,
+    Verifier, asked, certificate,
     check::{Prepared, Variant},
     desk::ms,
     document::Document,
@@ -31,7 +31,8 @@ use super::{
 };
 use crate::{
     clock::UnixMs,
-    provider::{KeySource, Scheme, SourceKind},
+    errand::Ask,
+    provider::{Effect, KeySource, KeyVendor, Scheme, SourceKind},
     rejection::Rejection,
     request::RawRequest,
 };
@@ -48,8 +49,12 @@ const SETS_MAX: usize = 16;
 /// Keys that a request is to be proved with, and that are not here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Where they are.
+    /// Where the key is.
+    pub place: Url,
+    /// Where what has to be fetched first is: the key, or a token that it is given out for. It is kept under this.
     pub url: Url,
+    /// How it is asked for.
+    pub ask: Ask,
     /// Whether the request cannot be proved without. If not, those that are here will do, and are to be fetched again all the same.
     pub is_needed: bool,
     /// Whether keys have come from there before.
@@ -118,11 +123,11 @@ impl Ring {
 }
 
 impl Prepared {
-    /// Where the keys of this request are; `None` for a check that fetches none.
+    /// Where the keys of this request are; `None` for a check that fetches none. `name` says what the signature calls its key.
     ///
     /// # Errors
     /// The request names no such place, or one that the file does not admit.
-    pub(super) fn place(&self, scope: &Scope<'_>) -> Result<Option<Url>, Rejection> {
+    pub(super) fn place(&self, scope: &Scope<'_>, name: impl FnOnce() -> Option<Vec<u8>>) -> Result<Option<Url>, Rejection> {
         let Some(source) = &self.rule.key.source else {
             return Ok(None);
         };
@@ -132,7 +137,16 @@ impl Prepared {
                 let text = scope.bytes(url).map_err(|_| Rejection::Malformed)?;
                 source.admitted(&text).map(Some).ok_or(Rejection::Malformed)
             }
+            SourceKind::Asked { vendor, url, .. } => {
+                let place = name().and_then(|name| asked::place(*vendor, url, &name));
+                place.map(Some).ok_or(Rejection::Malformed)
+            }
         }
+    }
+
+    /// Whether it would have to ask for its keys, and has no credentials for that.
+    pub(super) fn lacks_credentials(&self) -> bool {
+        self.asker.is_none() && self.fetches().is_some_and(KeySource::takes_credentials)
     }
 
     /// Whether its keys are fetched: none is pinned.
@@ -145,19 +159,32 @@ impl Prepared {
     fn wanted(&self, scope: &Scope<'_>) -> Option<Wanted> {
         self.fetches()?;
         let variant = self.variant(scope).ok()?;
-        let url = self.place(scope).ok()??;
+        let name = || self.key_names(variant, scope).ok()?.into_iter().flatten().next();
+        let url = self.place(scope, name).ok()??;
         // Nobody goes out for what no key could prove.
         self.lacks_only_its_key(variant, scope).ok()?;
         let set = self.ring.known(&url);
         let Some(set) = set.filter(|set| set.is_good(scope.now)) else {
-            return Some(Wanted { is_known: self.ring.known(&url).is_some(), url, is_needed: true });
+            let is_known = self.ring.known(&url).is_some();
+            return self.asked(url, true, is_known, scope.now);
         };
         let age = scope.now.ms_since(set.fetched_at);
         // A set that has just come says all that its vendor says.
         if age >= ms(UNKNOWN_AFTER) && self.lacks(&set, variant, scope) {
-            return Some(Wanted { url, is_needed: true, is_known: true });
+            return self.asked(url, true, true, scope.now);
         }
-        (age >= ms(FRESH_FOR)).then_some(Wanted { url, is_needed: false, is_known: true })
+        if age >= ms(FRESH_FOR) { self.asked(url, false, true, scope.now) } else { None }
+    }
+
+    /// How the keys at a place are asked for.
+    fn asked(&self, place: Url, is_needed: bool, is_known: bool, now: UnixMs) -> Option<Wanted> {
+        let (url, ask) = match self.rule.key.source.as_ref().map(|source| &source.kind) {
+            Some(SourceKind::Asked { vendor, .. }) => self.asker.as_ref()?.ask(*vendor, &place, now)?,
+            _ => (place.clone(), Ask::get(&place)),
+        };
+        // A token is asked for by us, whoever the stranger is that a key is wanted for.
+        let is_known = is_known || url != place && url == asked::token_place(&place);
+        Some(Wanted { place, url, ask, is_needed, is_known })
     }
 
     /// Whether a candidate names a key that the set does not hold.
@@ -195,23 +222,21 @@ impl Verifier {
         let Some(check) = self.fetching() else {
             return Ok(());
         };
-        let set = found.ok_or_else(|| "nothing came".to_owned()).and_then(|text| check.taken_up(url, text, roots, now));
-        match set {
-            Ok(set) => {
-                check.ring.put(set);
-                Ok(())
-            }
-            Err(why) => {
-                self.desk.note_failed(url, now);
-                Err(why)
-            }
-        }
+        let taken =
+            found.ok_or_else(|| "nothing came".to_owned()).and_then(|text| match check.asker.as_ref().filter(|_| check.is_token(url)) {
+                Some(asker) => asker.take_token(text, now),
+                None => check.taken_up(url, text, roots, now).map(|set| check.ring.put(set)),
+            });
+        taken.inspect_err(|_| {
+            self.desk.note_failed(url, now);
+            check.asker.iter().for_each(|asker| asker.note_refused(now));
+        })
     }
 
     /// Whether its source goes out to somebody: for keys, or for the effect of a handshake.
     #[must_use]
     pub fn goes_out(&self) -> bool {
-        self.fetching().is_some() || self.greetings.iter().any(|greeting| greeting.rule.effect.is_some())
+        self.fetching().is_some() || self.greetings.iter().any(|greeting| matches!(greeting.rule.effect, Some(Effect::SnsConfirm { .. })))
     }
 
     fn fetching(&self) -> Option<&Prepared> {
@@ -220,6 +245,14 @@ impl Verifier {
 }
 
 impl Prepared {
+    /// Whether a token is given out there.
+    fn is_token(&self, url: &Url) -> bool {
+        match self.rule.key.source.as_ref().map(|source| &source.kind) {
+            Some(SourceKind::Asked { vendor: KeyVendor::Ebay, url: keys, .. }) => *url == asked::token_place(keys),
+            _ => false,
+        }
+    }
+
     /// The keys in what was found at a URL.
     fn taken_up(&self, url: &Url, text: &[u8], roots: &RootCertStore, now: UnixMs) -> Result<KeySet, String> {
         let source = self.fetches().ok_or("its key is pinned")?;
@@ -237,6 +270,12 @@ impl Prepared {
                 let certificate = certificate::believed(text, url, names, *issuer, roots, now)?;
                 let of = |scheme| Ok((scheme, vec![key(public_key::of_der(scheme, &certificate.key)?, None)]));
                 (schemes().map(of).collect::<Result<Vec<_>, String>>()?, Some(certificate.until))
+            }
+            SourceKind::Asked { vendor, .. } => {
+                let name = asked::name(*vendor, url).ok_or("nobody asked for it")?;
+                let scheme = schemes().next().ok_or("there is no scheme")?;
+                let given = asked::given(*vendor, scheme, name, text, now)?;
+                (vec![(scheme, vec![key(given.key, Some(name.into()))])], given.until)
             }
         };
         let good = now.after(GOOD_FOR);

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     clock::UnixMs,
-    limits::{ECHOED_BYTES_MAX, REPLY_BYTES_MAX},
-    provider::{After, Computation, Encoding, Handshake, Provider, ReplyBody, Scheme, Template},
+    limits::{ECHOED_BYTES_MAX, HANDED_BYTES_MAX, HANDED_BYTES_MIN, REPLY_BYTES_MAX},
+    provider::{After, Computation, Effect, Encoding, Handshake, Provider, ReplyBody, Scheme, Template},
     request::RawRequest,
-    secret::Fingerprint,
+    secret::{Fingerprint, Secret},
 };
 
 /// A handshake that was recognised.
@@ -34,6 +34,8 @@ pub struct Greeted {
     pub reply: Result<Reply, u16>,
     /// What has to be called, with a GET that is answered 200, before it is answered.
     pub call: Option<Url>,
+    /// A secret that was handed over, and has to be kept for the operator before it is answered.
+    pub secret: Option<Secret>,
 }
 
 /// The answer to a handshake.
@@ -55,6 +57,8 @@ pub(super) struct Greeting {
     pub(super) rule: Handshake,
     methods: Vec<String>,
     keys: Vec<Seal>,
+    /// Whether it is answered: a secret is taken from nobody where there is one.
+    is_open: bool,
 }
 
 /// A key of the first check, ready to compute with.
@@ -87,7 +91,29 @@ impl Greeting {
             let mac = Mac::new(scheme?, &bytes)?;
             Some(Seal { mac, fingerprint: credential.value.fingerprint(), until: credential.until })
         };
-        Self { methods: rule.methods(), rule, keys: credentials.iter().filter_map(seal).collect() }
+        let first = provider.checks.first();
+        let is_keyed = credentials.iter().any(|own| first.is_some_and(|check| check.key.from.contains(&own.name)));
+        let is_open = !is_keyed || !matches!(rule.effect, Some(Effect::ShowSecret { .. }));
+        Self { methods: rule.methods(), rule, keys: credentials.iter().filter_map(seal).collect(), is_open }
+    }
+
+    /// What has to be done before it is answered: a call, or a secret to keep.
+    ///
+    /// # Errors
+    /// It cannot be done with what the request says.
+    fn effect(&self, scope: &Scope<'_>, proof: Option<Proof>) -> Result<(Option<Url>, Option<Secret>), Lack> {
+        match &self.rule.effect {
+            None => Ok((None, None)),
+            Some(effect @ Effect::SnsConfirm { .. }) => {
+                let call = proof.and_then(|_| confirm::call(effect, scope)).ok_or(Lack::Unusable)?;
+                Ok((Some(call), None))
+            }
+            Some(Effect::ShowSecret { at }) => {
+                let secret = scope.atom(at)?;
+                let fits = (HANDED_BYTES_MIN..=HANDED_BYTES_MAX).contains(&secret.len()) && secret.iter().all(u8::is_ascii_graphic);
+                if fits { Ok((None, Some(Secret::new(secret.into_owned())))) } else { Err(Lack::Unusable) }
+            }
+        }
     }
 
     /// The answer, or why there is none.
@@ -154,16 +180,23 @@ impl Verifier {
     /// The handshake that this request is, when it is one, among those that stand before the checks (`proof` is `None`) or behind them.
     pub(super) fn greeted(&self, request: &RawRequest, now: UnixMs, proof: Option<Proof>) -> Option<Greeted> {
         let after = if proof.is_some() { After::Verify } else { After::None };
-        self.recognised(request, now, after, |greeting, scope| {
-            let guarded = condition::holds(&greeting.rule.guard, scope);
-            let effect = greeting.rule.effect.as_ref().filter(|_| guarded && proof.is_some());
-            let call = effect.and_then(|effect| confirm::call(effect, scope));
-            let reply = match guarded && call.is_some() == greeting.rule.effect.is_some() {
-                true => greeting.reply(scope, proof).map_err(|_| greeting.rule.refuse),
-                false => Err(greeting.rule.refuse),
-            };
-            Greeted { handshake: greeting.rule.name.clone(), call: call.filter(|_| reply.is_ok()), reply }
+        self.recognised(request, now, after, &|greeting| greeting.is_open, |greeting, scope| {
+            let guarded = if condition::holds(&greeting.rule.guard, scope) { Ok(()) } else { Err(Lack::Unusable) };
+            let made = guarded.and_then(|()| Ok((greeting.effect(scope, proof)?, greeting.reply(scope, proof)?)));
+            let handshake = greeting.rule.name.clone();
+            match made {
+                Ok(((call, secret), reply)) => Greeted { handshake, reply: Ok(reply), call, secret },
+                Err(_) => Greeted { handshake, reply: Err(greeting.rule.refuse), call: None, secret: None },
+            }
         })
+    }
+
+    /// Whether a request brings a secret as it is, which its vendor hands over: nothing of it is to lie on a disk, also where it is not
+    /// taken.
+    #[must_use]
+    pub fn hands_over(&self, request: &RawRequest, now: UnixMs) -> bool {
+        let is_such = |greeting: &Greeting| matches!(greeting.rule.effect, Some(Effect::ShowSecret { .. }));
+        self.recognised(request, now, After::None, &is_such, |_, _| ()).is_some()
     }
 
     /// Whether a handshake's call may be made now: who replays one has it made so many times in a minute and not more. It is counted.
@@ -174,12 +207,20 @@ impl Verifier {
 
     /// Whether this request is a handshake, one that stands before the checks or one behind them.
     pub(super) fn is_handshake(&self, request: &RawRequest, now: UnixMs) -> bool {
-        [After::None, After::Verify].into_iter().any(|after| self.recognised(request, now, after, |_, _| ()).is_some())
+        [After::None, After::Verify].into_iter().any(|after| self.recognised(request, now, after, &|_| true, |_, _| ()).is_some())
     }
 
-    /// What `then` makes of the handshake that this request is, and of what that looks at.
-    fn recognised<T>(&self, request: &RawRequest, now: UnixMs, after: After, then: impl FnOnce(&Greeting, &Scope<'_>) -> T) -> Option<T> {
-        if !self.greetings.iter().any(|greeting| greeting.rule.after == after) {
+    /// What `then` makes of the handshake that this request is, and of what that looks at, among those that `are_meant`.
+    fn recognised<T>(
+        &self,
+        request: &RawRequest,
+        now: UnixMs,
+        after: After,
+        are_meant: &dyn Fn(&Greeting) -> bool,
+        then: impl FnOnce(&Greeting, &Scope<'_>) -> T,
+    ) -> Option<T> {
+        let is_due = |greeting: &&Greeting| greeting.rule.after == after && are_meant(greeting);
+        if !self.greetings.iter().any(|greeting| is_due(&greeting)) {
             return None;
         }
         let form = self.form(request);
@@ -187,7 +228,7 @@ impl Verifier {
         let text = self.document_text(request, &form);
         let document = Document::read(text, pointers);
         let scope = Scope { document: &document, addresses: self.addresses.as_ref(), ..Scope::of(request, &form, &self.named, now) };
-        let due = self.greetings.iter().filter(|greeting| greeting.rule.after == after);
+        let due = self.greetings.iter().filter(is_due);
         let of_method = |greeting: &&Greeting| greeting.methods.iter().any(|method| **method == *request.method);
         let greeting = due.filter(of_method).find(|greeting| condition::holds(&greeting.rule.when, &scope))?;
         Some(then(greeting, &scope))
@@ -195,7 +236,7 @@ impl Verifier {
 
     /// Whether the head of a request could be that of a handshake which comes unproved.
     pub(super) fn may_greet(&self, head: &Scope<'_>) -> bool {
-        let unproved = self.greetings.iter().filter(|greeting| greeting.rule.after == After::None);
+        let unproved = self.greetings.iter().filter(|greeting| greeting.rule.after == After::None && greeting.is_open);
         unproved.into_iter().any(|greeting| {
             let of_method = greeting.methods.iter().any(|method| **method == *head.request.method);
             of_method && condition::may_hold(&greeting.rule.when, head)

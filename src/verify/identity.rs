@@ -10,6 +10,47 @@ use crate::{
     provider::{Atom, EventRule, Template},
 };
 
+/// What a verified request is, in the provider's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The provider's event id; `None` when the request has none (the body then stands for it).
+    pub id: Option<Vec<u8>>,
+    /// Its types, each at most [`EVENT_TYPE_BYTES_MAX`] bytes, at most [`EVENT_TYPES_MAX`].
+    pub types: EventTypes,
+    /// SHA-256 of what was signed, when the signed text itself is good for one event only, whatever id stands beside it.
+    pub signed: Option<[u8; 32]>,
+    /// What the source itself knows it by; `None` where it says nothing, or the request lacks a part of it.
+    pub key: Option<Vec<u8>>,
+}
+
+/// What an event is known by, for its repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy<'a> {
+    /// The provider's id.
+    Id(&'a [u8]),
+    /// What the source says.
+    Key(&'a [u8]),
+    /// The SHA-256 of the text that was signed, which is good for one event.
+    Signed(&'a [u8; 32]),
+    /// Its body.
+    Body,
+}
+
+impl Identity {
+    /// What the event is known by. The signed text goes before an id that stands outside of it: whoever changes that id changes nothing.
+    #[must_use]
+    pub fn known_by(&self) -> KnownBy<'_> {
+        if let Some(key) = &self.key {
+            return KnownBy::Key(key);
+        }
+        match (&self.signed, self.id.as_deref().filter(|id| !id.is_empty())) {
+            (Some(signed), _) => KnownBy::Signed(signed),
+            (None, Some(id)) => KnownBy::Id(id),
+            (None, None) => KnownBy::Body,
+        }
+    }
+}
+
 /// The provider's id: the first alternative that is complete. A value that two readers could read differently ends the search, and the body
 /// stands for the event: falling through to a weaker alternative is what someone who writes such values would want.
 pub(super) fn id(rule: &EventRule, scope: &Scope<'_>) -> Option<Vec<u8>> {

@@ -575,7 +575,23 @@ mod tests {
             ("a: \"{computed}\", ", "", "t.yaml:12:5: `compute` and `{computed}` in the reply stand together"),
             ("text: \"{query:c}\"", "text: \"{query:c}\", type: text/html", "is `text/plain` or JSON"),
             ("text: \"{query:c}\"", "text: \"{item:/c}\"", "is not part of it"),
-            ("after: none\n", "effect: show-secret\n    after: none\n", "the effect `show-secret` is planned and not built yet"),
+            (
+                "after: none\n",
+                "effect: show-secret\n    after: none\n",
+                "`secret` is handed over in a handshake, so it is `required: false`",
+            ),
+            (
+                "query:c: true }\n",
+                "query:c: x }\n    effect: show-secret\n",
+                "t.yaml:8:13: `show-secret` shows what `when` demands to be there",
+            ),
+            ("query:c: true }\n", "query:c: true, query:d: true }\n    effect: show-secret\n", "which is one value of the request"),
+            ("after: verify\n", "effect: show-secret\n    after: verify\n", "`show-secret` shows what `when` demands to be there"),
+            (
+                "json:/type: check }\n    after: verify\n",
+                "json:/t: true }\n    effect: show-secret\n    after: verify\n",
+                "for `after: none`, without `compute`",
+            ),
             ("after: none\n", "effect: sns-confirm\n    after: none\n", "`sns-confirm` is for `after: verify`, where a check signs"),
             ("after: none\n", "effect: sns-confirm\n    after: none\n", "`sns-confirm` needs `json:/TopicArn"),
         ];

@@ -26,9 +26,11 @@
 //! [`jws`] read them, [`value`], [`document`], [`form`] and [`canonical`] feed the message to the [`mac`] or the [`public_key`]; [`moment`]
 //! judges the timestamp, [`condition`] what must hold besides, and [`identity`] says what the request is. [`greeting`] answers handshakes.
 //! [`sign`] walks the same data backwards, so that what we send in tests and demonstrations cannot drift from what we accept; [`proof`]
-//! runs the known answers. Keys that a vendor publishes are [`fetched`](mod@fetched), with [`certificate`] to say whose one is.
+//! runs the known answers. Keys that a vendor publishes are [`fetched`](mod@fetched), with [`certificate`] to say whose one is, and
+//! [`asked`] where they are given out one by one.
 //! [`explain`](mod@explain) says on the command line why a request was refused.
 
+mod asked;
 mod candidates;
 mod canonical;
 mod certificate;
@@ -67,6 +69,7 @@ pub use explain::{Case, Explanation, Neighbour, SHOWN_SIGNATURE_BYTES_MAX, Setti
 pub use fetched::Wanted;
 pub use greeting::{Greeted, Reply};
 pub use grounds::{Identified, Proof};
+pub use identity::{Identity, KnownBy};
 pub use order::OrderBy;
 pub use proof::{Tried, prove, prove_handshakes};
 pub use sign::{Sample, SignedRequest, sign, signable};
@@ -74,7 +77,7 @@ pub use unproved::Unproved;
 
 use crate::{
     clock::UnixMs,
-    provider::{Atom, DocumentPlace, EventRule, Family, Pointer, Provider},
+    provider::{Atom, DocumentPlace, EventRule, Family, Pointer, Provider, Template},
     rejection::Rejection,
     request::RawRequest,
     secret::{Fingerprint, Secret},
@@ -118,6 +121,8 @@ pub struct Verifier {
     credential_places: Vec<Atom>,
     /// Until when its source takes what nothing proves.
     observe_until: Option<UnixMs>,
+    /// What is not looked at, because an optional credential is unset.
+    skipped: Vec<String>,
 }
 
 /// A credential as configured: its value, and until when it is good.
@@ -151,40 +156,6 @@ pub struct Verified {
     signed: Option<[u8; 32]>,
 }
 
-/// What a verified request is, in the provider's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The provider's event id; `None` when the request has none (the body then stands for it).
-    pub id: Option<Vec<u8>>,
-    /// Its types, each at most [`crate::limits::EVENT_TYPE_BYTES_MAX`] bytes, at most [`crate::limits::EVENT_TYPES_MAX`].
-    pub types: crate::event::EventTypes,
-    /// SHA-256 of what was signed, when the signed text itself is good for one event only, whatever id stands beside it.
-    pub signed: Option<[u8; 32]>,
-}
-
-/// What an event is known by, for its repeats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KnownBy<'a> {
-    /// The provider's id.
-    Id(&'a [u8]),
-    /// The SHA-256 of the text that was signed, which is good for one event.
-    Signed(&'a [u8; 32]),
-    /// Its body.
-    Body,
-}
-
-impl Identity {
-    /// What the event is known by. The signed text goes before an id that stands outside of it: whoever changes that id changes nothing.
-    #[must_use]
-    pub fn known_by(&self) -> KnownBy<'_> {
-        match (&self.signed, self.id.as_deref().filter(|id| !id.is_empty())) {
-            (Some(signed), _) => KnownBy::Signed(signed),
-            (None, Some(id)) => KnownBy::Id(id),
-            (None, None) => KnownBy::Body,
-        }
-    }
-}
-
 impl Verifier {
     /// Compiles a provider with the credentials of one source. `endpoint` is the source's public URL, where the provider signs it;
     /// `tolerance` overrides the provider file's.
@@ -198,6 +169,12 @@ impl Verifier {
         tolerance: Option<Tolerance>,
     ) -> Result<Self, Vec<String>> {
         compile::compile(provider, credentials, endpoint, tolerance)
+    }
+
+    /// The same, of a source that knows its events by this template.
+    #[must_use]
+    pub fn knowing_by(self, key: Template) -> Self {
+        compile::knowing_by(self, key)
     }
 
     /// Everything that can be refused from the head alone, before a byte of the body is read: presence and shape of the signature,
@@ -268,7 +245,8 @@ impl Verifier {
         let claims = Document::read(claims, &self.claim_pointers);
         let scope =
             Scope { document: &document, claims: &claims, empty_is_absent: true, ..self.scope(request, &form, request.received_at) };
-        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope), signed }
+        let key = self.event.key.as_ref().and_then(|key| scope.bytes(key).ok());
+        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope), signed, key }
     }
 
     /// How requests are proved, as metrics name it: `signed`, `token` (a secret that is sent as it is) or `none`.
@@ -282,6 +260,12 @@ impl Verifier {
         } else {
             "none"
         }
+    }
+
+    /// What is not looked at because an optional credential is unset, each in words for the operator.
+    #[must_use]
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 
     /// Methods besides `POST` that the provider's handshakes come with.
@@ -531,8 +515,9 @@ mod tests {
     #[test]
     fn an_event_is_known_by_what_was_signed_before_an_id_beside_it() {
         let known = |id: Option<&[u8]>, signed: Option<[u8; 32]>| {
-            let identity = Identity { id: id.map(<[u8]>::to_vec), types: crate::event::EventTypes::default(), signed };
+            let identity = Identity { id: id.map(<[u8]>::to_vec), types: crate::event::EventTypes::default(), signed, key: None };
             match identity.known_by() {
+                KnownBy::Key(_) => "key",
                 KnownBy::Id(_) => "id",
                 KnownBy::Signed(_) => "signed",
                 KnownBy::Body => "body",

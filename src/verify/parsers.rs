@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use super::{document::Document, form::Form, jws, moment, proof, value::Lack};
+use rustls::RootCertStore;
+use url::Url;
+
+use super::{asked, certificate, confirm, document::Document, form::Form, jws, moment, proof, public_key, value::Lack};
 use crate::{
     clock::UnixMs,
-    provider::{Pointer, Scheme, TimeUnit, Vector},
+    provider::{Issuer, KeyVendor, Pointer, Scheme, TimeUnit, Vector},
     rejection::Rejection,
     request::RawRequest,
     verify::Credential,
@@ -95,6 +98,53 @@ pub fn numeric_date(text: &[u8]) -> Option<UnixMs> {
 pub fn skew(unit: TimeUnit, tolerance: Option<Duration>, signed_at: UnixMs, now: UnixMs) -> Result<i64, Rejection> {
     let rule = crate::provider::TimestampRule { at: crate::provider::Atom::Body, unit, tolerance };
     moment::skew(&rule, tolerance, signed_at, now)
+}
+
+/// How many keys a published set has for a scheme, each by its name.
+///
+/// # Errors
+/// Why there is none.
+pub fn published(scheme: Scheme, set: &[u8]) -> Result<Vec<Box<str>>, String> {
+    Ok(public_key::of_published(scheme, set)?.into_iter().filter_map(|named| named.kid).collect())
+}
+
+/// How many keys a pinned text holds, read as a set, as a PEM and as it is.
+#[must_use]
+pub fn pinned(scheme: Scheme, text: &[u8]) -> [usize; 3] {
+    let set = public_key::of_jwks(scheme, text).map_or(0, |keys| keys.len());
+    [set, usize::from(public_key::of_pem(scheme, text).is_ok()), usize::from(public_key::of_der(scheme, text).is_ok())]
+}
+
+/// Until when a certificate is good that is believed of this host, vouched for by the host or by no authority at all.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn certificate(text: &[u8], url: &Url, is_of_host: bool, now: UnixMs) -> Result<UnixMs, String> {
+    let issuer = if is_of_host { Issuer::Host } else { Issuer::Roots };
+    certificate::believed(text, url, &[], issuer, &RootCertStore::empty(), now).map(|believed| believed.until)
+}
+
+/// Where a key of this name is asked for, and the name as it is read back from there.
+#[must_use]
+pub fn key_place(vendor: KeyVendor, url: &Url, name: &[u8]) -> Option<(Url, String)> {
+    let place = asked::place(vendor, url, name)?;
+    let name = asked::name(vendor, &place)?.to_owned();
+    Some((place, name))
+}
+
+/// Until when a key is good that was given out, if it has an end.
+///
+/// # Errors
+/// Why it is none.
+pub fn given_key(vendor: KeyVendor, name: &str, answer: &[u8], now: UnixMs) -> Result<Option<UnixMs>, String> {
+    let scheme = if vendor == KeyVendor::Ebay { Scheme::EcdsaP256Sha1 } else { Scheme::JwsEs256 };
+    asked::given(vendor, scheme, name, answer, now).map(|given| given.until)
+}
+
+/// The call that confirms a subscription to a topic at Amazon SNS.
+#[must_use]
+pub fn confirmation(topic: &str, token: &str) -> Option<Url> {
+    confirm::confirmation(topic, token)
 }
 
 /// The request of a known answer, with the credentials it is verified with and the public URL it was sent to.

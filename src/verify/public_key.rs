@@ -8,7 +8,10 @@ use aws_lc_rs::{
         RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, VerificationAlgorithm,
     },
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde::Deserialize;
 use x509_parser::{pem::Pem, prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo};
 
@@ -85,7 +88,8 @@ pub(super) fn of_der(scheme: Scheme, bytes: &[u8]) -> Result<ParsedPublicKey, St
 pub(super) fn of_pem(scheme: Scheme, text: &[u8]) -> Result<ParsedPublicKey, String> {
     let mut blocks = Pem::iter_from_buffer(text);
     let (Some(Ok(block)), None) = (blocks.next(), blocks.next()) else {
-        return Err("is not one block of PEM (`-----BEGIN PUBLIC KEY-----`)".into());
+        let bytes = on_one_line(text).ok_or("is not one block of PEM (`-----BEGIN PUBLIC KEY-----`)")?;
+        return of_der(scheme, &bytes);
     };
     match block.label.as_str() {
         "PUBLIC KEY" | "RSA PUBLIC KEY" => of_der(scheme, &block.contents),
@@ -96,6 +100,13 @@ pub(super) fn of_pem(scheme: Scheme, text: &[u8]) -> Result<ParsedPublicKey, Str
         label if label.contains("PRIVATE") => Err("is a private key: this needs the public one, and the other belongs nowhere else".into()),
         _ => Err("is neither a public key nor a certificate".into()),
     }
+}
+
+/// The bytes of a PEM without its line ends, as eBay gives keys out.
+fn on_one_line(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let inner = text.strip_prefix("-----BEGIN PUBLIC KEY-----")?.strip_suffix("-----END PUBLIC KEY-----")?;
+    STANDARD.decode(inner.trim()).ok()
 }
 
 /// Takes up the keys of a JSON Web Key Set (RFC 7517) that are for this scheme.

@@ -10,6 +10,8 @@ FOLDER holds two files for each request. NAME.http has the bytes as they come ov
   url            the public URL, where the signature covers it, else null
   event_id       what hookgate calls it, empty for a provider without ids
   signature      the signature as it stands in the head, and its encoding: hex, base64 or base64url
+  packed         the field in which the signature stands, where that is JSON in base64; left out elsewhere
+  credentials    further ones by their names, if there are any
   body_counts    whether the scheme covers the body
 
 Each request must be accepted as it is, and refused with one bit of its body flipped, with one bit of its signature flipped, and with the
@@ -79,6 +81,12 @@ def with_another_signature(request):
         "base64": lambda: base64.b64encode(turned).decode(),
         "base64url": lambda: base64.urlsafe_b64encode(turned).decode().rstrip("="),
     }[encoding]()
+    packed = request.known.get("packed")
+    if packed:
+        inside = base64.b64decode(packed, validate=True)
+        if inside.count(text.encode()) != 1:
+            raise SystemExit(f"{request.name}: the signature does not stand in what is packed exactly once")
+        text, spelled = packed, base64.b64encode(inside.replace(text.encode(), spelled.encode())).decode()
     if request.head.count(text.encode()) != 1:
         raise SystemExit(f"{request.name}: the signature does not stand in the head exactly once")
     return request.head.replace(text.encode(), spelled.encode()) + request.body
@@ -89,6 +97,8 @@ def ask(binary, request, data, secret):
     command = [binary, "verify", request.known["provider"], "--secret-env", SECRET_VARIABLE, "--json"]
     if request.known["url"]:
         command += ["--url", request.known["url"]]
+    for name, value in request.known.get("credentials", {}).items():
+        command += ["--credential", f"{name}={value}"]
     environment = {**os.environ, SECRET_VARIABLE: secret}
     done = subprocess.run(command + ["-"], input=data, env=environment, capture_output=True, timeout=QUESTION_SECONDS, check=False)
     verdict = {0: "accepted", 1: "rejected"}.get(done.returncode, "failed")

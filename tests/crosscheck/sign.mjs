@@ -13,9 +13,12 @@ import sendgrid from "@sendgrid/eventwebhook";
 import "@shopify/shopify-api/adapters/node";
 import { shopifyApi } from "@shopify/shopify-api";
 import bolt from "@slack/bolt";
+import { signWebhookPayload, verifyWebhookSignature } from "@notionhq/client";
 import { verifySignature } from "@vonage/jwt";
 import { basicAuthValidator } from "chargebee";
 import discord from "discord-interactions";
+import ebayKeys from "event-notification-nodejs-sdk/lib/client.js";
+import ebay from "event-notification-nodejs-sdk/lib/validator.js";
 import { WebhooksHelper } from "square";
 import { Webhook as StandardWebhook } from "standardwebhooks";
 import Stripe from "stripe";
@@ -206,6 +209,30 @@ const vendors = {
     if (verifySignature(token, other)) throw new Error("the library accepts the token with another secret");
     return { secret, other, id, body, headers: { Authorization: `Bearer ${token}` }, signature: [signature, "base64url"] };
   }],
+  notion: ["@notionhq/client", "signs", async () => {
+    const [secret, other, id] = [`secret_${word(20)}`, `secret_${word(20)}`, randomUUID()];
+    const body = json({ id, type: "page.created", attempt_number: randomInt(1, 9) });
+    const signature = await signWebhookPayload({ body, verificationToken: secret });
+    await accepts(body, (body) => verifyWebhookSignature({ body, signature, verificationToken: secret }));
+    const headers = { "X-Notion-Signature": signature };
+    return { secret, other, id, body, headers, signature: [signature.slice("sha256=".length), "hex"] };
+  }],
+  // eBay's library asks for the key, which is given here, and signs what JSON.stringify writes: its bodies are written so.
+  ebay: ["event-notification-nodejs-sdk", "accepts", async () => {
+    const [ours, theirs] = [1, 2].map(() => generateKeyPairSync("ec", { namedCurve: "P-256" }));
+    const line = (key) => key.export({ type: "spki", format: "pem" }).replaceAll("\n", "");
+    const [secret, id, kid, url] = [line(ours.publicKey), randomUUID(), randomUUID(), "https://hooks.example.com/hooks/ebay"];
+    const body = JSON.stringify({ metadata: { topic: "MARKETPLACE_ACCOUNT_DELETION" }, notification: { notificationId: id, data: value(3) } });
+    const signature = signWith("sha1", Buffer.from(body), ours.privateKey).toString("base64");
+    const packed = Buffer.from(JSON.stringify({ alg: "ecdsa", kid, signature, digest: "SHA1" })).toString("base64");
+    ebayKeys.getPublicKey = async () => ({ key: secret });
+    const says = (message) => ebay.validateSignature(message, packed, {});
+    if (!(await says(JSON.parse(body)))) throw new Error("the library does not accept what was signed for it");
+    if (await says({ ...JSON.parse(body), more: 1 })) throw new Error("the library accepts another body too");
+    const credentials = { verification_token: word(20) };
+    const more = { url, packed, credentials, signature: [signature, "base64"] };
+    return { secret, other: line(theirs.publicKey), id, body, headers: { "X-EBAY-SIGNATURE": packed }, ...more };
+  }],
   chargebee: ["chargebee", "accepts", async () => {
     const [user, password, id] = [`u${word(4)}`, phrase(), `ev_${word()}`];
     const credentials = Buffer.from(`${user}:${password}`).toString("base64");
@@ -227,8 +254,9 @@ function write(folder, name, provider, sdk, part, request) {
   const head = `POST ${target.pathname}${target.search} HTTP/1.1\r\n${fields.join("")}\r\n`;
   writeFileSync(join(folder, `${name}.http`), Buffer.concat([Buffer.from(head), body]));
   const [signature, encoding] = request.signature;
-  const { secret, other, url = null, id, bodyCounts = true } = request;
-  const known = { provider, sdk, part, secret, other_secret: other, url, event_id: id, signature, encoding, body_counts: bodyCounts };
+  const { secret, other, url = null, id, packed = null, credentials = {}, bodyCounts = true } = request;
+  const asked = { secret, other_secret: other, url, event_id: id, signature, encoding, packed, credentials, body_counts: bodyCounts };
+  const known = { provider, sdk, part, ...asked };
   writeFileSync(join(folder, `${name}.json`), JSON.stringify(known));
 }
 

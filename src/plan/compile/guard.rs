@@ -125,10 +125,10 @@ pub(super) fn guarded(name: &str, source: &Source, provider: &Provider, proved: 
 /// whoever allows such methods should know.
 pub(super) fn methods(source: &Source, provider: &Provider, problems: &mut Problems) -> Box<[&'static str]> {
     let Some(allowed) = &source.allow_methods else { return Box::default() };
-    let by_body = match *source.dedup.by {
+    let by_body = match &*source.dedup.by {
         DedupBy::Provider => provider.event.id.is_empty() && !provider.event.once,
         DedupBy::Body => true,
-        DedupBy::None => false,
+        DedupBy::None | DedupBy::Template(_) => false,
     };
     if let Some(bare) = allowed.iter().find(|method| by_body && method.is_bare()) {
         let said = "has usually no body, which is all that tells its events apart: the second would be a duplicate of the first";

@@ -13,7 +13,7 @@ use crate::{
     limits::ACTIVE_SECRETS_MAX,
     name::SourceName,
     plan::{Dedup, DedupBy, Source, Unrouted, with_token},
-    provider::{Catalogue, Provider, Retries},
+    provider::{Catalogue, Provider, Retries, dedup_key},
     secret::Secret,
     verify::{Credential, Setting, Tolerance, Verifier},
     yaml::{At, Problems, nearest},
@@ -181,11 +181,36 @@ impl Written<'_> {
         match setting.compile() {
             Ok(verifier) => {
                 self.doubts(provider, &setting.credentials, problems);
-                Some(verifier)
+                self.knowing(verifier, provider, endpoint, problems)
             }
             Err(faults) => {
                 faults.into_iter().for_each(|fault| problems.error(&self.source.at, fault));
                 None
+            }
+        }
+    }
+
+    /// The same, which knows events by the template of the source, if that has one.
+    fn knowing(self, verifier: Verifier, provider: &Provider, endpoint: Option<&url::Url>, problems: &mut Problems) -> Option<Verifier> {
+        let by = &self.source.dedup.by;
+        let config::DedupBy::Template(text) = &**by else {
+            return Some(verifier);
+        };
+        match dedup_key(text, &provider.checks) {
+            Err(wrong) => {
+                problems.error(&by.at, format!("`by`: {wrong}"));
+                None
+            }
+            Ok(key) if key.needs_public_url && endpoint.is_none() => {
+                problems.error_hint(&by.at, "`by` has the public URL in it, and none is known", "write `server.public_url`");
+                None
+            }
+            Ok(key) => {
+                if !key.is_signed && verifier.verification() == "signed" {
+                    let said = "`by` has a value in it that no signature covers: who has seen an event can make new ones of it";
+                    problems.warning(&by.at, said);
+                }
+                Some(verifier.knowing_by(key.template))
             }
         }
     }
@@ -330,10 +355,11 @@ impl Written<'_> {
         };
         Dedup {
             window,
-            by: match *written.by {
+            by: match &*written.by {
                 config::DedupBy::Provider => DedupBy::Provider,
                 config::DedupBy::Body => DedupBy::Body,
                 config::DedupBy::None => DedupBy::None,
+                config::DedupBy::Template(_) => DedupBy::Template,
             },
             revive: *written.on_repeat == OnRepeat::Revive,
         }

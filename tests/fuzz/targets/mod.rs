@@ -2,6 +2,7 @@
 //! its parser is broken, and is the same for the short campaign (`tests/fuzz`) and the long one (`make fuzz`, the package in `fuzz/`).
 
 mod grammar;
+mod outside;
 mod readers;
 pub(crate) mod requests;
 mod settings;
@@ -20,7 +21,7 @@ pub(crate) struct Target {
 }
 
 /// All targets.
-pub(crate) static TARGETS: [Target; 19] = [
+pub(crate) static TARGETS: [Target; 25] = [
     Target { name: "template", run: grammar::template },
     Target { name: "atom", run: grammar::atom },
     Target { name: "condition", run: grammar::condition },
@@ -40,6 +41,12 @@ pub(crate) static TARGETS: [Target; 19] = [
     Target { name: "timestamp", run: readers::timestamp },
     Target { name: "retry-after", run: readers::retry_after },
     Target { name: "event-id", run: readers::event_id },
+    Target { name: "framing", run: outside::framing },
+    Target { name: "key-url", run: outside::key_url },
+    Target { name: "certificate", run: outside::certificate },
+    Target { name: "keys", run: outside::keys },
+    Target { name: "given-key", run: outside::given_key },
+    Target { name: "effect", run: outside::effect },
 ];
 
 impl Target {

@@ -2,7 +2,7 @@
 
 use super::table::{
     End::{self, Answered, Broken, Cut, Taken},
-    Level::{May, Must, Ours},
+    Level::{May, Must, Ours, Should},
     Row,
 };
 
@@ -71,6 +71,18 @@ pub(super) const ROWS: &[Row] = &[
     ("9112 7.1", Must, "a bare LF behind the last chunk", "@CHUNKED@HEX\r\n@BODY\r\n0\n\r\n", Broken),
     ("9112 7.1.2", Must, "a bare CR behind the trailers", "@CHUNKED@HEX\r\n@BODY\r\n0\r\nX-A: b\r\n\rX", Broken),
     ("9112 7.1.2", Must, "a bare CR in a trailer", "@CHUNKED@HEX\r\n@BODY\r\n0\r\nX-A: b\rc\r\n\r\n", Broken),
+    ("9112 7.1", Should, "white space behind a size", "@CHUNKED@HEX \r\n@BODY\r\n0\r\n\r\n", Broken),
+    ("9112 7.1", Should, "white space behind the last size", "@CHUNKED@HEX\r\n@BODY\r\n0\t\r\n\r\n", Broken),
+    ("9112 7.1.1", Should, "an extension of 100 KB", "@CHUNKED@HEX;@[100000*x]\r\n@BODY\r\n0\r\n\r\n", Broken),
+    ("9112 7.1.1", Should, "extensions of 20 KB in many chunks", "@CHUNKED@[2000*1;xxxxxxxxxx\r\nx\r\n]0\r\n\r\n", Broken),
+    ("9112 7.1.2", Should, "a bare LF in a trailer", "@CHUNKED@HEX\r\n@BODY\r\n0\r\nX-A: b\nX-B: c\r\n\r\n", Broken),
+    ("9112 7.1.2", Should, "a bare LF instead of a trailer", "@CHUNKED@HEX\r\n@BODY\r\n0\r\n\n\r\n", Broken),
+    ("9112 7.1.2", Should, "a trailer that is no field", "@CHUNKED@HEX\r\n@BODY\r\n0\r\nno field\r\n\r\n", Broken),
+    ("9112 7.1.2", Should, "a trailer without a name", "@CHUNKED@HEX\r\n@BODY\r\n0\r\n: b\r\n\r\n", Broken),
+    ("9112 5.2", Must, "a folded trailer", "@CHUNKED@HEX\r\n@BODY\r\n0\r\nX-A: b\r\n c\r\n\r\n", Broken),
+    ("9112 7.1.2", Should, "a NUL in a trailer", "@CHUNKED@HEX\r\n@BODY\r\n0\r\nX-A: \0\r\n\r\n", Broken),
+    ("9112 7.1.2", May, "ninety-six trailers", "@CHUNKED@HEX\r\n@BODY\r\n0\r\n@[96*X-A: b\r\n]\r\n", Taken),
+    ("9112 7.1.2", May, "a hundred trailers", "@CHUNKED@HEX\r\n@BODY\r\n0\r\n@[100*X-A: b\r\n]\r\n", Broken),
     ("9112 8", Must, "no last chunk, and the end", "@CHUNKED@HEX\r\n@BODY\r\n", Cut(&[400])),
     ("9112 8", Must, "half a last chunk, and the end", "@CHUNKED@HEX\r\n@BODY\r\n0\r\n", Cut(&[400])),
     ("9112 8", Must, "half a trailer, and the end", "@CHUNKED@HEX\r\n@BODY\r\n0\r\nX-A: b", Cut(&[400])),

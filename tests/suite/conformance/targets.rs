@@ -27,6 +27,8 @@ pub(super) const ROWS: &[Row] = &[
     ("9112 3.2", Must, "a wrong Host in a request of 1.0", "POST /hooks/github HTTP/1.0\r\nHost: a b\r\n@REST", BAD),
     ("9112 3.2", Must, "a Host with a tab in it", "@POSTHost: hooks\texample.com\r\n@REST", BAD),
     ("9112 3.2", Must, "two names in one Host", "@POSTHost: a.example, b.example\r\n@REST", BAD),
+    ("9112 3.2", Should, "a fragment in the target", "POST /hooks/github#part HTTP/1.1\r\n@SIGNED", BAD),
+    ("9112 3.2", Should, "a fragment behind a query", "POST /hooks/github?a=b# HTTP/1.1\r\n@SIGNED", BAD),
     ("9110 7.2", Must, "an empty Host", "@POSTHost:\r\n@REST", Taken),
     ("9110 7.2", Must, "a Host that is an address", "@POSTHost: 127.0.0.1:8080\r\n@REST", Taken),
     ("9110 7.2", Must, "a Host that is an address in brackets", "@POSTHost: [::1]:8080\r\n@REST", Taken),

@@ -1,6 +1,7 @@
 //! Keys that vendors publish, and subscriptions that are confirmed: the real binary fetches over TLS from a vendor on the loopback. Only
 //! where names lead is the tests' own; the guard, the certificates and the roots are as they would be.
 
+mod asked;
 mod vendor;
 
 use std::{collections::HashSet, fs, thread, time::Duration};
@@ -15,6 +16,7 @@ use crate::support::{
     recorder::Recorder,
     wire::{Answer, Ring},
 };
+use asked::{CLIENT_ID, CLIENT_SECRET, VERIFICATION_TOKEN};
 use vendor::{Amazon, Does, Signer, Vendor};
 
 const TOKENS: &str = "provider: tokens
@@ -50,11 +52,16 @@ impl Scene {
         let target = Recorder::start();
         let gateway = Gateway::written(&format!(
             "providers_dir: \"@DIR@/providers\"
+server: {{ listen: \"127.0.0.1:@DOOR@\", public_url: https://hooks.example.com }}
 egress: {egress}
 sources:
   tokens: {{ provider: tokens }}
   seals: {{ provider: seals }}
   topic: {{ provider: aws-sns, credentials: {{ topic: \"{TOPIC}\" }} }}
+  ebay:
+    provider: ebay
+    credentials: {{ verification_token: {VERIFICATION_TOKEN}, client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET} }}
+  plaid: {{ provider: plaid, credentials: {{ client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET} }} }}
 targets: {{ app: {{ url: \"{}\" }} }}
 routes: [{{ to: app }}]
 ",

@@ -30,7 +30,7 @@ use rustls::{
 use crate::support::certificate::Authority;
 
 /// The hosts it has a certificate for.
-const HOSTS: [&str; 2] = ["keys.example.com", "sns.us-west-2.amazonaws.com"];
+const HOSTS: [&str; 4] = ["keys.example.com", "sns.us-west-2.amazonaws.com", "api.ebay.com", "production.plaid.com"];
 
 /// What it does with a request.
 #[derive(Clone, Debug)]
@@ -47,6 +47,15 @@ pub(crate) enum Does {
 struct Book {
     does: HashMap<String, Does>,
     asked: Vec<String>,
+    told: Vec<Told>,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) line: String,
+    pub(crate) authorization: String,
+    pub(crate) body: String,
 }
 
 /// The vendor, while its test runs.
@@ -92,28 +101,43 @@ impl Vendor {
         self.book.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
     }
 
+    /// What it was told, in order.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).told.clone()
+    }
+
     /// Connections that anybody made to it.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-/// Answers one request after the other; a GET ends with its head.
+/// The value of a field in a head, or nothing.
+fn field(head: &str, name: &str) -> String {
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    fields.into_iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+}
+
+/// Answers one request after the other.
 fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, book: &Mutex<Book>) {
     let mut got = Vec::new();
     let mut piece = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut piece) {
         got.extend_from_slice(&piece[..read]);
-        if !got.ends_with(b"\r\n\r\n") {
+        let text = String::from_utf8_lossy(&got).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        if body.len() < field(head, "content-length").parse().unwrap_or(0) {
             continue;
         }
-        let head = String::from_utf8_lossy(&got).into_owned();
         got.clear();
+        let line = head.lines().next().unwrap_or_default().to_owned();
+        let told = Told { line, authorization: field(head, "authorization"), body: body.to_owned() };
         let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let host = stream.conn.server_name().unwrap_or_default().to_owned();
         let does = {
             let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
             book.asked.push(format!("{host}{target}"));
+            book.told.push(told);
             let path = target.split('?').next().unwrap_or_default();
             book.does.get(path).cloned().unwrap_or(Does::Says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
         };
@@ -154,11 +178,24 @@ impl Signer {
         key.sign(&SystemRandom::new(), message).expect("signed").as_ref().to_vec()
     }
 
-    /// The set that this key is published in.
-    pub(crate) fn published(&self, kid: &str) -> Does {
+    /// Its public key as Plaid gives one out.
+    pub(crate) fn given_as_jwk(&self, kid: &str, expired_at: &str) -> Does {
+        let (x, y) = self.point();
+        let key = format!(
+            r#""alg":"ES256","created_at":1560466150,"crv":"P-256","expired_at":{expired_at},"kid":"{kid}","kty":"EC","use":"sig""#
+        );
+        Does::Gives(format!(r#"{{"key":{{{key},"x":"{x}","y":"{y}"}},"request_id":"1"}}"#).into_bytes())
+    }
+
+    fn point(&self) -> (String, String) {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.0.serialize_der()).expect("the same key");
         let point = key.public_key().as_ref();
-        let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
+        (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]))
+    }
+
+    /// The set that this key is published in.
+    pub(crate) fn published(&self, kid: &str) -> Does {
+        let (x, y) = self.point();
         let set = format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","use":"sig","kid":"{kid}","x":"{x}","y":"{y}"}}]}}"#);
         Does::Gives(set.into_bytes())
     }

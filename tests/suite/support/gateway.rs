@@ -212,7 +212,12 @@ impl Gateway {
 
     /// A GET at the admin listener, with the token.
     pub fn look(&self, path: &str) -> std::io::Result<Answer> {
-        let mut ring = Ring::post(path, vec![("Authorization".into(), format!("Bearer {ADMIN_TOKEN}"))], b"");
+        self.look_as(path, ADMIN_TOKEN)
+    }
+
+    /// The same with another token.
+    pub fn look_as(&self, path: &str, token: &str) -> std::io::Result<Answer> {
+        let mut ring = Ring::post(path, vec![("Authorization".into(), format!("Bearer {token}"))], b"");
         "GET".clone_into(&mut ring.method);
         Connection::plain(self.admin())?.exchange(&ring)
     }
