@@ -105,15 +105,21 @@ impl World {
 
     /// A step changed what it may change, and nothing else.
     fn compare(&mut self, before: &BTreeMap<DeliveryId, DeliveryRow>, job: JobId, work: &Work, operated: &mut Operated) {
+        let waits = |row: &DeliveryRow| matches!(row.state, State::Pending | State::Blocked);
+        // Whoever was behind one that is settled or another target's now is let go in the same write; the rule of order says whether rightly.
+        let is_let_go = |old: &DeliveryRow, row: &DeliveryRow| {
+            old.state == State::Blocked && DeliveryRow { state: old.state, due: old.due, ..row.clone() } == *old
+        };
         let mut broken = None;
         for (id, row) in self.desk.model.deliveries() {
             match (before.get(id), work) {
                 (Some(old), _) if old == row => {}
-                (None, Work::Replay { .. }) if row.state == State::Pending && row.attempt == 0 => {
+                (None, Work::Replay { .. }) if waits(row) && row.attempt == 0 => {
                     operated.replayed.push(((job, id.event, row.replay_of, row.target.clone()), *id));
                 }
-                (Some(old), Work::Cancel) if old.state == State::Pending && row.state == State::Cancelled => operated.cancelled += 1,
-                (Some(old), Work::Move { to }) if old.state == State::Pending && row.target == *to => operated.moved.push(*id),
+                (Some(old), Work::Cancel) if waits(old) && row.state == State::Cancelled => operated.cancelled += 1,
+                (Some(old), Work::Move { to }) if waits(old) && row.target == *to => operated.moved.push(*id),
+                (Some(old), Work::Cancel | Work::Move { .. }) if row.state == State::Pending && is_let_go(old, row) => {}
                 (old, _) => broken = Some(format!("{work:?} made {row:?} of {old:?} ({id})")),
             }
         }
