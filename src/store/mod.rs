@@ -83,8 +83,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// One event with its deliveries and failed attempts.
     fn event(&self, id: EventId) -> Reply<Option<EventView>>;
 
-    /// Keeps when a target's lane was held, in place of what was kept of it before. What is lost of that makes deliveries older, and is no
-    /// reason to try again: the next hold writes all of it.
+    /// Keeps when a target's lane was held, in place of what was kept of it before. What is lost of that makes deliveries a little older or
+    /// younger, and is no reason to try again: the next hold writes all of it.
     fn keep_holds(&self, target: TargetName, spans: Vec<Span>) -> Reply<()>;
 
     /// When lanes were held, as the process before this one kept it; from memory.
