@@ -192,7 +192,7 @@ impl<'c> Looks<'c> {
 /// One step of a job, if it runs.
 pub(super) fn go(turn: &mut Turn<'_, '_>, mut job: Job, at_most: usize, plan: &Plan, done: &mut Vec<Done>) -> Result<Step> {
     if !job.runs() {
-        return Ok(job.as_it_is());
+        return Ok(job.unchanged());
     }
     let walked = turn.sql.jobs.walk.walk(&job.task, plan, (job.cursor, job.upto), job.bounds(at_most))?;
     let mut waiting = Vec::new();
