@@ -63,7 +63,7 @@ fn a_get_is_answered_where_a_handshake_wants_it_and_refused_everywhere_else() {
 }
 
 #[test]
-fn a_secret_that_is_sent_as_it_is_goes_no_further() {
+fn a_secret_that_is_sent_unchanged_goes_no_further() {
     let setting = door("gitlab", &[("secret", "glwh-hush-0123456789")]);
     let head = format!("POST {PATH} HTTP/1.1\r\nX-Gitlab-Token: glwh-hush-0123456789\r\nX-Gitlab-Event: Push Hook\r\n");
     let reply = ask(&setting, &head, "{}");

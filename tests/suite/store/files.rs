@@ -54,7 +54,7 @@ fn one_process_at_a_time_and_the_second_names_the_first() {
 }
 
 #[test]
-fn a_later_version_is_refused_and_left_as_it_is() {
+fn a_later_version_is_refused_and_left_unchanged() {
     let rig = Rig::new();
     close(&rig.open());
     let later = Connection::open(rig.path()).expect("the file");
@@ -68,7 +68,7 @@ fn a_later_version_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_of_somebody_else_is_refused_and_left_as_it_is() {
+fn a_file_of_somebody_else_is_refused_and_left_unchanged() {
     let rig = Rig::new();
     fs::create_dir_all(&rig.settings.data_dir).expect("a directory");
     fs::write(rig.path(), "dear diary".repeat(500)).expect("a file");
