@@ -229,7 +229,8 @@ fn a_failed_attempt_is_tried_again_under_the_same_delivery() {
     for (result, count) in [("http_5xx", 1), ("http_4xx", 1), ("http_3xx", 1), ("connect", 1), ("delivered", 1)] {
         assert_eq!(metrics.count("attempts_total", &[("target", "app"), ("result", result)]), count, "{result}");
     }
-    assert_eq!(metrics.count("deliveries_total", &[("outcome", "delivered")]), 1);
+    // The store knows a moment before it is counted.
+    wait_until("it counts as delivered", || gateway.metrics().count("deliveries_total", &[("outcome", "delivered")]) == 1);
 }
 
 #[test]
