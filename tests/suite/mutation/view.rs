@@ -84,6 +84,11 @@ pub(super) fn candidates(provider: &Provider, check: &Check, case: &Case) -> Vec
                     let signatures = pairs.iter().filter(|(key, _)| *key == &**value).filter_map(|(_, text)| stripped(text));
                     found.extend(signatures.map(|text| (fields.clone(), text)));
                 }
+                (Shape::Unpacked(at), _) => {
+                    let unpacked = LENIENT.decode(&piece).ok().and_then(|json| serde_json::from_slice::<Json>(&json).ok());
+                    let signature = unpacked.as_ref().and_then(|json| json.pointer(at)).and_then(Json::as_str);
+                    found.extend(signature.map(|text| (BTreeMap::new(), text.to_owned())));
+                }
                 (other, _) => panic!("{} takes signatures apart in a way that is not read here yet: {other:?}", provider.slug),
             }
         }
@@ -109,7 +114,11 @@ pub(super) fn keys(check: &Check, case: &Case) -> Vec<Vec<u8>> {
                 let der = LENIENT.decode(dense(inner.as_bytes())).ok()?;
                 if text.contains("BEGIN CERTIFICATE") { public_key(of_certificate(&der)?) } else { public_key(&der) }
             }
-            KeyForm::Jwks => panic!("sets of keys are not read here yet"),
+            KeyForm::Jwks => {
+                let set: Json = serde_json::from_slice(text).ok()?;
+                let point = |key: &Json| [&key["x"], &key["y"]].map(|part| part.as_str().unwrap_or_default().to_owned()).concat();
+                Some(set["keys"].as_array()?.iter().map(point).collect::<String>().into_bytes())
+            }
         }
     })
     .collect()
