@@ -97,12 +97,12 @@ impl World {
         }
     }
 
-    /// What ended the process each time, and was not put away in the end.
+    /// What ended the process each time, and was neither put away in the end nor withdrawn before.
     pub(crate) fn unpunished(&self) -> Option<String> {
         let (_, target) = self.script.poison?;
         let name = &self.script.targets[target].target.name;
         let poison = |id: &DeliveryId, row: &DeliveryRow| row.target == *name && self.is_poison(id.event, target);
-        let is_put_away = |row: &DeliveryRow| row.dead == Some(DeadReason::Quarantined);
+        let is_put_away = |row: &DeliveryRow| row.dead == Some(DeadReason::Quarantined) || row.state == State::Cancelled;
         let free = self.desk.model.deliveries().find(|(id, row)| poison(id, row) && !is_put_away(row));
         free.map(|(id, row)| format!("{id} is poison: {row:?}"))
     }

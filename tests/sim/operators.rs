@@ -106,7 +106,7 @@ impl World {
     /// A step changed what it may change, and nothing else.
     fn compare(&mut self, before: &BTreeMap<DeliveryId, DeliveryRow>, job: JobId, work: &Work, operated: &mut Operated) {
         let waits = |row: &DeliveryRow| matches!(row.state, State::Pending | State::Blocked);
-        // Whoever was behind one that is settled or another target's now is let go in the same write; the rule of order says whether rightly.
+        // Whoever was behind one that is settled, or another target's now, is let go in the same write. The rule of order says if rightly.
         let is_let_go = |old: &DeliveryRow, row: &DeliveryRow| {
             old.state == State::Blocked && DeliveryRow { state: old.state, due: old.due, ..row.clone() } == *old
         };

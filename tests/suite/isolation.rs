@@ -1,5 +1,5 @@
-//! Ten targets, three of them sick: one dead with a large backlog, one that takes thirty seconds for an answer, one that comes and goes. The
-//! other seven must not notice. Small in every run of the tests; `make campaign-targets` makes it two million and prints the figures.
+//! Ten targets, three of them sick: one dead with a large backlog, one that takes thirty seconds for an answer, one that comes and goes.
+//! The other seven must not notice. Small in every run of the tests; `make campaign-targets` makes it two million and prints the figures.
 
 use std::{
     collections::BTreeMap,
@@ -122,9 +122,8 @@ fn configuration(well: &[Listener], sick: &BTreeMap<&str, String>) -> String {
     targets.extend(sick.iter().map(|(name, keys)| ((*name).to_owned(), keys.clone())));
     let lines: String = targets.iter().map(|(name, keys)| format!("  {name}: {{ {keys} }}\n")).collect();
     let names = targets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-    format!(
-        "sources:\n  github: {{ provider: github, secret: \"{SECRET}\" }}\ntargets:\n{lines}routes:\n  - {{ from: github, to: [{names}] }}\n"
-    )
+    let source = format!("sources:\n  github: {{ provider: github, secret: \"{SECRET}\" }}\n");
+    format!("{source}targets:\n{lines}routes:\n  - {{ from: github, to: [{names}] }}\n")
 }
 
 /// Rings `rate` times a second for so long; what each took from the time it was due, and its status (0 for none).

@@ -134,7 +134,8 @@ impl<'c> Sql<'c> {
             )?,
             cancel: conn.prepare("UPDATE delivery SET state=3, due=NULL, done_at=?3 WHERE event=?1 AND slot=?2")?,
             whose: conn.prepare(
-                "SELECT t.name, d.target, d.state, d.first_at, d.ord FROM delivery d JOIN name t ON t.id=d.target WHERE d.event=?1 AND d.slot=?2",
+                "SELECT t.name, d.target, d.state, d.first_at, d.ord FROM delivery d JOIN name t ON t.id=d.target
+                 WHERE d.event=?1 AND d.slot=?2",
             )?,
             leave: conn.prepare("UPDATE delivery SET ord=NULL, rank=NULL WHERE event=?1 AND slot=?2")?,
             give: conn.prepare(
