@@ -31,7 +31,7 @@ const RATE_MAX: u64 = 1_000_000;
 #[serde(deny_unknown_fields, default)]
 struct Which {
     /// Events of one of these sources.
-    #[schemars(schema_with = "names")]
+    #[schemars(schema_with = "sources")]
     source: Vec<String>,
     /// Deliveries to one of these targets.
     #[schemars(schema_with = "names")]
@@ -326,6 +326,10 @@ impl Which {
         }
         Ok(pairs)
     }
+}
+
+fn sources(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    parameter::shaped(parameter::many(&parameter::source()))
 }
 
 fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

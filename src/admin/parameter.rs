@@ -29,7 +29,7 @@ pub(super) const VIEWED_STATES: [&str; 2] = ["paused", "parked"];
 
 /// What every list of events and deliveries can be asked for.
 pub(super) const LIST: &[Parameter] = &[
-    Parameter { name: "source", about: "Events of one of these sources.", repeats: true, schema: || many(&name()) },
+    Parameter { name: "source", about: "Events of one of these sources.", repeats: true, schema: || many(&source()) },
     Parameter { name: "target", about: "Deliveries to one of these targets.", repeats: true, schema: || many(&name()) },
     Parameter {
         name: "type",
@@ -65,7 +65,12 @@ pub(super) fn many(of: &Value) -> Value {
     json!({ "type": "array", "items": of, "maxItems": FILTER_VALUES_MAX })
 }
 
-/// The name of a source or a target.
+/// A source whose events are looked for: one that can be configured, or that of alerts.
+pub(super) fn source() -> Value {
+    json!({ "type": "string", "pattern": "^(_alerts|[a-z][a-z0-9-]{0,62})$" })
+}
+
+/// The name of a source or a target that can be configured.
 pub(super) fn name() -> Value {
     json!({ "type": "string", "pattern": "^[a-z][a-z0-9-]{0,62}$" })
 }

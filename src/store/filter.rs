@@ -150,7 +150,7 @@ impl Filter {
             return Err(FilterError::TooMuch);
         }
         match name {
-            "source" => add(&mut self.sources, SourceName::parse(value).ok_or(FilterError::Source)?),
+            "source" => add(&mut self.sources, SourceName::known(value).ok_or(FilterError::Source)?),
             "target" => add(&mut self.targets, TargetName::parse(value).ok_or(FilterError::Target)?),
             "type" if value.is_empty() => Err(FilterError::Type),
             "type" => add(&mut self.types, TypePattern::new(value)),

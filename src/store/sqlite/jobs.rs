@@ -307,7 +307,7 @@ fn event_of(row: &Row<'_>, id: EventId) -> Result<EventFacts> {
     let types: Vec<Box<str>> = serde_json::from_str(row.get_ref(2)?.as_str()?).map_err(|error| unreadable(2, Box::new(error)))?;
     Ok(EventFacts {
         id,
-        source: SourceName::parse(row.get_ref(1)?.as_str()?).ok_or_else(|| unreadable(1, "not a source's name".into()))?,
+        source: SourceName::known(row.get_ref(1)?.as_str()?).ok_or_else(|| unreadable(1, "not a source's name".into()))?,
         types: EventTypes::new(types),
         received_at: UnixMs(row.get(3)?),
         deliveries: Vec::new(),
