@@ -123,9 +123,11 @@ impl World {
         let targets = targets.collect::<Vec<_>>();
         // Who left the plan is a stranger when it comes back.
         self.books.health.retain(|name, _| targets.iter().any(|target| target.name == *name));
-        let gone = self.script.targets.iter().map(|scripted| scripted.target.name.clone());
-        let gone = gone.filter(|name| targets.iter().all(|target| target.name != *name)).collect::<Vec<_>>();
-        gone.iter().for_each(|name| self.note_left_alone(name, false));
+        // What its lane did while it was gone, the lane that it comes back to may know nothing of.
+        let was_there = |name: &TargetName| self.gateway.as_ref().is_some_and(|gateway| gateway.plan.targets.contains_key(name));
+        let strangers = self.script.targets.iter().map(|scripted| scripted.target.name.clone());
+        let strangers = strangers.filter(|name| !was_there(name) || targets.iter().all(|target| target.name != *name)).collect::<Vec<_>>();
+        strangers.iter().for_each(|name| self.note_left_alone(name, false));
         if let Some(gateway) = &mut self.gateway {
             gateway.adopt(targets);
         }
