@@ -1,27 +1,26 @@
 //! Random histories over the reference store and the embedded one at once: after each step every event, tally and payload is the same in
 //! both, whatever was committed, repeated, leased, lost, swept or cut off by a crash.
 
+mod jobs;
+mod lists;
+
 use std::{sync::Arc, time::Duration};
 
 use hookgate::{
     clock::{Mono, Span, UnixMs},
-    delivery::{Attempt, AttemptResult, DeadReason, DeliveryId, State},
+    delivery::{Attempt, AttemptResult, DeadReason},
     event::EventId,
     handoff::Handoff,
     lease::{Claimed, Fenced, Lease, LeaseRef, Want, Why},
-    name::{RouteName, SourceName},
-    plan::{Egress, Plan},
-    route::{Routes, Rule},
-    store::{
-        Act, Cursor, Filter, FilterId, JobId, Listing, ModelStore, NewEvent, Owed, Page, SqliteStore, Start, Store, Swept, TargetTally,
-        Task, Verb, Work,
-    },
+    plan::Plan,
+    store::{JobId, ModelStore, NewEvent, Owed, SqliteStore, Start, Store, Swept, TargetTally, Verb},
 };
 use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::rig::{Lane, Rig, Ring, close, name, wait};
-use crate::deliver::rig::{plan, target};
+use jobs::Order;
+use lists::FILTERS;
 
 const TARGETS: [&str; 3] = ["app", "crm", "slow"];
 
@@ -43,32 +42,6 @@ enum Step {
     Crash,
     Reopen,
     List { filter: usize, items_max: usize, rows_max: usize },
-}
-
-/// What is asked for in lists; `@` is the id of some event.
-const FILTERS: [&str; 12] = [
-    "",
-    "state=dead",
-    "state=dead&target=app",
-    "state=pending&state=in_flight&target=crm&target=slow",
-    "unrouted=true",
-    "type=pu*&since=20s",
-    "type=pull",
-    "source=github&until=5s",
-    "source=other",
-    "id=evt_@",
-    "id=dlv_@-1&id=dlv_@-0",
-    "id=evt_@&state=dead&since=1m",
-];
-/// What a job is to do.
-#[derive(Clone, Copy, Debug)]
-enum Order {
-    Cancel { target: usize },
-    Replay { target: usize, to: Option<usize> },
-    ReplayEvent { which: usize },
-    ReplayOne { which: usize, slot: u8 },
-    Unrouted,
-    Move { to: usize },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,21 +75,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(How::Trial),
         1 => Just(How::Quarantined),
     ];
-    let order = prop_oneof![
-        3 => (0..3_usize).prop_map(|target| Order::Cancel { target }),
-        3 => (0..3_usize, prop::option::weighted(0.3, 0..3_usize)).prop_map(|(target, to)| Order::Replay { target, to }),
-        1 => (0..40_usize).prop_map(|which| Order::ReplayEvent { which }),
-        1 => (0..40_usize, 0..3_u8).prop_map(|(which, slot)| Order::ReplayOne { which, slot }),
-        1 => Just(Order::Unrouted),
-        1 => (0..2_usize).prop_map(|to| Order::Move { to }),
-    ];
     prop_oneof![
         8 => (0..6_u8, any::<bool>(), prop::bool::weighted(0.7), prop::option::weighted(0.7, 0..2_u64), starts)
             .prop_map(|(key, long, revive, order, starts)| Step::Ring { key, long, revive, order, starts }),
         1 => (0..3_usize, 0..4_usize).prop_map(|(target, spans)| Step::Hold { target, spans }),
         1 => (0..3_usize, prop::option::of(0..90_i64)).prop_map(|(target, seconds)| Step::Pause { target, seconds }),
         1 => (0..3_usize).prop_map(|target| Step::Resume { target }),
-        3 => (0..30_i64, order, prop::option::weighted(0.2, 1..4_u64)).prop_map(|(id, order, limit)| Step::Begin { id, order, limit }),
+        3 => (0..30_i64, jobs::order(), prop::option::weighted(0.2, 1..4_u64)).prop_map(|(id, order, limit)| Step::Begin { id, order, limit }),
         5 => (0..9_usize, 1..5_usize).prop_map(|(which, at_most)| Step::Go { which, at_most }),
         1 => (0..9_usize).prop_map(|which| Step::Stop { which }),
         1 => (0..40_usize).prop_map(|which| Step::RingAgain { which }),
@@ -162,7 +127,7 @@ impl Pair {
         let lanes = || TARGETS.iter().map(|target| Lane::open(target)).collect::<Vec<_>>();
         let store = Some(rig.open());
         let (rings, leases, jobs) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rig, model, store, model_lanes: lanes(), store_lanes: lanes(), rings, leases, jobs, plan: Arc::new(today()) }
+        Self { rig, model, store, model_lanes: lanes(), store_lanes: lanes(), rings, leases, jobs, plan: Arc::new(jobs::today()) }
     }
 
     fn store(&self) -> &SqliteStore {
@@ -225,7 +190,7 @@ impl Pair {
                 close(self.store());
                 self.open_again();
             }
-            Step::List { filter, items_max, rows_max } => self.compare_lists(FILTERS[filter], items_max, rows_max),
+            Step::List { filter, items_max, rows_max } => self.compare_lists(filter, items_max, rows_max),
         }
     }
 
@@ -236,46 +201,6 @@ impl Pair {
         let mut held = self.model.holds();
         held.retain(|_, spans| !spans.is_empty());
         assert_eq!(self.store().holds(), held);
-    }
-
-    /// Pages end where each store likes; what all of them hold together is the same.
-    fn compare_lists(&self, filter: &str, items_max: usize, rows_max: usize) {
-        let id = self.rings.get(self.rings.len() / 2).map_or("evt_0000000000001".to_owned(), |rung| rung.ring.id.to_string());
-        let text = filter.replace('@', id.trim_start_matches("evt_"));
-        let filter = Filter::read(url::form_urlencoded::parse(text.as_bytes()), self.rig.time.now().wall).expect("a filter");
-        let listing = |before| Listing { filter: filter.clone(), before, items_max, rows_max };
-        let events = |store: &dyn Store| walked(items_max, |before| wait(store.events(listing(before))).expect("a page"));
-        assert_eq!(events(self.store()), events(&self.model), "events of `{text}`");
-        let deliveries = |store: &dyn Store| walked(items_max, |before| wait(store.deliveries(listing(before))).expect("a page"));
-        assert_eq!(deliveries(self.store()), deliveries(&self.model), "deliveries of `{text}`");
-    }
-
-    fn operate(&self, verb: &Verb) {
-        let act = || Act { by: "ops".into(), verb: verb.clone() };
-        let expected = wait(self.model.operate(act())).expect("the model does it");
-        assert_eq!(wait(self.store().operate(act())).expect("the store does it"), expected);
-    }
-
-    fn begin(&mut self, id: JobId, order: Order, limit: Option<u64>) {
-        let event = |which: usize| self.rings.get(which % self.rings.len().max(1)).map(|rung| rung.ring.id);
-        let of = |target: usize| Filter { targets: vec![name(TARGETS[target])], ..Filter::default() };
-        let named = |id: Option<FilterId>| Filter { ids: id.into_iter().collect(), ..Filter::default() };
-        let replay = |to: Option<usize>| Work::Replay { to: to.map(|to| name(TARGETS[to])) };
-        let (work, filter) = match order {
-            Order::Cancel { target } => (Work::Cancel, of(target)),
-            Order::Replay { target, to } => (replay(to), Filter { states: vec![State::Dead, State::Cancelled], ..of(target) }),
-            Order::ReplayEvent { which } => (replay(None), named(event(which).map(FilterId::Event))),
-            Order::ReplayOne { which, slot } => {
-                (replay(None), named(event(which).map(|event| FilterId::Delivery(DeliveryId { event, slot }))))
-            }
-            Order::Unrouted => (replay(None), Filter { unrouted: true, ..Filter::default() }),
-            Order::Move { to } => (Work::Move { to: name(TARGETS[to]) }, Filter::default()),
-        };
-        let task = Task { work, filter: Filter { limit, ..filter } };
-        let counted = |store: &dyn Store| wait(store.count(task.clone(), Arc::clone(&self.plan), EventId::LEAST)).expect("it counts");
-        assert_eq!(counted(self.store()), counted(&self.model));
-        self.operate(&Verb::Begin { id, task, rate: None, expected: limit });
-        self.jobs.push(id);
     }
 
     fn admit(&mut self, which: usize) {
@@ -332,29 +257,6 @@ impl Pair {
         };
         assert_eq!(counted(self.store()), counted(&self.model));
     }
-}
-
-/// Everything a list holds, page by page.
-fn walked<T>(items_max: usize, mut page: impl FnMut(Option<Cursor>) -> Page<T>) -> Vec<T> {
-    let (mut all, mut before) = (Vec::new(), None);
-    for _ in 0..10_000 {
-        let Page { items, next } = page(before);
-        assert!(items.len() <= items_max);
-        all.extend(items);
-        assert!(next.is_none() || before.is_none() || next < before, "it goes on: {next:?} after {before:?}");
-        let Some(next) = next else { return all };
-        before = Some(next);
-    }
-    panic!("the list comes to no end");
-}
-
-/// The plan of today: one target of three is gone, and what no route wanted goes to another.
-fn today() -> Plan {
-    let targets = TARGETS[..2].iter().map(|name| target(name, "http://127.0.0.1:1/")).collect();
-    let mut plan = plan(targets, Egress { deny_classes: vec![], deny_nets: vec![], allow: vec![] });
-    let (from, to) = (vec![SourceName::parse("github").expect("a name")], vec![name(TARGETS[1])]);
-    plan.routes = Routes::compile(&[Rule { name: RouteName::parse("today").expect("a name"), from, types: Vec::new(), to }]);
-    plan
 }
 
 fn event(rung: &Rung, lanes: &[Lane]) -> NewEvent {
