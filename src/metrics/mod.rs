@@ -96,7 +96,7 @@ pub struct Metrics {
 }
 
 /// What an event may rest on.
-pub const VERIFICATIONS: [&str; 6] = ["signed", "token", "url_token", "client_cert", "none", "unproved"];
+pub const VERIFICATIONS: [&str; 5] = ["signed", "token", "url_token", "none", "unproved"];
 
 /// What metrics need to know of a source.
 #[derive(Debug)]

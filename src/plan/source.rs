@@ -48,8 +48,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// What an event of it rests on, as metrics and status name it: `signed`, `token`, `url_token`, `client_cert`, `none`, or `unproved`
-    /// where a file without known answers says how it is signed, and while the source only observes.
+    /// What an event of it rests on, as metrics and status name it: `signed`, `token`, `url_token`, `none`, or `unproved` where a file
+    /// without known answers says how it is signed, and while the source only observes.
     #[must_use]
     pub fn verification(&self, now: UnixMs) -> &'static str {
         if self.verifier.observes(now) { "unproved" } else { self.enforced() }
@@ -74,7 +74,7 @@ impl Source {
         allowed
     }
 
-    /// Whether a request that is let in is proved, by a signature, a token or a certificate.
+    /// Whether a request that is let in is proved, by a signature or by a token.
     #[must_use]
     pub fn proves(&self) -> bool {
         self.enforced() != "none"
@@ -83,7 +83,6 @@ impl Source {
     fn enforced(&self) -> &'static str {
         match self.verifier.verification() {
             "none" if !self.guard.url_tokens.is_empty() => "url_token",
-            "none" if self.guard.client_names.is_some() => "client_cert",
             "none" => "none",
             _ if self.unproved => "unproved",
             proved => proved,
