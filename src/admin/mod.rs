@@ -15,6 +15,7 @@ mod answer;
 mod call;
 mod endpoints;
 mod events;
+mod find;
 mod gate;
 mod gauges;
 mod handed;
@@ -29,6 +30,7 @@ mod status;
 mod table;
 mod targets;
 mod token;
+mod which;
 
 use std::{
     fmt,

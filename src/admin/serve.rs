@@ -20,9 +20,11 @@ use super::{
     Gateway,
     answer::{self, Problem},
     call::{self, Call},
-    endpoints, gate, gauges, probe,
+    endpoints,
+    find::{self, Found},
+    gate, gauges, probe,
     rejected::Desk,
-    table::{self, Endpoint, Found},
+    table::Endpoint,
     token::{TokenError, Tokens},
 };
 use crate::plan::Plan;
@@ -164,7 +166,7 @@ async fn api(request: &HttpRequest, payload: &mut web::Payload, inner: &Inner) -
     let holder = gate::bearer(request).and_then(|token| inner.tokens.holder(token)).ok_or_else(|| {
         Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed: one of `admin.tokens`, or {data_dir}/admin.token")
     })?;
-    let (endpoint, path) = match table::find(&inner.table, request.path(), request.method()) {
+    let (endpoint, path) = match find::find(&inner.table, request.path(), request.method()) {
         Found::Endpoint(endpoint, path) => (endpoint, path),
         Found::OtherMethod(allow) => return Err(Problem::method(allow)),
         Found::Nothing => return Err(Problem::missing("there is nothing here")),

@@ -1,4 +1,4 @@
-//! What an endpoint is, and how the one that is meant is found. The table ([`super::endpoints`]) is all there is: dispatch, roles, what a
+//! What an endpoint is. The table ([`super::endpoints`]) is all there is: dispatch, roles, what a
 //! query may have, and the OpenAPI document are read off it, so they cannot differ.
 
 use std::{future::Future, pin::Pin};
@@ -58,16 +58,6 @@ pub(super) enum Response {
     Planned,
 }
 
-/// What a path and a method come to.
-pub(super) enum Found<'t> {
-    /// The endpoint, and what stood where its path has braces.
-    Endpoint(&'t Endpoint, Vec<String>),
-    /// The path is one, and takes these methods.
-    OtherMethod(String),
-    /// There is nothing.
-    Nothing,
-}
-
 impl Verb {
     pub(super) fn methods(self) -> &'static str {
         match self {
@@ -76,7 +66,7 @@ impl Verb {
         }
     }
 
-    fn fits(self, method: &Method) -> bool {
+    pub(super) fn fits(self, method: &Method) -> bool {
         match self {
             Self::Look => [Method::GET, Method::HEAD].contains(method),
             Self::Act => *method == Method::POST,
@@ -237,56 +227,4 @@ where
         let running = run(call);
         Box::pin(async move { running.await.map(answered) })
     })
-}
-
-/// Finds what is meant.
-pub(super) fn find<'t>(table: &'t [Endpoint], path: &str, method: &Method) -> Found<'t> {
-    let mut others: Vec<&'static str> = Vec::new();
-    for endpoint in table {
-        let Some(named) = named(endpoint.path, path) else { continue };
-        if endpoint.verb.fits(method) {
-            return Found::Endpoint(endpoint, named);
-        }
-        others.push(endpoint.verb.methods());
-    }
-    if others.is_empty() { Found::Nothing } else { Found::OtherMethod(others.join(", ")) }
-}
-
-/// What stands in a path where the template has braces; `None` when it is another path.
-fn named(template: &str, path: &str) -> Option<Vec<String>> {
-    let mut named = Vec::new();
-    let mut parts = path.split('/');
-    for expected in template.split('/') {
-        let part = parts.next()?;
-        if expected.starts_with('{') {
-            named.push(part.to_owned());
-        } else if expected != part {
-            return None;
-        }
-    }
-    (parts.next().is_none() && named.iter().all(|one| !one.is_empty())).then_some(named)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_taken_apart_where_its_template_has_braces() {
-        assert_eq!(named("/a/{id}/b", "/a/7/b"), Some(vec!["7".to_owned()]));
-        assert_eq!(named("/a", "/a"), Some(vec![]));
-        for other in ["/a//b", "/a/7", "/a/7/b/", "/a/7/c", "/a/7/b/c", "", "/"] {
-            assert_eq!(named("/a/{id}/b", other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn no_path_is_also_one_that_names_something() {
-        // `/rejected/admit` would be the rejected request `admit`.
-        let table = crate::admin::endpoints::table();
-        for one in &table {
-            let fits = table.iter().filter(|other| named(other.path, one.path).is_some());
-            assert!(fits.map(|other| other.path).eq([one.path]), "{} is taken for another", one.path);
-        }
-    }
 }

@@ -1,0 +1,84 @@
+//! The filter of an act, as a body has it.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+
+use super::{answer::Problem, parameter};
+use crate::store::{FILTER_LIMIT_MAX, FILTER_VALUES_MAX};
+
+/// Which deliveries are meant: everything that is given must hold, and of several values of one kind any may.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Which {
+    /// Events of one of these sources.
+    #[schemars(schema_with = "sources")]
+    source: Vec<String>,
+    /// Deliveries to one of these targets.
+    #[schemars(schema_with = "names")]
+    target: Vec<String>,
+    /// Events with a type that fits one of these; `*` is any text.
+    #[schemars(schema_with = "patterns")]
+    r#type: Vec<String>,
+    /// Deliveries in one of these states; `paused` and `parked` go alone.
+    #[schemars(schema_with = "states")]
+    state: Vec<String>,
+    /// Events received at this time or later; an age counts back from now.
+    #[schemars(schema_with = "time")]
+    since: Option<String>,
+    /// Events received before this time.
+    #[schemars(schema_with = "time")]
+    until: Option<String>,
+    /// These events and deliveries.
+    #[schemars(schema_with = "ids")]
+    id: Vec<String>,
+    /// Events that no route wanted.
+    unrouted: bool,
+    /// So many deliveries at most, those of the oldest events.
+    #[serde(deserialize_with = "parameter::whole")]
+    #[schemars(range(min = 1, max = FILTER_LIMIT_MAX))]
+    limit: Option<u64>,
+}
+
+impl Which {
+    /// As the parameters of a query.
+    pub(super) fn pairs(self) -> Result<Vec<(&'static str, String)>, Problem> {
+        let lists = [("source", self.source), ("target", self.target), ("type", self.r#type), ("state", self.state), ("id", self.id)];
+        if lists.iter().any(|(_, values)| values.len() > FILTER_VALUES_MAX) {
+            return Err(Problem::bad(format!("a filter takes at most {FILTER_VALUES_MAX} values of one kind")));
+        }
+        let mut pairs: Vec<(&'static str, String)> = Vec::new();
+        for (name, values) in lists {
+            pairs.extend(values.into_iter().map(|value| (name, value)));
+        }
+        let single = [("since", self.since), ("until", self.until), ("limit", self.limit.map(|limit| limit.to_string()))];
+        pairs.extend(single.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        if self.unrouted {
+            pairs.push(("unrouted", "true".to_owned()));
+        }
+        Ok(pairs)
+    }
+}
+
+fn sources(_: &mut SchemaGenerator) -> Schema {
+    parameter::shaped(parameter::many(&parameter::source()))
+}
+
+fn names(_: &mut SchemaGenerator) -> Schema {
+    parameter::shaped(parameter::many(&parameter::name()))
+}
+
+fn patterns(_: &mut SchemaGenerator) -> Schema {
+    parameter::shaped(parameter::many(&parameter::pattern()))
+}
+
+fn states(_: &mut SchemaGenerator) -> Schema {
+    parameter::shaped(parameter::states())
+}
+
+fn ids(_: &mut SchemaGenerator) -> Schema {
+    parameter::shaped(parameter::many(&parameter::id()))
+}
+
+fn time(_: &mut SchemaGenerator) -> Schema {
+    parameter::or_nothing(&parameter::time())
+}
