@@ -128,10 +128,10 @@ impl Lanes {
         self.touch(&target, |lane| lane.unsettled = lane.unsettled.saturating_sub(1));
         let stopping = self.cut_at.is_some();
         let lane = self.lanes.get(&target);
-        let refused = lane.and_then(|lane| match (lane.is_open(stopping), lane.brakes.is_shut(now.mono)) {
+        let refused = lane.and_then(|lane| match (lane.is_open(stopping), lane.brakes.lets(lease.id, now.mono)) {
             (false, _) => Some(Why::Stopping),
-            (true, true) => Some(Why::LeftAlone),
-            (true, false) => (!lane.can_start(&writing, now.mono)).then_some(Why::NoTime),
+            (true, false) => Some(Why::LeftAlone),
+            (true, true) => (!lane.can_start(&writing, now.mono)).then_some(Why::NoTime),
         });
         match (fate, refused) {
             (Fate::Stale, _) => {
