@@ -90,6 +90,11 @@ impl Brakes {
         self.breaker.started(id);
     }
 
+    /// Whether it still may: the breaker may have opened meanwhile, and another one may be finding out.
+    pub(super) fn lets(&self, id: DeliveryId, now: Mono) -> bool {
+        !self.is_shut(now) && self.breaker.lets(id)
+    }
+
     /// It starts.
     pub(super) fn started(&mut self, target: &Target, now: Mono) {
         if let Some(rate) = target.rate_limit {

@@ -117,6 +117,15 @@ impl Breaker {
         }
     }
 
+    /// Whether this attempt, which was about to start, still may: while it is half open only the one that finds out.
+    pub(super) fn lets(&self, id: DeliveryId) -> bool {
+        match self.state {
+            State::Closed { .. } => true,
+            State::Open { .. } => false,
+            State::HalfOpen { probe } => probe == Some(id),
+        }
+    }
+
     /// Time passes: when it has been open long enough, a probe may start.
     pub(super) fn turn(&mut self, now: Mono) {
         if matches!(self.state, State::Open { until } if until <= now) {

@@ -128,8 +128,9 @@ impl Lanes {
         self.touch(&target, |lane| lane.unsettled = lane.unsettled.saturating_sub(1));
         let stopping = self.cut_at.is_some();
         let lane = self.lanes.get(&target);
+        let left_alone = |lane: &Lane| (!lane.brakes.lets(lease.id, now.mono)).then_some(Why::LeftAlone);
         let late = |lane: &Lane| (!lane.can_start(&writing, now.mono)).then_some(Why::NoTime);
-        let refused = lane.and_then(|lane| lane.closed_by(stopping, now.mono).or_else(|| late(lane)));
+        let refused = lane.and_then(|lane| lane.closed_by(stopping, now.mono).or_else(|| left_alone(lane)).or_else(|| late(lane)));
         match (fate, refused) {
             (Fate::Stale, _) => {
                 self.give_place_back(&target, lease.id);
