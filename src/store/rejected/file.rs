@@ -172,7 +172,7 @@ impl File {
         let left = if filter.left { "AND event IS NULL" } else { "" };
         let mut select = self.conn.prepare_cached(&format!(
             "SELECT {SUMMARY} FROM request WHERE id {side} ?1 AND at >= ?2 AND (?3 IS NULL OR source = ?3) {left}
-                ORDER BY id {order} LIMIT ?4"
+             ORDER BY id {order} LIMIT ?4"
         ))?;
         let beyond = filter.beyond.map_or(end, RejectedId::to_i64);
         let since = filter.since.map_or(i64::MIN, |since| since.0);
