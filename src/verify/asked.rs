@@ -3,8 +3,8 @@
 //!
 //! * eBay: `GET /commerce/notification/v1/public_key/{kid}` of its Notification API, with a token for an application. Its OAuth
 //!   server gives one for client id and secret, good for some two hours. The key is a PEM on one line.
-//! * Plaid: `POST /webhook_verification_key/get` with client id, secret and the key's name. The key is a JSON Web Key that says until when
-//!   it is good.
+//! * Plaid: `POST /webhook_verification_key/get` with client id, secret and the key's name. The key is a JSON Web Key, which says until
+//!   when it is good.
 //!
 //! A stranger writes the name. It is one of letters, digits, `-` and `_`, so it can neither lead elsewhere nor say more than a name.
 
