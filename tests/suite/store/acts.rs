@@ -29,6 +29,9 @@ use crate::deliver::rig::{plan, target};
 const DEAD_LETTERS: usize = 1_500;
 /// Events that are admitted together.
 const BURST: usize = 250;
+/// Deliveries of one of its steps, and how often it is cut off at most.
+const STEP: usize = 97;
+const CUTS: usize = 20;
 
 fn today() -> Arc<Plan> {
     let targets = vec![target("app", "http://127.0.0.1:1/"), target("crm", "http://127.0.0.1:1/")];
@@ -292,11 +295,11 @@ fn a_replay_that_is_cut_off_goes_on_where_it_was_and_repeats_nothing() {
     let id = begin(&store, Work::Replay { to: None }, "target=app&state=dead");
     let (mut steps, mut job) = (0_usize, None::<Job>);
     while job.as_ref().is_none_or(Job::runs) {
-        job = Some(step(&store, id, 97));
+        job = Some(step(&store, id, STEP));
         steps += 1;
-        if steps.is_multiple_of(3) {
+        if steps.is_multiple_of((letters / STEP / CUTS).max(3)) {
             // Left as a crash would leave it; and a step may be under way.
-            drop(store.operate(Act { by: "hookgate".into(), verb: Verb::Go { id, at_most: 97, plan: today() } }));
+            drop(store.operate(Act { by: "hookgate".into(), verb: Verb::Go { id, at_most: STEP, plan: today() } }));
             drop(store);
             store = rig.open();
             assert_eq!(store.standing().borrow().jobs.len(), usize::from(wait(store.jobs()).expect("jobs")[0].runs()));
