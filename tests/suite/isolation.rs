@@ -113,7 +113,8 @@ fn well(lags: &Lags, began: Instant) -> Listener {
 }
 
 fn flap(began: Instant) -> Reaction {
-    if began.elapsed().as_secs() / FLAP.as_secs() % 2 == 0 { Reaction::Status(200) } else { Reaction::HangUp }
+    let is_up = (began.elapsed().as_secs() / FLAP.as_secs()).is_multiple_of(2);
+    if is_up { Reaction::Status(200) } else { Reaction::HangUp }
 }
 
 fn configuration(well: &[Listener], sick: &BTreeMap<&str, String>) -> String {
