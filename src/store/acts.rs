@@ -103,7 +103,7 @@ pub struct Task {
 /// What is done to each delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Give it a new delivery, to another target if one is named. With [`Filter::unrouted`], give events their deliveries by today's routes.
+    /// Give it a new delivery, to another target if one is named. With [`Filter::unrouted`], give events deliveries by the routes of today.
     Replay {
         /// To whom, when not to the one it was for.
         to: Option<TargetName>,

@@ -10,7 +10,7 @@ use hookgate::{
     delivery::{Attempt, AttemptResult, DeliveryId, State},
     handoff::{Handoff, LaneGate},
     lease::{Fate, Lease, LeaseRef},
-    limits::{LEASE_START_MARGIN, PREFETCH_PER_PLACE, SUSPECTS_PER_PLACE},
+    limits::{PREFETCH_PER_PLACE, SUSPECTS_PER_PLACE},
     name::TargetName,
     plan::{Plan, Target},
     queue::{Action, Dice, Input, LaneNumbers, Lanes, Phase},
@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     wake: Mono,
     is_pump_due: bool,
     pub(crate) is_stopping: bool,
-    running: BTreeMap<DeliveryId, Running>,
+    pub(crate) running: BTreeMap<DeliveryId, Running>,
     /// The most places each lane has had.
     caps: BTreeMap<TargetName, usize>,
 }
@@ -258,51 +258,6 @@ impl World {
     /// Every attempt under way.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = &Lease> {
         self.gateway.iter().flat_map(|gateway| gateway.running.values()).map(|running| &running.lease)
-    }
-
-    /// An attempt starts only when every rule about it holds.
-    fn check_start(&mut self, lease: &Lease) {
-        let now = self.now();
-        let row = self.desk.model.delivery(lease.id);
-        let is_cancelled = row.is_some_and(|row| row.state == State::Cancelled);
-        let is_ours = row.is_some_and(|row| row.token == Some(lease.token));
-        if !is_ours && self.at > self.clock_doubtful_until {
-            self.broke(Rule::AttemptHasLease, format!("{lease:?} starts on {row:?}"));
-        }
-        let Some(scripted) = self.script.targets.iter().find(|scripted| scripted.target.name == lease.target) else { return };
-        if now.mono + scripted.target.timeout + LEASE_START_MARGIN > lease.until {
-            self.broke(Rule::AttemptHasLease, format!("{lease:?} has too little left at {now:?}"));
-        }
-        if is_cancelled {
-            self.broke(Rule::CancelledIsNotAttempted, format!("{lease:?}"));
-        }
-        if let Some(pause) = self.books.heard.of(&lease.target, now.wall) {
-            self.broke(Rule::PausedStartsNothing, format!("{lease:?} starts under {pause:?}"));
-        }
-        let before = self.books.numbers.insert(lease.id, lease.attempt);
-        if before.is_some_and(|before| before >= lease.attempt) {
-            self.broke(Rule::AttemptsRise, format!("{lease:?} after attempt {before:?}"));
-        }
-        if self.books.answered.contains(&lease.id) {
-            self.broke(Rule::AnsweredIsNotSentAgain, format!("{lease:?}"));
-        }
-        if self.books.handed.contains(&lease.token) {
-            let order = self.books.order.get(&lease.id).copied().unwrap_or_default();
-            let before = self.books.last_started.insert(lease.target.clone(), order);
-            if before.is_some_and(|before| before > order) {
-                self.broke(Rule::HandedInOrder, format!("{lease:?} is number {order}, after {before:?}"));
-            }
-        }
-        self.check_left_alone(lease.id, &lease.target);
-        self.check_order(lease);
-        self.check_suspect(lease);
-        let Some(gateway) = &self.gateway else { return };
-        let running = gateway.running.values().filter(|running| running.lease.target == lease.target).count();
-        // While a plan is being taken it is not yet in its place.
-        let cap = gateway.plan.targets.get(&lease.target).map_or(gateway.caps[&lease.target], |target| target.concurrency as usize);
-        if running >= cap {
-            self.broke(Rule::WithinCaps, format!("{running} of {cap} run already: {lease:?}"));
-        }
     }
 
     pub(crate) fn attempt_ends(&mut self, reference: LeaseRef) {

@@ -95,7 +95,9 @@ fn a_secret_that_is_handed_over_is_shown_once_to_an_admin() {
     for (name, value) in [("secret", ASANA), ("source", "asana"), ("handshake", "secret"), ("client_ip", "127.0.0.1")] {
         assert_eq!(items[0][name], value);
     }
-    assert_eq!(shown(&gateway, "notion")[0]["secret"], NOTION);
+    let said = gateway.command(&["secrets", "notion", "--admin", &format!("http://{}", gateway.admin()), "--token", ADMIN]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.trim_end().ends_with(&format!("from 127.0.0.1: {NOTION}")), "{said}");
     assert!(shown(&gateway, "asana").is_empty() && shown(&gateway, "notion").is_empty(), "once");
     assert_eq!(gateway.metrics().count("handshakes_total", &[("source", "asana"), ("result", "answered")]), 1);
     assert_unseen(&gateway, &target);

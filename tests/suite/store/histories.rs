@@ -81,7 +81,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize, 0..4_usize).prop_map(|(target, spans)| Step::Hold { target, spans }),
         1 => (0..3_usize, prop::option::of(0..90_i64)).prop_map(|(target, seconds)| Step::Pause { target, seconds }),
         1 => (0..3_usize).prop_map(|target| Step::Resume { target }),
-        3 => (0..30_i64, jobs::order(), prop::option::weighted(0.2, 1..4_u64)).prop_map(|(id, order, limit)| Step::Begin { id, order, limit }),
+        3 => (0..30_i64, jobs::order(), prop::option::weighted(0.2, 1..4_u64))
+            .prop_map(|(id, order, limit)| Step::Begin { id, order, limit }),
         5 => (0..9_usize, 1..5_usize).prop_map(|(which, at_most)| Step::Go { which, at_most }),
         1 => (0..9_usize).prop_map(|which| Step::Stop { which }),
         1 => (0..40_usize).prop_map(|which| Step::RingAgain { which }),
