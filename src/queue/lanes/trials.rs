@@ -24,7 +24,7 @@ use crate::{
 };
 
 use super::Lanes;
-use crate::queue::Action;
+use crate::queue::{Action, lane::Lane};
 
 /// How long the turn is kept for a lane without a free place; then it is another's.
 const PLACE_WAIT: Duration = Duration::from_secs(10);
@@ -128,7 +128,9 @@ impl Lanes {
         self.touch(&target, |lane| lane.unsettled = lane.unsettled.saturating_sub(1));
         let stopping = self.cut_at.is_some();
         let lane = self.lanes.get(&target);
-        let refused = lane.and_then(|lane| match (lane.is_open(stopping), lane.brakes.lets(lease.id, now.mono)) {
+        // Its place may be gone with a new plan, and its target may be left alone by now.
+        let is_let = |lane: &Lane| lane.running <= lane.cap() && lane.brakes.lets(lease.id, now.mono);
+        let refused = lane.and_then(|lane| match (lane.is_open(stopping), is_let(lane)) {
             (false, _) => Some(Why::Stopping),
             (true, false) => Some(Why::LeftAlone),
             (true, true) => (!lane.can_start(&writing, now.mono)).then_some(Why::NoTime),
