@@ -11,7 +11,7 @@ use crate::{
     clock::{Mono, UnixMs},
     delivery::{Attempt, DeadReason, DeliveryId},
     event::Payload,
-    limits::SUSPECT_PAUSE,
+    limits::{SUSPECT_CRASHES_MIN, SUSPECT_PAUSE},
     name::TargetName,
 };
 
@@ -47,6 +47,12 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Whether it must not be attempted together with any other suspect.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.crashes >= SUSPECT_CRASHES_MIN
+    }
+
     /// What names this lease in a fenced write.
     #[must_use]
     pub fn reference(&self) -> LeaseRef {

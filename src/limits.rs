@@ -72,12 +72,14 @@ pub const LANE_SHARE_MIN: usize = 2;
 pub const PREFETCH_PER_PLACE: usize = 4;
 /// Leases one claim may answer.
 pub const CLAIM_MAX: usize = 256;
-/// Crashes in which a delivery was the one suspect under way, after which it is put away: the first of all, among many, is not one of them.
+/// Crashes in a row in which a delivery was leased, from which on it is a suspect. One is any restart.
+pub const SUSPECT_CRASHES_MIN: u32 = 2;
+/// Crashes in which a delivery was the one suspect under way, after which it is put away: those that made it one are not among them.
 pub const TRIALS_MAX: u32 = 3;
 /// Suspects a lane holds for each of its places; further ones wait in the store.
 pub const SUSPECTS_PER_PLACE: usize = 8;
 /// How long a suspect waits there before it is looked for again.
-pub const SUSPECT_PAUSE: Duration = Duration::from_secs(30);
+pub const SUSPECT_PAUSE: Duration = Duration::from_secs(2);
 /// Fenced writes one settle may carry.
 pub const SETTLE_MAX: usize = 128;
 /// Admits waiting for the store.

@@ -53,11 +53,11 @@ impl World {
 
     /// A suspect starts only when no other runs.
     pub(crate) fn check_suspect(&mut self, lease: &Lease) {
-        if lease.crashes == 0 {
+        if !lease.is_suspect() {
             return;
         }
         self.counts.suspects += 1;
-        let other = self.under_way().find(|other| other.crashes > 0).map(|other| other.id);
+        let other = self.under_way().find(|other| other.is_suspect()).map(|other| other.id);
         if let Some(other) = other {
             self.broke(Rule::OneSuspectAtOnce, format!("{} starts beside {other}", lease.id));
         }
@@ -79,7 +79,7 @@ impl World {
 
     /// The process ends, and whoever was the one suspect under way is noted; also who was only about to be, which no row can tell apart.
     pub(crate) fn note_trial(&mut self) {
-        let under_way = self.under_way().filter(|lease| lease.crashes > 0).map(|lease| lease.id).collect::<Vec<_>>();
+        let under_way = self.under_way().filter(|lease| lease.is_suspect()).map(|lease| lease.id).collect::<Vec<_>>();
         let tried = |row: &DeliveryRow| row.state == State::InFlight && row.tried.is_some() && row.tried == row.token;
         let about_to = self.desk.model.deliveries().filter(|(id, row)| tried(row) && !under_way.contains(id));
         let about_to = about_to.map(|(id, _)| *id).collect::<Vec<_>>();

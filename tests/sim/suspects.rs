@@ -6,7 +6,7 @@ use hookgate::{
     delivery::{AttemptResult, DeliveryId, State},
     event::EventId,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Why},
-    limits::{SUSPECTS_PER_PLACE, TRIALS_MAX},
+    limits::{SUSPECT_CRASHES_MIN, SUSPECTS_PER_PLACE, TRIALS_MAX},
     queue::{Action, Input},
     store::{Model, Owed, Start},
 };
@@ -18,7 +18,7 @@ use super::{
 };
 
 fn suspect(shard: &mut Shard, target: &str, event: i64) -> Lease {
-    Lease { crashes: 1, ..shard.lease(target, event) }
+    Lease { crashes: SUSPECT_CRASHES_MIN, ..shard.lease(target, event) }
 }
 
 /// A claim comes back with these.

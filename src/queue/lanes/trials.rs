@@ -1,9 +1,10 @@
 //! Suspects, one at a time.
 //!
-//! A delivery that was under way when the process ended, or whose lease ran out, is a suspect: it may be what ended it. Of all suspects of
-//! a process one runs at a time, so that the next crash says which. Whoever has the turn writes first that its trial begins; if the
-//! process ends before that comes back, it counts against this delivery alone. After [`TRIALS_MAX`] such crashes it is put away. The crash
-//! that made it a suspect, among all others under way, is not one of them; and whatever comes back, well or not, is no suspect any more.
+//! A delivery that was leased when the process ended, or whose lease ran out, twice in a row is a suspect: it may be what ended it. Once is
+//! a restart, and everybody goes on together. Of all suspects of a process one runs at a time, so that the next crash says which. Whoever
+//! has the turn writes first that its trial begins; if the process ends before that comes back, it counts against this delivery alone.
+//! After [`TRIALS_MAX`] such crashes it is put away. The crashes that made it a suspect, among all others, are not among them; and whatever
+//! comes back, well or not, is no suspect any more.
 //!
 //! ```text
 //!   nobody's --ask--> asked --granted--> waiting for a place --> writing --written--> on trial --its own write is down--> nobody's
@@ -23,8 +24,8 @@ use crate::{
     plan::Target,
 };
 
-use super::{Lane, Lanes};
-use crate::queue::Action;
+use super::Lanes;
+use crate::queue::{Action, lane::Lane};
 
 /// How long the turn is kept for a lane without a free place; then it is another's.
 const PLACE_WAIT: Duration = Duration::from_secs(10);
@@ -81,7 +82,7 @@ impl Lanes {
     pub(super) fn enqueue(&mut self, lease: Lease) {
         let Some(lane) = self.lanes.get_mut(&lease.target) else { return };
         let target = lease.target.clone();
-        if lease.crashes == 0 || planted(Fault::SuspectsTogether) {
+        if !lease.is_suspect() || planted(Fault::SuspectsTogether) {
             lane.ready.push_back(lease);
         } else if lease.trials >= TRIALS_MAX {
             self.write(&target, Fenced::Quarantined(lease.reference(), target.clone()));
@@ -128,7 +129,9 @@ impl Lanes {
         self.touch(&target, |lane| lane.unsettled = lane.unsettled.saturating_sub(1));
         let stopping = self.cut_at.is_some();
         let lane = self.lanes.get(&target);
-        let left_alone = |lane: &Lane| (!lane.brakes.lets(lease.id, now.mono)).then_some(Why::LeftAlone);
+        // Its place may be gone with a new plan, and its target may be left alone by now.
+        let is_let = |lane: &Lane| lane.running <= lane.cap() && lane.brakes.lets(lease.id, now.mono);
+        let left_alone = |lane: &Lane| (!is_let(lane)).then_some(Why::LeftAlone);
         let late = |lane: &Lane| (!lane.can_start(&writing, now.mono)).then_some(Why::NoTime);
         let refused = lane.and_then(|lane| lane.closed_by(stopping, now.mono).or_else(|| left_alone(lane)).or_else(|| late(lane)));
         match (fate, refused) {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hookgate::limits::PREFETCH_PER_PLACE;
+use hookgate::limits::{PREFETCH_PER_PLACE, SUSPECTS_PER_PLACE};
 
 use super::{
     checker::{Book, Verdict, judge},
@@ -30,9 +30,9 @@ const PAD_BYTES_MAX: u64 = 64 * 1024;
 
 /// Attempts a target of a campaign may have under way, the configured `concurrency`.
 pub const CONCURRENCY: usize = 16;
-/// Deliveries of one target that may be leased at once: under way, handed over or claimed ahead, and settled but not yet written down (four
-/// times over).
-const LEASED_MAX: u64 = (1 + PREFETCH_PER_PLACE as u64 + 4) * CONCURRENCY as u64;
+/// Deliveries of one target that may be leased at once: under way, handed over or claimed ahead, settled but not yet written down (four
+/// times over), and suspects that wait for their turn.
+const LEASED_MAX: u64 = (1 + PREFETCH_PER_PLACE as u64 + 4 + SUSPECTS_PER_PLACE as u64) * CONCURRENCY as u64;
 
 /// A campaign to run.
 #[derive(Clone, Debug)]
