@@ -54,10 +54,8 @@ impl World {
         self.check_left_alone(lease.id, &lease.target);
         self.check_order(lease);
         self.check_suspect(lease);
-        let Some(gateway) = &self.gateway else { return };
-        let running = gateway.running.values().filter(|running| running.lease.target == lease.target).count();
-        // While a plan is being taken it is not yet in its place.
-        let cap = gateway.plan.targets.get(&lease.target).map_or(gateway.caps[&lease.target], |target| target.concurrency as usize);
+        let Some(cap) = self.gateway.as_ref().map(|gateway| gateway.cap_of(&lease.target)) else { return };
+        let running = self.under_way().filter(|running| running.target == lease.target).count();
         if running >= cap {
             self.broke(Rule::WithinCaps, format!("{running} of {cap} run already: {lease:?}"));
         }

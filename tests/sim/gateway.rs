@@ -7,7 +7,7 @@ use std::{
 
 use hookgate::{
     clock::Mono,
-    delivery::{Attempt, AttemptResult, DeliveryId, State},
+    delivery::{Attempt, AttemptResult, DeliveryId},
     handoff::{Handoff, LaneGate},
     lease::{Fate, Lease, LeaseRef},
     limits::{PREFETCH_PER_PLACE, SUSPECTS_PER_PLACE},
@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     wake: Mono,
     is_pump_due: bool,
     pub(crate) is_stopping: bool,
-    pub(crate) running: BTreeMap<DeliveryId, Running>,
+    running: BTreeMap<DeliveryId, Running>,
     /// The most places each lane has had.
     caps: BTreeMap<TargetName, usize>,
 }
@@ -55,6 +55,11 @@ struct Running {
 }
 
 impl Gateway {
+    /// Attempts that may run at once, for this target. While a plan is being taken it is not yet in its place.
+    pub(crate) fn cap_of(&self, target: &TargetName) -> usize {
+        self.plan.targets.get(target).map_or(self.caps[target], |target| target.concurrency as usize)
+    }
+
     /// The gate the door sees. It outlives its target's place in the plan: a delivery that is committed while the target comes back must be
     /// announced to somebody.
     pub(crate) fn gate(&self, target: &TargetName) -> Option<Arc<LaneGate>> {
