@@ -76,6 +76,8 @@ pub const CLAIM_MAX: usize = 256;
 pub const SUSPECT_CRASHES_MIN: u32 = 2;
 /// Crashes in which a delivery was the one suspect under way, after which it is put away: those that made it one are not among them.
 pub const TRIALS_MAX: u32 = 3;
+/// How long a process must have gone on before whoever was on trial when the one before it ended is tried again.
+pub const TRIAL_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Suspects a lane holds for each of its places; further ones wait in the store.
 pub const SUSPECTS_PER_PLACE: usize = 8;
 /// How long a suspect waits there before it is looked for again.

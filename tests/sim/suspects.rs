@@ -6,7 +6,7 @@ use hookgate::{
     delivery::{AttemptResult, DeliveryId, State},
     event::EventId,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Why},
-    limits::{SUSPECT_CRASHES_MIN, SUSPECTS_PER_PLACE, TRIALS_MAX},
+    limits::{SUSPECT_CRASHES_MIN, SUSPECTS_PER_PLACE, TRIAL_AGAIN_AFTER, TRIALS_MAX},
     queue::{Action, Input},
     store::{Model, Owed, Start},
 };
@@ -14,7 +14,7 @@ use hookgate::{
 use super::{
     made,
     model::{at, attempt, claim_one, event, id, settle},
-    shard::{Shard, claims, done, ended, settles, started},
+    shard::{Shard, claims, done, ended, settles, sleep, started},
 };
 
 fn suspect(shard: &mut Shard, target: &str, event: i64) -> Lease {
@@ -79,7 +79,27 @@ fn whoever_was_the_one_suspect_often_enough_is_put_away_unattempted() {
     assert!(matches!(&written[..], [Fenced::Quarantined(lease, _)] if *lease == reference), "{written:?}");
     assert!(started(&actions).is_empty());
     shard.feed(Input::Fates(done(&written)));
+    shard.pass(TRIAL_AGAIN_AFTER);
     assert_eq!(try_one(&mut shard).id, DeliveryId { event: EventId::from_i64(2).expect("valid"), slot: 0 });
+}
+
+#[test]
+fn whoever_was_on_trial_is_tried_again_when_the_process_has_gone_on_for_a_while() {
+    let mut shard = Shard::at_rest([made::target("app")]);
+    let tried = Lease { trials: 1, ..suspect(&mut shard, "app", 1) };
+    let actions = claimed(&mut shard, "app", vec![tried]);
+    assert_eq!((started(&actions).len(), asks(&actions)), (0, 0), "{actions:?}");
+    assert_eq!(sleep(&actions), shard.now.mono + TRIAL_AGAIN_AFTER);
+    let fresh = suspect(&mut shard, "app", 2);
+    let actions = claimed(&mut shard, "app", vec![fresh]);
+    assert_eq!(asks(&actions), 1, "others need not wait for that");
+    let second = try_one(&mut shard);
+    assert_eq!(second.id.event.to_i64(), 2);
+    let written = settles(&shard.feed(Input::Finished(second, ended(AttemptResult::Delivered))));
+    let actions = shard.feed(Input::Fates(done(&written)));
+    assert_eq!((ends(&actions), asks(&actions)), (1, 0));
+    assert_eq!(asks(&shard.pass(TRIAL_AGAIN_AFTER)), 1);
+    assert_eq!(try_one(&mut shard).id.event.to_i64(), 1);
 }
 
 #[test]

@@ -6,20 +6,27 @@
 //! After [`TRIALS_MAX`] such crashes it is put away. The crashes that made it a suspect, among all others, are not among them; and whatever
 //! comes back, well or not, is no suspect any more.
 //!
+//! Whoever was on trial at a crash is tried again only when the process has gone on for [`TRIAL_AGAIN_AFTER`] without it: a process that
+//! is ended for other reasons, again and again, then finds nobody twice in the same place, and between two crashes of a real one the others
+//! have their time.
+//!
 //! ```text
 //!   nobody's --ask--> asked --granted--> waiting for a place --> writing --written--> on trial --its own write is down--> nobody's
 //! ```
 //!
 //! The turn belongs to the process and not to a shard: the shell passes it on, in the order it was asked for.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use crate::{
     clock::{Mono, Now},
     delivery::DeliveryId,
     faults::{Fault, planted},
     lease::{Fate, Fenced, Lease, LeaseRef, Why},
-    limits::{SUSPECTS_PER_PLACE, TRIALS_MAX},
+    limits::{SUSPECTS_PER_PLACE, TRIAL_AGAIN_AFTER, TRIALS_MAX},
     name::TargetName,
     plan::Target,
 };
@@ -38,6 +45,20 @@ pub(super) struct Trials {
     lanes: BTreeSet<TargetName>,
     /// The lane whose turn it last was.
     last: Option<TargetName>,
+    /// Whether the process has gone on for long enough to try those again that were on trial before.
+    calm: Calm,
+}
+
+/// How long the process has gone on.
+#[derive(Debug, Default)]
+enum Calm {
+    /// It begins.
+    #[default]
+    Begins,
+    /// Not yet, until then.
+    From(Mono),
+    /// Long enough.
+    Yes,
 }
 
 /// Whose turn it is.
@@ -71,9 +92,25 @@ impl Trials {
         usize::from(matches!(self.turn, Turn::Writing(_)))
     }
 
-    /// When the turn is given back, if nothing happens before.
+    /// When the turn is given back or somebody may be tried again, if nothing happens before.
     pub(super) fn wake(&self) -> Option<Mono> {
-        if let Turn::Waiting(_, until) = self.turn { Some(until) } else { None }
+        let turn = if let Turn::Waiting(_, until) = self.turn { Some(until) } else { None };
+        let calm = if let Calm::From(at) = self.calm { Some(at).filter(|_| !self.lanes.is_empty()) } else { None };
+        turn.into_iter().chain(calm).min()
+    }
+
+    /// Time passes.
+    fn pass_time(&mut self, now: Mono) {
+        self.calm = match self.calm {
+            Calm::Begins => Calm::From(now + TRIAL_AGAIN_AFTER),
+            Calm::From(at) if now < at => Calm::From(at),
+            Calm::From(_) | Calm::Yes => Calm::Yes,
+        };
+    }
+
+    /// Who of these is tried next.
+    fn next_of(&self, suspects: &VecDeque<Lease>) -> Option<usize> {
+        suspects.iter().position(|lease| lease.trials == 0 || matches!(self.calm, Calm::Yes))
     }
 }
 
@@ -101,6 +138,7 @@ impl Lanes {
 
     /// Has the turn asked for, used, or given back, as things stand now.
     pub(super) fn hold_trials(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.trials.pass_time(now.mono);
         match &self.trials.turn {
             Turn::On(id) if !self.leases.is_busy(*id) => self.end_turn(out),
             Turn::Waiting(target, until) => {
@@ -189,13 +227,13 @@ impl Lanes {
     fn may_try(&self, target: &TargetName, now: Now) -> bool {
         self.lanes.get(target).is_some_and(|lane| {
             let is_let = lane.closed_by(self.cut_at.is_some(), now.mono).is_none();
-            is_let && !lane.suspects.is_empty() && !lane.is_behind()
+            is_let && self.trials.next_of(&lane.suspects).is_some() && !lane.is_behind()
         })
     }
 
     fn begin_trial(&mut self, target: &TargetName) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
-        let Some(lease) = lane.suspects.pop_front() else { return };
+        let Some(lease) = self.trials.next_of(&lane.suspects).and_then(|place| lane.suspects.remove(place)) else { return };
         lane.brakes.reserve(lease.id);
         self.share.moved(lane.running, lane.running + 1, lane.cap());
         lane.running += 1;
