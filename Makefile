@@ -11,6 +11,8 @@ SEEDS ?= 1000000
 EVENTS ?= 10000
 # Deliveries that wait for a dead target while others are well.
 WAITING ?= 2000000
+# Dead letters of one target that are replayed while the gateway is killed.
+REPLAYED ?= 100000
 # Hostile clients: slow ones at once, large bodies, requests that nobody proved, handshakes that are none.
 SLOW ?= 5000
 BODIES ?= 10000
@@ -59,10 +61,11 @@ campaign-door: tools ## hostile clients on the release build: SLOW=5000 slow one
 	  BODIES=$(BODIES) BODIES_IN_FLIGHT_MIB=256 FLOOD=$(FLOOD) HANDSHAKES=$(HANDSHAKES) \
 	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 hostile:: conformance::
 
-campaign-targets: tools ## sick targets beside well ones on the release build, WAITING=2000000 for a dead one, for 3 times 20 s and back
+campaign-targets: tools ## release build: sick targets beside well ones with WAITING=2000000, order by key and a replay of REPLAYED=100000 over kills
 	$(CARGO) build --release --locked
 	HOOKGATE_TEST_BIN="$(CURDIR)/target/release/hookgate" ISOLATION_WAITING=$(WAITING) ISOLATION_RATE=100 ISOLATION_SECONDS=20 \
-	  ISOLATION_ROUNDS=3 $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 isolation::
+	  ISOLATION_ROUNDS=3 ORDER_KEYS=100 ORDER_EACH=100 ORDER_KILLS=10 REPLAY_EVENTS=$(REPLAYED) REPLAY_KILLS=5 \
+	  $(CARGO) test --locked $(FEATURES) --test suite -- --nocapture --test-threads 1 isolation:: order::each_key api::interrupted::
 
 campaign-api: ## schemathesis asks the admin API of HOOKGATE_BIN CASES=2000 questions made from its OpenAPI document (python3)
 	@test -x "$(HOOKGATE_BIN)" || \

@@ -17,6 +17,7 @@ use super::{
     which::Which,
 };
 use crate::{
+    clock::UnixMs,
     delivery::DeliveryId,
     name::TargetName,
     store::{Act, Filter, FilterId, Job, JobId, Progress, Step, Task, TaskError, Verb, Work, acts},
@@ -208,6 +209,9 @@ async fn run(call: &Call, task: Task, rate: Option<NonZeroU32>, dry_run: bool) -
     if call.key.is_some()
         && let Some(begun) = in_time(gateway.store.jobs()).await?.iter().find(|job| job.id == id)
     {
+        if !is_the_same(begun, &task, rate) {
+            return Err(Problem::conflict(format!("this `Idempotency-Key` began {id}, which does something else: take another key")));
+        }
         // It was begun by the same request: counting again would count what it has done.
         return Ok(Begun { count: counts(&begun.progress), job: Some(shown(begun)) });
     }
@@ -218,6 +222,18 @@ async fn run(call: &Call, task: Task, rate: Option<NonZeroU32>, dry_run: bool) -
     let verb = Verb::Begin { id, task, rate, expected: Some(count.done) };
     let job = job_of(in_time(gateway.store.operate(Act { by: (&*call.by).into(), verb })).await?)?;
     Ok(Begun { count: counts(&count), job: Some(job) })
+}
+
+/// Whether what is asked for is what a job does. An age is another time by now, so of times it counts only that there are any.
+fn is_the_same(job: &Job, task: &Task, rate: Option<NonZeroU32>) -> bool {
+    let timeless = |task: &Task| {
+        let mut task = task.clone();
+        for time in [&mut task.filter.since, &mut task.filter.until] {
+            *time = time.map(|_| UnixMs(0));
+        }
+        task
+    };
+    job.rate == rate && timeless(&job.task) == timeless(task)
 }
 
 fn job_of(step: Step) -> Result<JobView, Problem> {
@@ -263,7 +279,7 @@ fn shown(job: &Job) -> JobView {
 }
 
 fn counts(progress: &Progress) -> Counts {
-    let Progress { events, done, in_flight, waiting, superseded, bytes_gone, slots_gone, unrouted, not_parked } = *progress;
+    let Progress { events, done, in_flight, waiting, superseded, bytes_gone, slots_gone, unrouted, not_parked, target_gone } = *progress;
     let left = [
         ("in_flight", in_flight),
         ("waiting", waiting),
@@ -272,6 +288,7 @@ fn counts(progress: &Progress) -> Counts {
         ("slots_gone", slots_gone),
         ("unrouted", unrouted),
         ("not_parked", not_parked),
+        ("target_gone", target_gone),
     ];
     Counts { events, done, left: left.into_iter().filter(|(_, count)| *count > 0).collect() }
 }

@@ -30,7 +30,9 @@ pub(super) struct Status {
     rejected: Option<Ring>,
     sources: Vec<SourceStatus>,
     targets: Vec<TargetStatus>,
-    /// Deliveries to targets that are not in the plan.
+    /// Targets that have left the configuration and still have deliveries that wait or are dead.
+    removed: Vec<RemovedStatus>,
+    /// Deliveries that wait for those.
     parked: u64,
     log_lines_dropped: usize,
     warnings: Vec<String>,
@@ -96,11 +98,24 @@ pub(super) struct TargetStatus {
     disabled: bool,
     /// Nothing while nobody holds it.
     paused: Option<Paused>,
+    /// `closed`, `half_open` or `open`.
+    breaker: &'static str,
+    /// Until when it is left alone because it asked for that (`Retry-After`).
+    left_alone_until: Option<String>,
     pending: u64,
     in_flight: u64,
     dead: u64,
     oldest_open: Option<String>,
     delivered: u64,
+}
+
+/// A target that has left the configuration, and what it left behind.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RemovedStatus {
+    name: String,
+    parked: u64,
+    dead: u64,
+    oldest_open: Option<String>,
 }
 
 impl Paused {
@@ -128,8 +143,8 @@ pub(super) fn targets(gateway: &Gateway) -> Vec<TargetStatus> {
 
 fn of(gateway: &Gateway) -> Status {
     let plan = &gateway.plan;
-    let tallies = gateway.store.tallies().read();
-    let parked = tallies.iter().filter(|(name, _)| !plan.targets.contains_key(*name)).map(|(_, tally)| tally.pending).sum();
+    let removed = removed(gateway);
+    let parked = removed.iter().map(|target| target.parked).sum();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         phase: match gateway.phase.step() {
@@ -149,6 +164,7 @@ fn of(gateway: &Gateway) -> Status {
         rejected: ring(gateway),
         sources: sources(gateway),
         targets: targets(gateway),
+        removed,
         parked,
         log_lines_dropped: (gateway.log_dropped)(),
         warnings: warnings(gateway, parked),
@@ -195,17 +211,32 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
     }
 }
 
+fn removed(gateway: &Gateway) -> Vec<RemovedStatus> {
+    let tallies = gateway.store.tallies().read();
+    let gone = tallies.into_iter().filter(|(name, tally)| !gateway.plan.targets.contains_key(name) && tally.pending + tally.dead > 0);
+    gone.map(|(name, tally)| RemovedStatus {
+        name: name.to_string(),
+        parked: tally.pending,
+        dead: tally.dead,
+        oldest_open: tally.oldest_open.map(|at| at.to_string()),
+    })
+    .collect()
+}
+
 fn target(gateway: &Gateway, target: &Target, tally: &TargetTally) -> TargetStatus {
+    let (counted, now) = (gateway.metrics.target(&target.name), gateway.clock.wall());
     TargetStatus {
         name: target.name.to_string(),
         origin: target.url.origin().ascii_serialization(),
         disabled: target.disabled,
-        paused: gateway.store.standing().borrow().pauses.of(&target.name, gateway.clock.wall()).map(Paused::of),
+        paused: gateway.store.standing().borrow().pauses.of(&target.name, now).map(Paused::of),
+        breaker: counted.as_ref().map_or("closed", |counted| counted.breaker()),
+        left_alone_until: counted.as_ref().and_then(|counted| counted.asked_until()).filter(|until| *until > now).map(|at| at.to_string()),
         pending: tally.pending,
         in_flight: tally.in_flight,
         dead: tally.dead,
         oldest_open: tally.oldest_open.map(|at: UnixMs| at.to_string()),
-        delivered: gateway.metrics.target(&target.name).map_or(0, |counted| counted.delivered.get()),
+        delivered: counted.map_or(0, |counted| counted.delivered.get()),
     }
 }
 
@@ -242,7 +273,9 @@ fn warnings(gateway: &Gateway, parked: u64) -> Vec<String> {
         }
     }
     if parked > 0 {
-        warnings.push(format!("{parked} deliveries wait for targets that are not in the configuration"));
+        warnings.push(format!(
+            "{parked} deliveries wait for targets that are not in the configuration: `hookgate move` gives them to another one"
+        ));
     }
     let leaving = gateway.store.tallies().leaving(&gateway.plan.store.retention, gateway.clock.wall());
     warnings.extend(leaving.iter().map(ToString::to_string));

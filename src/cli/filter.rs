@@ -16,7 +16,7 @@ pub(super) struct Which {
     /// Events with a type that fits: `*` is any text
     #[arg(long = "type", value_name = "GLOB")]
     types: Vec<String>,
-    /// Deliveries in this state: pending, in_flight, delivered, dead, ...; paused and parked go alone
+    /// Deliveries in this state: pending, in_flight, blocked, delivered, dead, cancelled, or paused or parked, which go alone
     #[arg(long, value_name = "STATE")]
     state: Vec<String>,
     /// Events received at this time or later (2026-01-31T12:00:00Z), or not older than this (90m, 12h, 3d)

@@ -129,11 +129,11 @@ fn run(common: &Common, verb: &str, how: &Value) -> Result<Exit, (Exit, String)>
     if common.dry_run || count == 0 {
         match common.json {
             true => super::say(format_args!("{counted:#}")),
-            false => super::say(format_args!("{count} deliveries{}", left(&counted["count"]))),
+            false => super::say(format_args!("{}{}", deliveries(count), left(&counted["count"]))),
         }
         return Ok(Exit::Fine);
     }
-    super::complain(format_args!("{verb} {count} deliveries{}", left(&counted["count"])));
+    super::complain(format_args!("{verb} {}{}", deliveries(count), left(&counted["count"])));
     if !common.yes && !is_sure()? {
         return Err((Exit::No, "nothing was done".to_owned()));
     }
@@ -151,7 +151,8 @@ fn run(common: &Common, verb: &str, how: &Value) -> Result<Exit, (Exit, String)>
         super::say(format_args!("{job:#}"));
     } else {
         let progress = &job["progress"];
-        super::say(format_args!("{id}: {}, {} deliveries{}", text(&job, "state"), progress["done"], left(progress)));
+        let done = deliveries(progress["done"].as_u64().unwrap_or(0));
+        super::say(format_args!("{id}: {}, {done}{}", text(&job, "state"), left(progress)));
     }
     Ok(if job["state"] == "done" { Exit::Fine } else { Exit::No })
 }
@@ -211,6 +212,10 @@ fn show(args: &Jobs) -> Result<Exit, (Exit, String)> {
     }
     table.print();
     Ok(Exit::Fine)
+}
+
+fn deliveries(count: u64) -> String {
+    if count == 1 { "1 delivery".to_owned() } else { format!("{count} deliveries") }
 }
 
 /// What is left alone, for people.

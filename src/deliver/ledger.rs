@@ -120,6 +120,14 @@ impl Ledger {
         }
     }
 
+    /// A target asked to be left alone until then.
+    pub(super) fn left_alone(&self, target: &TargetName, until: UnixMs) {
+        if let Some(of) = self.seen.metrics.target(target) {
+            of.asked(until);
+        }
+        tracing::info!(event = "breaker", %target, result = "retry_after", "the target asked to be left alone until {until}");
+    }
+
     /// What became of a write: counted, logged, and the lease is over.
     pub(super) fn settled(&mut self, fenced: &Fenced, fate: Fate, now: UnixMs) {
         let id = fenced.lease().id;

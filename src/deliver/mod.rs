@@ -87,7 +87,8 @@ async fn deliver(mut shard: Shard, plan: &Plan) -> Stopped {
                 // Room for more -> leases, which come as `Input::Claimed`, or through the gate as `Input::Handed`.
                 Action::Claim(wants) => shard.claim(wants),
                 Action::Gate(target, limit) => shard.open_gate(&target, limit),
-                Action::Breaker(target, phase) => shard.tell_breaker(&target, phase),
+                Action::Breaker(target, phase) => shard.ledger.breaker(&target, phase),
+                Action::LeftAlone(target, until) => shard.ledger.left_alone(&target, until),
                 // Suspects of a crash go one at a time, whichever shard has them.
                 Action::AskTrial => shard.ask_trial(),
                 Action::EndTrial => shard.end_trial(),

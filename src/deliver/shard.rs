@@ -38,7 +38,7 @@ use crate::{
     handoff::{Handoff, LaneGate},
     lease::{Fate, Fenced, Lease, LeaseRef, PayloadRef, Want},
     name::TargetName,
-    queue::{Action, Dice, Input, Lanes, Phase},
+    queue::{Action, Dice, Input, Lanes},
     store::{Standing, Store, StoreError},
 };
 
@@ -203,11 +203,6 @@ impl Shard {
         if let Some(gate) = self.gates.get(target) {
             gate.publish(limit);
         }
-    }
-
-    /// Tells how a target's breaker stands.
-    pub(super) fn tell_breaker(&self, target: &TargetName, phase: Phase) {
-        self.ledger.breaker(target, phase);
     }
 
     /// Asks for the turn to try a suspect.

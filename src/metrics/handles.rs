@@ -106,6 +106,7 @@ pub struct TargetMetrics {
     pub lag_seconds: Histogram,
     /// 1 while it is left alone, 0.5 while one attempt finds out whether it is back.
     pub breaker_open: Gauge,
+    pub(super) asked_until: Gauge,
 }
 
 impl TargetMetrics {
@@ -113,6 +114,25 @@ impl TargetMetrics {
     pub fn attempt(&self, result: AttemptResult, took: Duration) {
         self.attempts[result as usize].inc();
         self.attempt_seconds.observe(took.as_secs_f64());
+    }
+
+    /// How its breaker stands, as the gauge says.
+    pub fn breaker(&self) -> &'static str {
+        match self.breaker_open.get() {
+            open if open >= 1.0 => "open",
+            half if half > 0.0 => "half_open",
+            _ => "closed",
+        }
+    }
+
+    /// The target asked to be left alone until then.
+    pub fn asked(&self, until: UnixMs) {
+        self.asked_until.set(seconds_of(until));
+    }
+
+    /// Until when the target last asked to be left alone; `None` when it never did.
+    pub fn asked_until(&self) -> Option<UnixMs> {
+        time_of(&self.asked_until)
     }
 
     /// Counts an attempt whose lease was lost before its result was written.

@@ -62,6 +62,7 @@ pub struct Metrics {
     attempt_seconds: HistogramVec,
     lag: HistogramVec,
     breaker: GaugeVec,
+    asked_until: GaugeVec,
     /// Waiting, leased, parked and dead deliveries, by target and state.
     pub queue_deliveries: IntGaugeVec,
     /// Age of the oldest open delivery, by target.
@@ -145,6 +146,11 @@ impl Metrics {
             attempt_seconds: declare.histograms("attempt_seconds", "How long attempts take.", &["target"], ATTEMPT_BUCKETS_S)?,
             lag: declare.histograms("delivery_lag_seconds", "From a delivery's birth to its success.", &["target"], LAG_BUCKETS_S)?,
             breaker: declare.gauges("target_breaker_open", "1 while a target is left alone, 0.5 while one attempt asks.", &["target"])?,
+            asked_until: declare.gauges(
+                "target_retry_after_timestamp_seconds",
+                "Until when a target last asked to be left alone (Retry-After), 0 for never.",
+                &["target"],
+            )?,
             queue_deliveries: declare.int_gauges(
                 "queue_deliveries",
                 "Deliveries in the shared store; aggregate gateways with max.",
@@ -275,6 +281,7 @@ impl Metrics {
             attempt_seconds: self.attempt_seconds.with_label_values(&[name]),
             lag_seconds: self.lag.with_label_values(&[name]),
             breaker_open: self.breaker.with_label_values(&[name]),
+            asked_until: self.asked_until.with_label_values(&[name]),
         }
     }
 
@@ -318,6 +325,7 @@ impl Metrics {
             let _ = self.attempt_seconds.remove_label_values(&[name.as_str()]);
             let _ = self.lag.remove_label_values(&[name.as_str()]);
             let _ = self.breaker.remove_label_values(&[name.as_str()]);
+            let _ = self.asked_until.remove_label_values(&[name.as_str()]);
         }
     }
 }

@@ -45,6 +45,11 @@ impl Brakes {
         self.breaker.phase()
     }
 
+    /// Until when the target last asked to be left alone.
+    pub(super) fn asked_until(&self) -> Mono {
+        self.asked_until
+    }
+
     /// Whether nothing may start now, and what is held ready only grows old.
     pub(super) fn is_shut(&self, now: Mono) -> bool {
         now < self.asked_until || self.breaker.phase() == Phase::Open

@@ -54,6 +54,8 @@ pub(super) struct Lane {
     is_paused: bool,
     /// The breaker's phase as it was last told.
     pub(super) told: Phase,
+    /// What it asked for itself, as it was last told.
+    pub(super) told_asked: Mono,
     /// What the gate was last told; `None` when it must be told again.
     pub(super) gate: Option<u32>,
     /// Whether it waits in the share's queue.
@@ -103,6 +105,7 @@ impl Lane {
             pause: None,
             is_paused: false,
             told: Phase::Closed,
+            told_asked: Mono::default(),
             gate: None,
             is_asking: false,
             wake: None,

@@ -325,13 +325,17 @@ impl Lanes {
         }
     }
 
-    /// Lets time pass for the brakes, and tells how the breaker stands when that is new.
+    /// Lets time pass for the brakes, and tells how they stand when that is new.
     fn turn_brakes(&mut self, target: &TargetName, now: Now, out: &mut Vec<Action>) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
         lane.turn_brakes(now);
         let phase = lane.brakes.phase();
         if std::mem::replace(&mut lane.told, phase) != phase {
             out.push(Action::Breaker(target.clone(), phase));
+        }
+        let asked = lane.brakes.asked_until();
+        if std::mem::replace(&mut lane.told_asked, asked) < asked {
+            out.push(Action::LeftAlone(target.clone(), now.wall.after(asked.since(now.mono))));
         }
         if let Some(spans) = lane.holds.news(lane.target.retry.give_up_after, now.wall) {
             out.push(Action::Held(target.clone(), spans));

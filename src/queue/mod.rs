@@ -34,7 +34,7 @@ mod retry;
 mod share;
 
 use crate::{
-    clock::{Mono, Span},
+    clock::{Mono, Span, UnixMs},
     delivery::Attempt,
     lease::{Claimed, Fate, Fenced, Lease, LeaseRef, Want},
     name::TargetName,
@@ -90,6 +90,8 @@ pub enum Action {
     Gate(TargetName, u32),
     /// A breaker stands so from now on.
     Breaker(TargetName, Phase),
+    /// A target asked to be left alone until then, and is.
+    LeftAlone(TargetName, UnixMs),
     /// A lane was held so: worth keeping over a restart, and no harm when it is not.
     Held(TargetName, Vec<Span>),
     /// Ask for the turn to try a suspect: of all shards of a process one has it, in the order they asked.

@@ -219,7 +219,7 @@ impl World {
                 let pause = self.pause(0, 2 * MS);
                 self.soon(pause, Happening::Granted);
             }
-            Action::EndTrial => {}
+            Action::EndTrial | Action::LeftAlone(..) => {}
             Action::Held(target, spans) => self.desk.model.keep_holds(target, spans),
             Action::Breaker(target, phase) => {
                 self.counts.opened += u64::from(phase == Phase::Open);

@@ -1,14 +1,22 @@
 //! `order_by` over sockets: events of one customer arrive one after the other, whatever fails and whoever is killed in between.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::support::{
-    gateway::Gateway,
-    listener::{Reaction, Received},
-    patience::wait_until,
-    recorder::Recorder,
-    sender::{SECRET, github},
+use crate::{
+    crash::setting,
+    support::{
+        campaign::one_at_a_time,
+        gateway::Gateway,
+        listener::{Reaction, Received},
+        patience::{holds_within, wait_until},
+        recorder::Recorder,
+        sender::{SECRET, github},
+        wire::Connection,
+    },
 };
+
+/// How long nothing may move while it goes to its end: longer than the lease of a killed process's delivery.
+const STANDS_STILL: Duration = Duration::from_secs(45);
 
 fn gateway(target: &Recorder) -> Gateway {
     Gateway::start(&format!(
@@ -39,34 +47,45 @@ fn read(received: &Received) -> (String, usize) {
 }
 
 #[test]
-fn each_key_arrives_in_order_over_failures_and_a_kill() {
-    const CUSTOMERS: usize = 8;
-    const EACH: usize = 12;
+#[expect(clippy::print_stdout, reason = "the figures are what a campaign is for")]
+fn each_key_arrives_in_order_over_failures_and_kills() {
+    let _turn = one_at_a_time();
+    let (customers, each, kills) = (setting("ORDER_KEYS", 8), setting("ORDER_EACH", 12), setting("ORDER_KILLS", 2));
     // Every third request fails, whatever it is.
     let target = Recorder::reacting(|_, count| Reaction::Status(if count % 3 == 0 { 500 } else { 200 }));
     let mut gateway = gateway(&target);
-    for number in 0..EACH {
-        for customer in 0..CUSTOMERS {
+    let mut killed = 0;
+    for number in 0..each {
+        let mut connection = Connection::plain(gateway.door()).expect("a connection");
+        for customer in 0..customers {
             let id = format!("d-{customer}-{number}");
-            assert_eq!(gateway.ring(&github("/hooks/github", SECRET, &id, &body(customer, number))).status, 200);
+            let answer = connection.exchange(&github("/hooks/github", SECRET, &id, &body(customer, number)));
+            assert_eq!(answer.expect("an answer").status, 200);
         }
-        if number == EACH / 2 {
+        if killed < kills && (number + 1) * (kills + 1) >= each * (killed + 1) {
             gateway.kill();
             gateway.boot();
+            killed += 1;
         }
     }
-    gateway.wait_until_drained();
-    let mut last = BTreeMap::new();
-    let mut seen = BTreeMap::<String, usize>::new();
-    for received in target.seen() {
-        let (customer, number) = read(&received);
-        let before = last.insert(customer.clone(), number).unwrap_or(number);
-        // A number is tried again until it is taken, and the next one comes only then.
-        assert!(number == before || number == before + 1, "{customer}: {number} after {before}");
-        seen.insert(customer, number);
+    let mut before = target.count();
+    while !holds_within(STANDS_STILL, || gateway.open_deliveries() == 0) {
+        let count = target.count();
+        assert!(count > before, "nothing moves, and {} are open", gateway.open_deliveries());
+        before = count;
     }
-    assert_eq!(seen.len(), CUSTOMERS);
-    assert!(seen.values().all(|number| *number == EACH - 1), "{seen:?}");
+    let mut last = BTreeMap::new();
+    let seen = target.seen();
+    for received in &seen {
+        let (customer, number) = read(received);
+        let before = last.insert(customer.clone(), number);
+        // A number is tried again until it is taken, and the next one comes only then.
+        let fits = before.map_or(number == 0, |before| number == before || number == before + 1);
+        assert!(fits, "{customer}: {number} after {before:?}");
+    }
+    println!("order: {} events of {customers} keys, {killed} kills, {} attempts, 0 out of order", customers * each, seen.len());
+    assert_eq!((last.len(), killed), (customers, kills));
+    assert!(last.values().all(|number| *number == each - 1), "{last:?}");
 }
 
 #[test]

@@ -124,6 +124,28 @@ fn one_file_makes_a_provider() {
 }
 
 #[test]
+fn what_is_not_looked_at_is_said_in_the_status() {
+    let file = ACME
+        .replace("  word: { label: Pass word }\n", "  word: { label: Pass word }\n  mate: { label: Mate, required: false }\n")
+        .replace("event:\n", "    require: { header:Acme-Mate: \"{credential:mate}\" }\nevent:\n");
+    let target = Recorder::start();
+    let mut gateway = gateway(&file, &format!("targets: {{ app: {{ url: \"{}\" }} }}\nroutes: [{{ to: app }}]\n", target.url()));
+    let skipped = |gateway: &Gateway| {
+        let status = gateway.look("/api/v1/status").expect("it answers").text();
+        serde_json::from_str::<serde_json::Value>(&status).expect("JSON")["sources"][0]["skipped"].clone()
+    };
+    gateway.boot();
+    assert_eq!(skipped(&gateway), serde_json::json!(["header Acme-Mate is not compared: `mate` is not set"]));
+    assert_eq!(gateway.ring(&rung(SECRET, "n-1", b"{}")).status, 202);
+    assert!(gateway.terminate().success());
+
+    gateway.rewrite(&gateway.configuration().replace(&format!("word: {WORD}"), &format!("word: {WORD}, mate: bosun")));
+    gateway.boot();
+    assert_eq!(skipped(&gateway), serde_json::json!([]));
+    assert_eq!(gateway.ring(&rung(SECRET, "n-2", b"{}")).status, 401, "now it is looked at");
+}
+
+#[test]
 fn a_file_of_ones_own_is_checked_with_the_configuration() {
     const REST: &str = "targets: { app: { url: \"http://127.0.0.1:9/\" } }\nroutes: [{ to: app }]\n";
     let check = |file: &str| {

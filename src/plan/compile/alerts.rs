@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::route::resolve;
+use super::route::{resolve, twice};
 use crate::{
     alert::Kind,
     config::{self, Config, Expected, Placed},
@@ -41,17 +41,6 @@ fn targets(config: &Config, written: &config::Alerts, problems: &mut Problems) -
     }
     let mut is_one = |name: &Placed<String>| resolve(name, "target", &known, config.targets.names(), problems);
     to.iter().filter(|name| is_one(name)).filter_map(|name| TargetName::parse(name)).collect()
-}
-
-/// Reports what a list names twice.
-fn twice<'a, T: PartialEq + 'a>(items: impl Iterator<Item = (&'a Placed<T>, String)>, key: &str, problems: &mut Problems) {
-    let mut seen: Vec<&T> = Vec::new();
-    for (item, shown) in items {
-        if seen.contains(&&item.value) {
-            problems.error(&item.at, format!("`{key}` names {shown} twice"));
-        }
-        seen.push(&item.value);
-    }
 }
 
 fn unheeded(expected: &[&Placed<Expected>], why: &str, problems: &mut Problems) {

@@ -395,6 +395,8 @@ mod tests {
         told(&[
             (file("", "", "routes: [{ from: b, to: t }]"), "f.yaml:5:18: there is no source `b`; did you mean `a`?"),
             (file("", "", "routes: [{ to: nowhere }]"), "f.yaml:5:16: there is no target `nowhere`"),
+            (file("", "", "routes: [{ to: [t, t] }]"), "f.yaml:5:20: `to` names `t` twice"),
+            (file("", "", "routes: [{ from: [a, a], to: t }]"), "f.yaml:5:22: `from` names `a` twice"),
             (
                 file(", unrouted: keep", "", "routes: [{ to: t, types: y, name: x }, { to: t, name: x }]"),
                 "f.yaml:5:55: there are two routes of the name `x`",

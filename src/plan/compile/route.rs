@@ -81,6 +81,7 @@ fn sources<'a>(
     problems: &mut Problems,
 ) -> Vec<SourceName> {
     let Some(from) = &route.from else { return config.sources.names().filter_map(SourceName::parse).collect() };
+    twice(from.iter().map(|name| (name, name.shown())), "from", problems);
     let mut found = Vec::new();
     for name in from.iter() {
         if resolve(name, "source", &known.sources, config.sources.names(), problems) {
@@ -94,8 +95,20 @@ fn sources<'a>(
 
 fn targets(known: &Known<'_>, config: &Config, route: &config::Route, problems: &mut Problems) -> Vec<TargetName> {
     let Some(to) = &route.to else { return Vec::new() };
+    twice(to.iter().map(|name| (name, name.shown())), "to", problems);
     let mut is_one = |name: &Placed<String>| resolve(name, "target", &known.targets, config.targets.names(), problems);
     to.iter().filter(|name| is_one(name)).filter_map(|name| TargetName::parse(name)).collect()
+}
+
+/// Reports what a list names twice.
+pub(super) fn twice<'a, T: PartialEq + 'a>(items: impl Iterator<Item = (&'a Placed<T>, String)>, key: &str, problems: &mut Problems) {
+    let mut seen: Vec<&T> = Vec::new();
+    for (item, shown) in items {
+        if seen.contains(&&item.value) {
+            problems.error(&item.at, format!("`{key}` names {shown} twice"));
+        }
+        seen.push(&item.value);
+    }
 }
 
 /// Whether a name is one of those known; if not, it is reported with the nearest of them, the first as they are written.

@@ -129,6 +129,7 @@ fn choose<E>(
             continue;
         }
         match (&task.work, row.state) {
+            (Work::Replay { to: None }, _) if !today.targets.contains_key(&row.target) => progress.target_gone += 1,
             (Work::Replay { to }, state) if to.is_some() || !state.is_open() => {
                 replay(task, event, row, (deeds, progress), has_bytes)?;
             }

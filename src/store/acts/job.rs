@@ -58,6 +58,9 @@ pub struct Progress {
     pub unrouted: u64,
     /// Left alone: its target is in the configuration, so it is not parked.
     pub not_parked: u64,
+    /// Left alone: its target has left the configuration, and no other one was named.
+    #[serde(default)]
+    pub target_gone: u64,
 }
 
 /// How a job ended.
@@ -193,5 +196,6 @@ impl Progress {
         self.slots_gone += other.slots_gone;
         self.unrouted += other.unrouted;
         self.not_parked += other.not_parked;
+        self.target_gone += other.target_gone;
     }
 }

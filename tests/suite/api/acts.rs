@@ -27,6 +27,9 @@ fn what_a_target_missed_is_replayed_once_however_often_it_is_asked_for() {
     gateway.wait_until_drained();
 
     assert_eq!(begin()["job"]["id"], begun["job"]["id"], "the same key is the same job");
+    let other = body.replace("\"dead\"", "\"delivered\"");
+    let other = ask(&gateway, "POST", "/api/v1/replay", OPERATE_TOKEN, &[("Idempotency-Key", "after-the-outage")], &other);
+    assert!(other.status == 409 && other.text().contains("take another key"), "{}", other.text());
     let jobs = get(&gateway, "/api/v1/jobs");
     assert_eq!(items(&jobs).len(), 1);
     gateway.wait_until_drained();

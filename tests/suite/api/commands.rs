@@ -77,7 +77,7 @@ fn everything_is_held_for_a_while_cancelled_and_let_go() {
     assert!(fine(&gateway, &["status"]).contains("PAUSED until 20"));
     ring(&gateway, "hub", "d-1");
     listed(&gateway, "/api/v1/deliveries?state=paused", 1);
-    assert!(fine(&gateway, &["cancel", "--state", "paused", "--yes"]).contains("done, 1 deliveries"));
+    assert!(fine(&gateway, &["cancel", "--state", "paused", "--yes"]).contains("done, 1 delivery"));
     assert_eq!(fine(&gateway, &["resume", "app"]), "app: goes on\n");
     assert_eq!(target.count(), 0);
     assert!(fine(&gateway, &["deliveries"]).contains("cancelled"));

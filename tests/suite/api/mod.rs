@@ -3,8 +3,10 @@
 
 mod acts;
 mod commands;
+mod interrupted;
 mod lists;
 mod may;
+mod standing;
 
 use serde_json::Value;
 

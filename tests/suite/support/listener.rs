@@ -45,6 +45,8 @@ pub enum Reaction {
     Status(u16),
     /// Takes this long, then answers with the status.
     Slow(Duration, u16),
+    /// Answers with this status, and asks to be left alone for so many seconds (`Retry-After`).
+    Later(u16, u32),
     /// Hangs up without a word.
     HangUp,
 }
@@ -119,18 +121,19 @@ fn serve(stream: &TcpStream, react: &React, stopped: &AtomicBool) -> io::Result<
         if stopped.load(Ordering::Acquire) {
             return Ok(());
         }
-        let status = match react(received) {
-            Reaction::Status(status) => status,
+        let (status, field) = match react(received) {
+            Reaction::Status(status) => (status, String::new()),
             Reaction::Slow(delay, status) => {
                 thread::sleep(delay);
-                status
+                (status, String::new())
             }
+            Reaction::Later(status, seconds) => (status, format!("Retry-After: {seconds}\r\n")),
             Reaction::HangUp => return Ok(()),
         };
         let answer = if status == 204 {
-            "HTTP/1.1 204 Said\r\n\r\n".to_owned()
+            format!("HTTP/1.1 204 Said\r\n{field}\r\n")
         } else {
-            format!("HTTP/1.1 {status} Said\r\nContent-Length: 2\r\n\r\nok")
+            format!("HTTP/1.1 {status} Said\r\n{field}Content-Length: 2\r\n\r\nok")
         };
         writer.write_all(answer.as_bytes())?;
     }
