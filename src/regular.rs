@@ -116,8 +116,12 @@ mod tests {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         let given = format!("/proc/self/fd/{}", reader.as_raw_fd());
         let writing = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            writer.write_all(b"sources: {}").expect("written");
+            writer.write_all(b"sources: ").expect("written");
+            // The rest comes when that has been read, so it has to be waited for.
+            while rustix::io::ioctl_fionread(&writer).expect("a pipe") > 0 {
+                std::thread::yield_now();
+            }
+            writer.write_all(b"{}").expect("written");
         });
         assert_eq!(read(Path::new(&given), 100).expect("a pipe"), b"sources: {}");
         writing.join().expect("written");

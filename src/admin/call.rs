@@ -8,6 +8,7 @@ use actix_web::{
     web,
 };
 use futures_util::StreamExt as _;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -60,7 +61,7 @@ impl Call {
     }
 
     /// The body as what the endpoint takes; an empty one is an object without fields.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    pub(super) fn read<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         let no_object = |error: serde_json::Error| {
             // What serde says may repeat what was sent; the place does not.
@@ -68,9 +69,19 @@ impl Call {
         };
         // Read twice, because what is derived would take a list of its fields for an object, too.
         let fields: Map<String, Value> = serde_json::from_slice(body).map_err(no_object)?;
-        T::deserialize(Value::Object(fields))
-            .map_err(|_| Problem::bad("the body has a field that is missing, unknown, or of another kind than /api/openapi.json says"))
+        T::deserialize(Value::Object(fields)).map_err(|_| Problem::bad(misread(schemars::schema_for!(T).as_value())))
     }
+}
+
+/// What may be said of a body that is not of this schema. What serde says may repeat what was sent.
+fn misread(schema: &Value) -> String {
+    let fields = |of: &Value| {
+        let names: Vec<&str> = of["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        if names.is_empty() { "no field".to_owned() } else { names.join(", ") }
+    };
+    let within = schema["$defs"].as_object().into_iter().flatten().filter(|(_, of)| of["properties"].is_object());
+    let within: String = within.map(|(name, of)| format!("; {} has {}", name.to_lowercase(), fields(of))).collect();
+    format!("a field is missing, unknown, or of another kind than /api/openapi.json says: the body has {}{within}", fields(schema))
 }
 
 /// What the store answers, or why it does not.

@@ -36,6 +36,7 @@ fn looks() -> Vec<Endpoint> {
         Endpoint::look("/api/v1/rejected/{id}", "readRejected", "A rejected request with its query and fields.", rejected::one),
         Endpoint::message("/api/v1/rejected/{id}/request", "readRejectedRequest", "A rejected request as it came.", rejected::request),
         Endpoint::look("/api/openapi.json", "readOpenApi", "This document.", document),
+        Endpoint::planned(Verb::Look, "/", "dashboard", "The same for people."),
         Endpoint::planned(Verb::Look, "/api/v1/tail", "tail", "What happens, as it happens."),
     ]
 }

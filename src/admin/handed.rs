@@ -30,7 +30,9 @@ pub(super) async fn take(call: Call) -> Result<Listed<HandedSecret>, Problem> {
     let known = SourceName::parse(name).filter(|name| gateway.plan.sources.contains_key(name));
     let source = known.ok_or_else(|| unknown("source", name, gateway.plan.sources.keys().map(ToString::to_string)))?;
     let items: Vec<HandedSecret> = gateway.ingest.take_handed(&source).iter().map(HandedSecret::of).collect();
-    tracing::warn!(event = "secret", %source, by = %call.by, count = items.len(), "secrets that were handed over have been shown");
+    if !items.is_empty() {
+        tracing::warn!(event = "handshake", %source, by = %call.by, count = items.len(), "secrets that were handed over have been shown");
+    }
     Ok(Listed::all(items))
 }
 

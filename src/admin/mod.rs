@@ -9,7 +9,8 @@
 //! The API is one table ([`endpoints`]): what it says of an endpoint is what is dispatched, checked and written into /api/openapi.json.
 //!
 //! Promises: /livez, /readyz and /metrics cost no token and show no payload; everything else always costs one; nothing here waits for the
-//! store for longer than a few seconds; every answer carries `nosniff`, a closed content security policy and `no-store`.
+//! store for longer than a few seconds, or half a minute where there is something to count first; every answer carries `nosniff`, a closed
+//! content security policy and `no-store`.
 
 mod answer;
 mod call;

@@ -3,7 +3,7 @@
 
 use schemars::Schema;
 use serde::{
-    Deserialize as _, Deserializer,
+    Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
 use serde_json::{Map, Number, Value, json};
@@ -65,6 +65,11 @@ pub(super) fn many(of: &Value) -> Value {
     json!({ "type": "array", "items": of, "maxItems": FILTER_VALUES_MAX })
 }
 
+/// One of them, or several.
+pub(super) fn one_or_many(of: &Value) -> Value {
+    json!({ "anyOf": [of, many(of)] })
+}
+
 /// A source whose events are looked for: one that can be configured, or that of alerts.
 pub(super) fn source() -> Value {
     json!({ "type": "string", "pattern": "^(_alerts|[a-z][a-z0-9-]{0,62})$" })
@@ -87,6 +92,12 @@ pub(super) fn states() -> Value {
         { "type": "array", "items": { "enum": stored }, "maxItems": FILTER_VALUES_MAX },
         { "type": "array", "items": { "enum": VIEWED_STATES }, "maxItems": 1 },
     ] })
+}
+
+/// The same, or one state by itself.
+pub(super) fn state_or_states() -> Value {
+    let all = State::ALL.map(State::as_str).into_iter().chain(VIEWED_STATES).collect::<Vec<_>>();
+    json!({ "anyOf": [{ "enum": all }, states()] })
 }
 
 /// A time or an age.
@@ -132,6 +143,23 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D
     let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
     let whole = number.as_u64().or_else(|| number.as_f64().filter(is_whole).map(|float| float as u64));
     whole.map(Some).ok_or_else(|| D::Error::custom("not a whole number"))
+}
+
+/// Reads a text by itself or a list of them.
+///
+/// # Errors
+/// It is neither.
+pub(super) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Texts::deserialize(from)? {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    })
 }
 
 /// Reads an object and nothing else: what serde derives takes a list of its fields too.

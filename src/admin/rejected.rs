@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     Gateway,
@@ -38,6 +38,14 @@ const ADMIT_TIME: Duration = Duration::from_secs(2);
 /// One admission at a time: two of one request must not both find that nobody has admitted it.
 #[derive(Debug, Default)]
 pub(super) struct Desk(Mutex<()>);
+
+impl Desk {
+    /// The turn to admit, given back when it is dropped.
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, Problem> {
+        let turn = tokio::time::timeout(ADMIT_TIME + READ_TIME, self.0.lock()).await;
+        turn.map_err(|_| Problem::unavailable("others are being admitted: try again"))
+    }
+}
 
 /// A rejected request.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -145,7 +153,7 @@ pub(super) async fn request(call: Call) -> Result<Vec<u8>, Problem> {
 pub(super) async fn admit(call: Call) -> Result<Admitted, Problem> {
     let id = named(&call)?;
     // Held over the reading too: whether it was admitted already stands in what is read.
-    let _one_at_a_time = call.desk.0.lock().await;
+    let _one_at_a_time = call.desk.turn().await?;
     let (result, event) = take_in(found(id, &call.gateway).await?, &call.gateway).await.map_err(|why| match why {
         NotReadmitted::Unavailable { .. } => Problem::unavailable(why.to_string()),
         why => Problem::conflict(why.to_string()).because(why.reason()),
@@ -160,7 +168,7 @@ pub(super) async fn admit_many(call: Call, which: Which) -> Result<Many, Problem
     let filter = which.filter(gateway.clock.wall())?;
     let source = filter.source.clone();
     let began = gateway.clock.mono();
-    let _one_at_a_time = call.desk.0.lock().await;
+    let _one_at_a_time = call.desk.turn().await?;
     let page = in_time(gateway.ingest.rejected().list(filter)).await?;
     if page.items.is_empty() {
         unless_unknown(source.as_ref(), gateway)?;
@@ -172,15 +180,17 @@ pub(super) async fn admit_many(call: Call, which: Which) -> Result<Many, Problem
         if let Some(done) = last.filter(|_| is_late) {
             return Ok(Many { next: Some(done.to_string()), ..many });
         }
-        let Some(kept) = in_time(gateway.ingest.rejected().read(summary.id)).await? else { continue };
+        // What was done is told; whoever asked tries this one again next.
+        let told = |why: Problem, many: Many| last.map_or(Err(why), |done| Ok(Many { next: Some(done.to_string()), ..many }));
+        let kept = match in_time(gateway.ingest.rejected().read(summary.id)).await {
+            Ok(Some(kept)) => kept,
+            Ok(None) => continue,
+            Err(why) => return told(why, many),
+        };
         match take_in(kept, gateway).await {
             Ok(("duplicate", _)) => many.duplicates += 1,
             Ok(_) => many.accepted += 1,
-            Err(why @ NotReadmitted::Unavailable { .. }) => {
-                let why = Problem::unavailable(why.to_string());
-                // What was done is told; whoever asked tries this one again next.
-                return last.map_or(Err(why), |done| Ok(Many { next: Some(done.to_string()), ..many }));
-            }
+            Err(why @ NotReadmitted::Unavailable { .. }) => return told(Problem::unavailable(why.to_string()), many),
             Err(why) => many.refused.push(Refused { id: summary.id.to_string(), detail: why.to_string(), reason: why.reason() }),
         }
         last = Some(summary.id);
@@ -259,7 +269,8 @@ async fn take_in(kept: RejectedRequest, gateway: &Gateway) -> Result<(&'static s
     }
     let taken = gateway.ingest.readmit(kept).await?;
     // Where it fails, a second try is known by the event's own key, as any repeat is.
-    if let Err(error) = gateway.ingest.rejected().mark(id, taken.event).await {
+    let marked = tokio::time::timeout(READ_TIME, gateway.ingest.rejected().mark(id, taken.event)).await;
+    if let Err(error) = marked.unwrap_or(Err(StoreError::Busy)) {
         tracing::warn!(event = "store", reason = %error, rejected_id = %id, "what was admitted could not be noted");
     }
     Ok((if taken.duplicate { "duplicate" } else { "accepted" }, taken.event))

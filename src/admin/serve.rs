@@ -24,7 +24,7 @@ use super::{
     find::{self, Found},
     gate, gauges, probe,
     rejected::Desk,
-    table::Endpoint,
+    table::{Endpoint, Response},
     token::{TokenError, Tokens},
 };
 use crate::plan::Plan;
@@ -176,10 +176,12 @@ async fn api(request: &HttpRequest, payload: &mut web::Payload, inner: &Inner) -
     }
     let query = endpoint.query(request.query_string())?;
     let body = call::body(request, payload).await?;
-    match endpoint.request {
-        Some(_) => call::is_json(request, &body)?,
-        None if !body.is_empty() => return Err(Problem::bad("this takes no body")),
-        None => {}
+    match (endpoint.request, &endpoint.response) {
+        // Whatever is asked of it: it is not there.
+        (_, Response::Planned) => {}
+        (Some(_), _) => call::is_json(request, &body)?,
+        (None, _) if !body.is_empty() => return Err(Problem::bad("this takes no body")),
+        (None, _) => {}
     }
     let key = if endpoint.takes_key { call::key(request)? } else { None };
     let (gateway, desk, by) = (Arc::clone(&inner.gateway), Arc::clone(&inner.desk), Arc::clone(&holder.name));

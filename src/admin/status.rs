@@ -72,6 +72,8 @@ pub(super) struct SourceStatus {
     paths: Vec<String>,
     endpoint: Option<String>,
     disabled: bool,
+    /// Secrets that its vendor has handed over and that nobody has been shown.
+    handed: usize,
     last_event: Option<String>,
     /// Requests since the start, by what became of them.
     requests: BTreeMap<&'static str, u64>,
@@ -205,6 +207,7 @@ fn source(gateway: &Gateway, source: &Source) -> SourceStatus {
         paths: source.paths.iter().map(ToString::to_string).collect(),
         endpoint: source.endpoint.as_ref().map(|url| without_query(url.clone())),
         disabled: source.disabled,
+        handed: gateway.ingest.handed_waiting(&source.name),
         last_event: counted.last_event().map(|at| at.to_string()),
         requests: RequestResult::ALL.into_iter().map(|result| (result.as_str(), counted.requests_so_far(result))).collect(),
         rejected: rejected.filter(|(_, count)| *count > 0).collect(),

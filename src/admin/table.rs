@@ -8,7 +8,7 @@ use actix_web::{
     http::{Method, StatusCode},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     answer::{self, Problem},
@@ -38,6 +38,11 @@ pub(super) struct Endpoint {
     pub(super) takes_key: bool,
     run: Run,
 }
+
+/// The body of an act that nothing is to be said about: there may be none, or an object without fields.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,14 +113,13 @@ impl Endpoint {
         path: &'static str,
         name: &'static str,
         summary: &'static str,
-        run: impl Fn(Call) -> F + Send + Sync + 'static,
+        run: impl Fn(Call) -> F + Send + Sync + Clone + 'static,
     ) -> Self
     where
         T: Serialize + JsonSchema,
         F: Future<Output = Result<T, Problem>> + 'static,
     {
-        let run = wrapped(run, |body: T| answer::json(&body));
-        Self::new(Verb::Act, path, (name, summary), Role::Operate, Response::Json(SchemaGenerator::subschema_for::<T>), run)
+        Self::act_on(path, name, summary, move |call, _: Nothing| run(call))
     }
 
     /// Something to do, as the body says.
@@ -137,7 +141,9 @@ impl Endpoint {
                 run(call, body).await
             }
         };
-        Self { request: Some(SchemaGenerator::subschema_for::<B>), ..Self::act(path, name, summary, with_body) }
+        let run = wrapped(with_body, |body: T| answer::json(&body));
+        let new = Self::new(Verb::Act, path, (name, summary), Role::Operate, Response::Json(SchemaGenerator::subschema_for::<T>), run);
+        Self { request: Some(SchemaGenerator::subschema_for::<B>), ..new }
     }
 
     /// What the contract has and this version has not.

@@ -9,17 +9,22 @@ use crate::store::{FILTER_LIMIT_MAX, FILTER_VALUES_MAX};
 /// Which deliveries are meant: everything that is given must hold, and of several values of one kind any may.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Filter")]
 pub(super) struct Which {
     /// Events of one of these sources.
+    #[serde(deserialize_with = "parameter::texts")]
     #[schemars(schema_with = "sources")]
     source: Vec<String>,
     /// Deliveries to one of these targets.
+    #[serde(deserialize_with = "parameter::texts")]
     #[schemars(schema_with = "names")]
     target: Vec<String>,
     /// Events with a type that fits one of these; `*` is any text.
+    #[serde(deserialize_with = "parameter::texts")]
     #[schemars(schema_with = "patterns")]
     r#type: Vec<String>,
     /// Deliveries in one of these states; `paused` and `parked` go alone.
+    #[serde(deserialize_with = "parameter::texts")]
     #[schemars(schema_with = "states")]
     state: Vec<String>,
     /// Events received at this time or later; an age counts back from now.
@@ -29,6 +34,7 @@ pub(super) struct Which {
     #[schemars(schema_with = "time")]
     until: Option<String>,
     /// These events and deliveries.
+    #[serde(deserialize_with = "parameter::texts")]
     #[schemars(schema_with = "ids")]
     id: Vec<String>,
     /// Events that no route wanted.
@@ -60,23 +66,23 @@ impl Which {
 }
 
 fn sources(_: &mut SchemaGenerator) -> Schema {
-    parameter::shaped(parameter::many(&parameter::source()))
+    parameter::shaped(parameter::one_or_many(&parameter::source()))
 }
 
 fn names(_: &mut SchemaGenerator) -> Schema {
-    parameter::shaped(parameter::many(&parameter::name()))
+    parameter::shaped(parameter::one_or_many(&parameter::name()))
 }
 
 fn patterns(_: &mut SchemaGenerator) -> Schema {
-    parameter::shaped(parameter::many(&parameter::pattern()))
+    parameter::shaped(parameter::one_or_many(&parameter::pattern()))
 }
 
 fn states(_: &mut SchemaGenerator) -> Schema {
-    parameter::shaped(parameter::states())
+    parameter::shaped(parameter::state_or_states())
 }
 
 fn ids(_: &mut SchemaGenerator) -> Schema {
-    parameter::shaped(parameter::many(&parameter::id()))
+    parameter::shaped(parameter::one_or_many(&parameter::id()))
 }
 
 fn time(_: &mut SchemaGenerator) -> Schema {

@@ -16,9 +16,12 @@ pub(super) async fn carry_over(plan: &Plan, store: &dyn Store) -> Result<(), Sto
     let pairs = || plan.targets.values().flat_map(|target| target.formerly.iter().map(move |old| (old, &target.name)));
     let pauses = store.standing().borrow().pauses.clone();
     for (old, new) in pairs() {
-        if let Some(pause) = pauses.0.get(old).filter(|_| !pauses.0.contains_key(new)) {
-            let (by, target, until) = (pause.by.clone(), new.clone(), pause.until);
-            store.operate(Act { by, verb: Verb::Pause { target, until } }).await?;
+        if let Some(pause) = pauses.0.get(old) {
+            // Where this was cut off between the two, the new one is held already and the old one still.
+            if !pauses.0.contains_key(new) {
+                let (by, target, until) = (pause.by.clone(), new.clone(), pause.until);
+                store.operate(Act { by, verb: Verb::Pause { target, until } }).await?;
+            }
             store.operate(Act { by: BY.into(), verb: Verb::Resume { target: old.clone() } }).await?;
         }
     }

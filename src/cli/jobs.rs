@@ -1,7 +1,7 @@
 //! `hookgate replay`, `cancel`, `move` and `jobs`: what is done to many deliveries. Counted first, asked about, then watched.
 
 use std::{
-    io::{self, BufRead as _, IsTerminal as _},
+    io::{self, BufRead as _, Read as _},
     thread,
     time::Duration,
 };
@@ -14,6 +14,9 @@ use crate::{app::Exit, store::JobId};
 
 /// How often a job is looked at while it is watched.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Bytes of an answer to a question.
+const ANSWER_BYTES_MAX: u64 = 64;
 
 /// What every job takes.
 #[derive(Debug, clap::Args)]
@@ -159,12 +162,12 @@ fn run(common: &Common, verb: &str, how: &Value) -> Result<Exit, (Exit, String)>
 
 /// Whether whoever is asked says yes.
 fn is_sure() -> Result<bool, (Exit, String)> {
-    if !io::stdin().is_terminal() {
-        return Err((Exit::Usage, "nobody is here to ask: say --yes, or --dry-run to count only".to_owned()));
-    }
     super::ask(format_args!("Go on? [y/N] "));
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|error| (Exit::Internal, error.to_string()))?;
+    let read = io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer).map_err(|error| (Exit::Internal, error.to_string()))?;
+    if read == 0 {
+        return Err((Exit::Usage, "nobody is here to ask: say --yes, or --dry-run to count only".to_owned()));
+    }
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

@@ -46,6 +46,15 @@ struct Vectors<'a> {
     by_source: BTreeMap<&'a str, usize>,
 }
 
+/// What came of the known answers of a provider, as `test --json` writes it.
+#[derive(Serialize)]
+struct Proved<'a> {
+    name: &'a str,
+    /// Nothing when its file cannot be read.
+    vectors: Option<Vectors<'a>>,
+    problems: Vec<String>,
+}
+
 /// A credential, as `--json` writes it.
 #[derive(Serialize)]
 struct CredentialEntry<'a> {
@@ -74,7 +83,7 @@ pub(super) struct Args {
 /// Lists, shows or tests; answers the exit code.
 pub(super) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let answered = file::providers(args.config.as_deref()).and_then(|catalogue| match args.name.as_deref() {
-        Some("test") => Ok(test_providers(&catalogue, out)),
+        Some("test") => Ok(test_providers(&catalogue, args.json, out)),
         name => providers(&catalogue, name, args.json, out),
     });
     let exit = answered.unwrap_or_else(|(exit, why)| {
@@ -114,34 +123,44 @@ fn providers(catalogue: &Catalogue, name: Option<&str>, json: bool, out: &mut dy
 
 /// Runs every known answer of every provider: `Fine` when all came out as they must, else `No`. The user's own files come last, where they
 /// are seen.
-fn test_providers(catalogue: &Catalogue, out: &mut dyn Write) -> Exit {
-    let mut all_right = true;
+fn test_providers(catalogue: &Catalogue, json: bool, out: &mut dyn Write) -> Exit {
     let mut slugs: Vec<&str> = catalogue.names().collect();
     slugs.sort_by_key(|slug| catalogue.is_own(slug));
+    let mut all = Vec::with_capacity(slugs.len());
     for slug in slugs {
-        let problems = match catalogue.load(slug) {
-            Some(Ok(provider)) => {
-                let tried = prove(provider);
-                let rejected = tried.iter().filter(|tried| tried.edit.is_some()).count();
-                let accepted = tried.len() - rejected;
+        let proved = test_provider(catalogue, slug);
+        if !json {
+            if let Some(Vectors { accepted, rejected, .. }) = &proved.vectors {
                 let _ = writeln!(out, "{slug}: {accepted} accepted, {rejected} rejected");
-                let mut problems: Vec<String> = tried.iter().filter_map(failure).collect();
-                let unanswered = prove_handshakes(provider).into_iter().filter_map(|(name, result)| Some((name, result.err()?)));
-                problems.extend(unanswered.map(|(name, why)| format!("handshake `{name}`: {why}")));
-                if accepted < ACCEPTED_MIN || rejected < REJECTED_MIN {
-                    problems.push(format!("has fewer than {ACCEPTED_MIN} accepted and {REJECTED_MIN} rejected vectors"));
-                }
-                problems
             }
-            Some(Err(problems)) => problems.iter().map(ToString::to_string).collect(),
-            None => Vec::new(),
-        };
-        for problem in problems {
-            all_right = false;
-            let _ = writeln!(out, "  FAILED {slug}: {problem}");
+            for problem in &proved.problems {
+                let _ = writeln!(out, "  FAILED {slug}: {problem}");
+            }
         }
+        all.push(proved);
     }
-    if all_right { Exit::Fine } else { Exit::No }
+    if json {
+        let _ = writeln!(out, "{}", serde_json::to_string_pretty(&all).unwrap_or_default());
+    }
+    if all.iter().all(|proved| proved.problems.is_empty()) { Exit::Fine } else { Exit::No }
+}
+
+fn test_provider<'a>(catalogue: &'a Catalogue, slug: &'a str) -> Proved<'a> {
+    let provider = match catalogue.load(slug) {
+        Some(Ok(provider)) => provider,
+        Some(Err(problems)) => return Proved { name: slug, vectors: None, problems: problems.iter().map(ToString::to_string).collect() },
+        None => return Proved { name: slug, vectors: None, problems: Vec::new() },
+    };
+    let tried = prove(provider);
+    let rejected = tried.iter().filter(|tried| tried.edit.is_some()).count();
+    let accepted = tried.len() - rejected;
+    let mut problems: Vec<String> = tried.iter().filter_map(failure).collect();
+    let unanswered = prove_handshakes(provider).into_iter().filter_map(|(name, result)| Some((name, result.err()?)));
+    problems.extend(unanswered.map(|(name, why)| format!("handshake `{name}`: {why}")));
+    if accepted < ACCEPTED_MIN || rejected < REJECTED_MIN {
+        problems.push(format!("has fewer than {ACCEPTED_MIN} accepted and {REJECTED_MIN} rejected vectors"));
+    }
+    Proved { name: slug, vectors: Some(Vectors { accepted, rejected, by_source: by_source(provider) }), problems }
 }
 
 fn failure(tried: &Tried) -> Option<String> {
@@ -158,10 +177,6 @@ fn entry(provider: &Provider) -> Entry<'_> {
         required: rule.required,
         warn: rule.warn.as_deref(),
     });
-    let mut by_source = BTreeMap::new();
-    for vector in &provider.vectors {
-        *by_source.entry(vector.source.split(' ').next().unwrap_or_default()).or_default() += 1;
-    }
     Entry {
         name: &provider.slug,
         title: &provider.title,
@@ -170,7 +185,7 @@ fn entry(provider: &Provider) -> Entry<'_> {
         vectors: Vectors {
             accepted: provider.vectors.len(),
             rejected: provider.vectors.iter().map(|vector| vector.rejects.len()).sum(),
-            by_source,
+            by_source: by_source(provider),
         },
         docs: &provider.docs,
         credentials: credentials.collect(),
@@ -184,6 +199,14 @@ fn entry(provider: &Provider) -> Entry<'_> {
         retries: retries(provider.retries),
         setup: &provider.setup,
     }
+}
+
+fn by_source(provider: &Provider) -> BTreeMap<&str, usize> {
+    let mut by_source = BTreeMap::new();
+    for vector in &provider.vectors {
+        *by_source.entry(vector.source.split(' ').next().unwrap_or_default()).or_default() += 1;
+    }
+    by_source
 }
 
 fn retries(retries: Retries) -> String {
@@ -284,7 +307,7 @@ mod tests {
     #[test]
     fn every_known_answer_is_run_and_counted() {
         let mut out = Vec::new();
-        assert_eq!(test_providers(&Catalogue::embedded(), &mut out), Exit::Fine, "{}", String::from_utf8_lossy(&out));
+        assert_eq!(test_providers(&Catalogue::embedded(), false, &mut out), Exit::Fine, "{}", String::from_utf8_lossy(&out));
         let text = String::from_utf8(out).expect("text");
         assert!(
             text.lines().count() == Catalogue::embedded().names().count() && text.contains("github: 3 accepted, 14 rejected"),

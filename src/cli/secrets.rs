@@ -1,7 +1,7 @@
-//! `hookgate secrets`: which secrets may match, and when each last did; what has not matched for long after a rotation can go. Of a source,
-//! what its vendor handed over, which is shown once.
+//! `hookgate secrets`: which secrets may match, and when each last did; what has not matched for long after a rotation can go. Of one
+//! source also what its vendor has handed over, which is shown once.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{call::Access, table::Table};
 use crate::{app::Exit, name::SourceName};
@@ -9,7 +9,7 @@ use crate::{app::Exit, name::SourceName};
 /// Whom to ask, and how to answer.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Show the secrets that a vendor handed over to this source; once, and to a token of role admin
+    /// Those of this source; and once, to a token of role admin, what its vendor has handed over
     source: Option<String>,
     /// Print what the API says, as it says it
     #[arg(long)]
@@ -20,39 +20,48 @@ pub(super) struct Args {
 
 /// Asks, and prints.
 pub(super) fn run(args: &Args) -> Exit {
-    let listed = match asked(args) {
-        Ok(listed) => listed,
+    match asked(args) {
+        Ok(listed) if args.json => super::say(format_args!("{listed:#}")),
+        Ok(listed) => {
+            print_known(items(&listed));
+            print_handed(listed["handed"].as_array().map(Vec::as_slice).unwrap_or_default());
+        }
         Err((exit, why)) => {
             super::complain(format_args!("{why}"));
             return exit;
         }
-    };
-    if args.json {
-        super::say(format_args!("{listed:#}"));
-        return Exit::Fine;
-    }
-    let items = listed["items"].as_array().map_or(&[] as &[Value], Vec::as_slice);
-    match &args.source {
-        Some(source) => print_handed(source, items),
-        None => print_known(items),
     }
     Exit::Fine
 }
 
+/// The list of all, or of a source with what was handed over to it.
 fn asked(args: &Args) -> Result<Value, (Exit, String)> {
-    let Some(source) = &args.source else { return args.access.fetch("/api/v1/secrets") };
-    let source = SourceName::parse(source).ok_or_else(|| (Exit::Usage, format!("`{}` is no name of a source", source.escape_debug())))?;
-    args.access.act(&format!("/api/v1/secrets/{source}/take"))
+    let mut listed = args.access.fetch("/api/v1/secrets")?;
+    let Some(written) = &args.source else { return Ok(listed) };
+    let source = SourceName::parse(written).ok_or_else(|| (Exit::Usage, format!("`{}` is no name of a source", written.escape_debug())))?;
+    let sources = args.access.fetch("/api/v1/sources")?;
+    let is_it = |item: &&Value| item["name"] == source.as_str();
+    let waiting = items(&sources).iter().find(is_it).map(|source| source["handed"] != 0);
+    let waiting = waiting.ok_or_else(|| (Exit::Usage, format!("there is no source `{source}`; `hookgate status` lists them")))?;
+    if let Some(items) = listed["items"].as_array_mut() {
+        items.retain(|item| item["source"] == source.as_str());
+    }
+    if waiting {
+        let taken = args.access.act(&format!("/api/v1/secrets/{source}/take"))?;
+        listed["handed"] = json!(items(&taken));
+    }
+    Ok(listed)
+}
+
+fn items(listed: &Value) -> &[Value] {
+    listed["items"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A secret is not cut to fit a table.
-fn print_handed(source: &str, items: &[Value]) {
-    for item in items {
+fn print_handed(handed: &[Value]) {
+    for item in handed {
         let text = |key: &str| item[key].as_str().unwrap_or("-");
         super::say(format_args!("{} {} from {}: {}", text("received_at"), text("handshake"), text("client_ip"), text("secret")));
-    }
-    if items.is_empty() {
-        super::say(format_args!("nothing waits for `{source}`: what is handed over is kept for an hour, and shown once"));
     }
 }
 

@@ -123,7 +123,8 @@ pub(super) fn compose(request: &RawRequest, facts: &Facts<'_>) -> Bytes {
         head.push("Hookgate-Provider-Event-Id", identity::stored_id(id).as_bytes());
     }
     head.push("Hookgate-Received-At", request.received_at.to_string().as_bytes());
-    if let Some(url) = original_url(request, facts).filter(|url| url.len() <= SHOWN_URL_BYTES_MAX) {
+    let url = original_url(request, facts);
+    if url.len() <= SHOWN_URL_BYTES_MAX {
         head.push("Hookgate-Original-Url", url.as_bytes());
     }
     let is_proved = facts.proof.observed().is_none() && facts.source.proves();
@@ -222,15 +223,16 @@ fn via_with_ours(headers: &Headers, ours: &str) -> Vec<u8> {
     via
 }
 
-/// The URL the provider rang, as it knows it: never from `Host` or a forwarded field. `None` while no public URL is known.
-fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
+/// The URL the provider rang, as it knows it: never from `Host` or a forwarded field. Where no public URL is known it begins with the path.
+fn original_url(request: &RawRequest, facts: &Facts<'_>) -> String {
     let source = facts.source;
-    let mut url = if source.paths.first().is_some_and(|first| **first == *facts.path) {
-        let mut endpoint = source.endpoint.clone()?;
+    let is_first = source.paths.first().is_some_and(|first| **first == *facts.path);
+    let mut url = if let Some(endpoint) = source.endpoint.as_ref().filter(|_| is_first) {
+        let mut endpoint = endpoint.clone();
         endpoint.set_query(None);
         endpoint.to_string()
     } else {
-        let base = facts.public_url?.as_str().trim_end_matches('/');
+        let base = facts.public_url.map_or("", |url| url.as_str().trim_end_matches('/'));
         format!("{base}{}", identity::safe(facts.path.as_bytes()))
     };
     let secrets = Secrets { source, token: b"" };
@@ -240,5 +242,5 @@ fn original_url(request: &RawRequest, facts: &Facts<'_>) -> Option<String> {
         // Writing to a String cannot fail.
         let _ = write!(url, "?{}", identity::safe(shown.as_bytes()));
     }
-    Some(url)
+    url
 }

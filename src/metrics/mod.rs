@@ -146,11 +146,7 @@ impl Metrics {
             attempt_seconds: declare.histograms("attempt_seconds", "How long attempts take.", &["target"], ATTEMPT_BUCKETS_S)?,
             lag: declare.histograms("delivery_lag_seconds", "From a delivery's birth to its success.", &["target"], LAG_BUCKETS_S)?,
             breaker: declare.gauges("target_breaker_open", "1 while a target is left alone, 0.5 while one attempt asks.", &["target"])?,
-            asked_until: declare.gauges(
-                "target_retry_after_timestamp_seconds",
-                "Until when a target last asked to be left alone (Retry-After), 0 for never.",
-                &["target"],
-            )?,
+            asked_until: declare.gauges("target_retry_after_timestamp_seconds", "Until when it asked to be left alone.", &["target"])?,
             queue_deliveries: declare.int_gauges(
                 "queue_deliveries",
                 "Deliveries in the shared store; aggregate gateways with max.",
@@ -166,7 +162,11 @@ impl Metrics {
             store_max_bytes: declare.int_gauge("store_max_bytes", "Bytes the shared store may take; aggregate gateways with max.")?,
             store_free_bytes: declare
                 .int_gauge("store_free_bytes", "Bytes free on the store's file system; aggregate gateways with max.")?,
-            store_durability_info: declare.int_gauges("store_durability_info", "1 at the durability level in force.", &["level"])?,
+            store_durability_info: declare.int_gauges(
+                "store_durability_info",
+                "1 at the durability level in force; aggregate with max.",
+                &["level"],
+            )?,
             inflight_bytes: declare.int_gauge("inflight_bytes", "Bytes received and not yet answered.")?,
             connections: declare.int_gauge("connections", "Open connections at the door.")?,
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed.")?,

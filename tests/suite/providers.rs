@@ -96,6 +96,7 @@ fn one_file_makes_a_provider() {
     let received = &target.wait_for(1)[0];
     assert_eq!((received.body.as_slice(), received.header("hookgate-provider")), (&body[..], "acme"));
     assert_eq!((received.header("hookgate-provider-event-id"), received.header("hookgate-event-type")), ("n-1", "acme.rang"));
+    assert_eq!(received.header("hookgate-original-url"), "/hooks/bell", "where it is rung from outside, nobody said");
 
     assert_eq!(gateway.ring(&rung("another-secret-0123456789", "n-2", body)).status, 401);
     let forged = Ring { body: br#"{"what":"lied"}"#.to_vec(), ..rung(SECRET, "n-3", body) };
@@ -181,6 +182,9 @@ fn a_file_of_ones_own_is_listed_shown_and_tested_like_the_others() {
     let asked = |arguments: &[&str]| asked(&gateway, arguments);
     assert_eq!(asked(&["check", "-c", "unset.yaml"]).0, Some(1), "it does not start like this");
     let embedded = asked(&["providers", "test"]).1;
+    let all: serde_json::Value = serde_json::from_str(&asked(&["providers", "test", "--json"]).1).expect("JSON");
+    let first = &all[0];
+    assert!(first["vectors"]["accepted"].as_u64() > Some(0) && first["problems"] == serde_json::json!([]), "{first}");
     for file in ["hookgate.yaml", "unset.yaml"] {
         let (code, out, err) = asked(&["providers", "test", "-c", file]);
         assert_eq!((code, &*err, out.strip_prefix(&embedded)), (Some(0), "", Some("acme: 1 accepted, 2 rejected\n")), "{out}");

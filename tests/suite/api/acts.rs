@@ -92,6 +92,25 @@ fn what_is_held_waits_and_what_is_cancelled_never_comes() {
 }
 
 #[test]
+fn bodies_are_taken_as_people_write_them() {
+    let target = Recorder::start();
+    let gateway = gateway(&target, "");
+    ring(&gateway, "hub", "d-1");
+    listed(&gateway, "/api/v1/deliveries?state=delivered", 1);
+    // What needs no body takes an object without fields, and none with any.
+    assert!(post(&gateway, "/api/v1/targets/app/resume", "{}")["paused"].is_null());
+    let refused = ask(&gateway, "POST", "/api/v1/targets/app/resume", OPERATE_TOKEN, &[], "{\"for\":1}");
+    assert!(refused.status == 400 && refused.text().contains("the body has no field"), "{}", refused.text());
+    assert_eq!(ask(&gateway, "POST", "/api/v1/reload", crate::support::gateway::ADMIN_TOKEN, &[], "{}").status, 501);
+    // One value is a list of one.
+    let counted = post(&gateway, "/api/v1/replay", "{\"filter\":{\"target\":\"app\",\"state\":\"delivered\"},\"dry_run\":true}");
+    assert_eq!(counted["count"]["done"], 1, "{counted}");
+    let refused = ask(&gateway, "POST", "/api/v1/replay", OPERATE_TOKEN, &[], "{\"target\":\"app\"}");
+    let said = refused.text();
+    assert!(refused.status == 400 && said.contains("dry_run, filter, rate, to") && said.contains("filter has id, limit"), "{said}");
+}
+
+#[test]
 fn a_job_is_stopped_where_it_is() {
     let target = Recorder::start();
     let gateway = gateway(&target, "");

@@ -37,6 +37,7 @@ fn lists_are_tables_for_people_and_lines_of_json_for_programs() {
     let lines = fine(&gateway, &["deliveries", "--source", "hub", "--json"]);
     let read: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(read.iter().map(|one| text(one, "event_id")).collect::<Vec<_>>(), [&*ids[2], &*ids[1], &*ids[0]]);
+    assert_eq!(fine(&gateway, &["secrets", "hub"]).lines().count(), 2);
     let secrets = fine(&gateway, &["secrets"]);
     assert!(secrets.lines().count() == 3 && !secrets.contains(SECRET), "{secrets}");
     let document: serde_json::Value = serde_json::from_str(&fine(&gateway, &["secrets", "--json"])).expect("JSON");
@@ -56,6 +57,9 @@ fn a_replay_counts_asks_and_does_it() {
     let (code, _, complaint) = run(&gateway, &missed);
     assert!(code == Some(2) && complaint.contains("replay 3 deliveries") && complaint.contains("--yes"), "{complaint}");
     assert_eq!(get(&gateway, "/api/v1/jobs")["items"], serde_json::json!([]), "nobody said yes");
+    let asked = |answer: &str| gateway.told(&[&missed[..], &["-c", "hookgate.yaml", "--token", ADMIN_TOKEN]].concat(), answer);
+    assert_eq!(asked("n\n").status.code(), Some(1));
+    assert_eq!(get(&gateway, "/api/v1/jobs")["items"], serde_json::json!([]), "somebody said no");
     let said = fine(&gateway, &[&missed[..], &["--yes", "--rate", "100/s"]].concat());
     assert!(said.starts_with("job_") && said.contains("done, 3 deliveries"), "{said}");
     target.wait_for(6);

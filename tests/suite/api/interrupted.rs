@@ -88,7 +88,7 @@ fn a_replay_that_is_killed_goes_on_and_gives_each_dead_letter_one_new_delivery()
     let came = came.lock().unwrap_or_else(PoisonError::into_inner);
     let ids: usize = came.by_event.values().map(HashSet::len).sum();
     println!(
-        "replay: {events} replayed in {:.0} s over {kills} kills ({interrupted} of a running job): {ids} new ids, {} repeats under the same id",
+        "replay: {events} replayed in {:.0} s over {kills} kills, {interrupted} of a running job: {ids} new ids, {} repeats of the same",
         began.elapsed().as_secs_f64(),
         came.attempts - ids
     );

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -134,9 +135,18 @@ impl Gateway {
 
     /// Runs another command of the binary in its directory, to the end.
     pub fn command(&self, arguments: &[&str]) -> Output {
+        self.told(arguments, "")
+    }
+
+    /// The same, with something to read.
+    pub fn told(&self, arguments: &[&str], input: &str) -> Output {
         fs::write(self.configuration_file(), self.configuration()).expect("written");
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        // It fits into the pipe, so nobody has to read first.
+        writer.write_all(input.as_bytes()).expect("written");
+        drop(writer);
         let mut command = Command::new(binary());
-        self.surround(&mut command).args(arguments).stdin(Stdio::null()).output().expect("the binary starts")
+        self.surround(&mut command).args(arguments).stdin(reader).output().expect("the binary starts")
     }
 
     fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
