@@ -58,7 +58,7 @@ use crate::{
     plan::{Plan, StoreSettings},
     store::{
         Act, Admission, AuditLine, Counted, EventView, Health, Job, ListedDelivery, Listing, NewEvent, Page, Reply, Standing, Step, Store,
-        StoreError, Swept, Tallies, Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
+        StoreError, Stored, Swept, Tallies, Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
     },
 };
 
@@ -172,7 +172,7 @@ impl Store for SqliteStore {
         self.urgent(weight, |asker| Call::Settle(fenced, asker))
     }
 
-    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>> {
+    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Stored>> {
         let (asker, reply) = oneshot::channel();
         answer(self.payloads.send(Read::Payloads(of, asker)).map_err(|_| Refused::Closed), reply)
     }

@@ -15,17 +15,15 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::oneshot;
-
 use crate::{
     clock::{Clock, Mono},
-    event::{EventId, Payload},
+    event::EventId,
     plan::Plan,
-    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Task},
+    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Stored, Task},
 };
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
 
-use super::{fatal::AbortOnPanic, views};
+use super::{fatal::AbortOnPanic, views, work::Asker};
 
 /// How long one statement of a reader may take.
 const READ_TIME_MAX: Duration = Duration::from_millis(250);
@@ -37,13 +35,13 @@ const STEPS_BETWEEN_LOOKS: i32 = 1000;
 /// A question to a reader.
 #[derive(Debug)]
 pub(super) enum Read {
-    Payloads(Vec<(EventId, u8)>, oneshot::Sender<Result<Vec<Option<Payload>>, StoreError>>),
-    Event(EventId, oneshot::Sender<Result<Option<EventView>, StoreError>>),
-    Events(Box<Listing>, oneshot::Sender<Result<Page<EventView>, StoreError>>),
-    Deliveries(Box<Listing>, oneshot::Sender<Result<Page<ListedDelivery>, StoreError>>),
-    Jobs(oneshot::Sender<Result<Vec<Job>, StoreError>>),
-    Audit(usize, oneshot::Sender<Result<Vec<AuditLine>, StoreError>>),
-    Count(Box<(Task, Arc<Plan>, EventId)>, oneshot::Sender<Result<Counted, StoreError>>),
+    Payloads(Vec<(EventId, u8)>, Asker<Vec<Stored>>),
+    Event(EventId, Asker<Option<EventView>>),
+    Events(Box<Listing>, Asker<Page<EventView>>),
+    Deliveries(Box<Listing>, Asker<Page<ListedDelivery>>),
+    Jobs(Asker<Vec<Job>>),
+    Audit(usize, Asker<Vec<AuditLine>>),
+    Count(Box<(Task, Arc<Plan>, EventId)>, Asker<Counted>),
     Stop,
 }
 
@@ -118,7 +116,7 @@ impl Reader {
             for read in asked {
                 match (read, &mut sql) {
                     (Read::Stop, _) => break,
-                    (read, Ok(sql)) => answer(read, sql, &gate, &clock, &started),
+                    (read, Ok(sql)) => Desk { sql, gate: &gate, clock: &clock, started: &started }.answer(read),
                     (read, Err(error)) => refuse(read, error),
                 }
             }
@@ -144,70 +142,117 @@ pub(super) enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-fn answer(read: Read, sql: &mut views::Sql<'_>, gate: &ReadGate, clock: &Clock, started: &AtomicU64) {
-    let mut ask = |question: &mut dyn FnMut(&mut views::Sql<'_>) -> rusqlite::Result<()>| {
+/// Where a reader's questions are answered.
+struct Desk<'d, 'c> {
+    sql: &'d mut views::Sql<'c>,
+    gate: &'d ReadGate,
+    clock: &'d Clock,
+    started: &'d AtomicU64,
+}
+
+/// Why a statement has no answer.
+enum Failed {
+    /// It was interrupted each time.
+    Late,
+    Sqlite(Error),
+}
+
+impl<'c> Desk<'_, 'c> {
+    fn answer(&mut self, read: Read) {
+        match read {
+            Read::Payloads(of, reply) => {
+                let stored = self.payloads(of, &reply);
+                tell(reply, || Ok(stored));
+            }
+            Read::Event(id, reply) => tell(reply, || self.ask(|sql| sql.event(id))),
+            Read::Events(listing, reply) => tell(reply, || {
+                let clock = self.clock;
+                self.ask(|sql| sql.lists.events(&listing, clock))
+            }),
+            Read::Deliveries(listing, reply) => tell(reply, || {
+                let clock = self.clock;
+                self.ask(|sql| sql.lists.deliveries(&listing, clock))
+            }),
+            Read::Jobs(reply) => tell(reply, || self.ask(|sql| sql.acts.jobs())),
+            Read::Audit(at_most, reply) => tell(reply, || self.ask(|sql| sql.acts.audit(at_most))),
+            Read::Count(of, reply) => tell(reply, || {
+                let (task, plan, from) = *of;
+                self.ask(|sql| sql.acts.count(&task, &plan, from))
+            }),
+            Read::Stop => {}
+        }
+    }
+
+    /// Each by itself: one that cannot be read takes no other with it. Only where one comes too late those behind it are not waited for
+    /// as long again.
+    fn payloads(&mut self, of: Vec<(EventId, u8)>, reply: &Asker<Vec<Stored>>) -> Vec<Stored> {
+        let mut is_late = false;
+        let mut read = |(event, variant)| {
+            if is_late || reply.is_closed() {
+                return Err(StoreError::Busy);
+            }
+            match self.run(|sql| sql.payload(event, variant)) {
+                Err(Failed::Sqlite(error)) if is_damage(&error) => {
+                    tracing::error!(event = "store", event_id = %event, reason = %error, "stored bytes cannot be read: they are lost");
+                    Ok(None)
+                }
+                Err(failed) => {
+                    is_late = matches!(failed, Failed::Late);
+                    Err(failed.into_answer())
+                }
+                Ok(found) => Ok(found),
+            }
+        };
+        of.into_iter().map(&mut read).collect()
+    }
+
+    fn ask<T>(&mut self, question: impl FnMut(&mut views::Sql<'c>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.run(question).map_err(Failed::into_answer)
+    }
+
+    fn run<T>(&mut self, mut question: impl FnMut(&mut views::Sql<'c>) -> rusqlite::Result<T>) -> Result<T, Failed> {
         for _ in 0..READ_TRIES {
-            let result = gate.inside(|| {
-                started.store(clock.mono().0, Ordering::Release);
-                let result = question(sql);
-                started.store(Mono::NEVER.0, Ordering::Release);
+            let result = self.gate.inside(|| {
+                self.started.store(self.clock.mono().0, Ordering::Release);
+                let result = question(self.sql);
+                self.started.store(Mono::NEVER.0, Ordering::Release);
                 result
             });
             match result {
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {}
-                Err(error) => return Err(StoreError::Broken(error.to_string().into())),
-                Ok(()) => return Ok(()),
+                result => return result.map_err(Failed::Sqlite),
             }
         }
-        Err(StoreError::Busy)
-    };
-    // An asker who is gone needs no answer.
-    match read {
-        Read::Payloads(of, reply) => {
-            let mut found = Vec::with_capacity(of.len());
-            let mut result = Ok(());
-            for (event, variant) in of {
-                let mut payload = None;
-                result = ask(&mut |sql| sql.payload(event, variant).map(|read| payload = read));
-                if result.is_err() {
-                    break;
-                }
-                found.push(payload);
-            }
-            let _ = reply.send(result.map(|()| found));
+        Err(Failed::Late)
+    }
+}
+
+impl Failed {
+    fn into_answer(self) -> StoreError {
+        match self {
+            Self::Late => StoreError::Busy,
+            Self::Sqlite(error) => StoreError::Broken(error.to_string().into()),
         }
-        Read::Event(id, reply) => {
-            let mut view = None;
-            let result = ask(&mut |sql| sql.event(id).map(|read| view = read));
-            let _ = reply.send(result.map(|()| view));
+    }
+}
+
+/// Whether it is the stored bytes that cannot be read, and not this moment: then they will not be read the next time either.
+fn is_damage(error: &Error) -> bool {
+    const UNREADABLE: [i32; 4] =
+        [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS, ffi::SQLITE_IOERR_DATA];
+    match error {
+        Error::SqliteFailure(of, _) => {
+            matches!(of.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) || UNREADABLE.contains(&of.extended_code)
         }
-        Read::Events(listing, reply) => {
-            let mut page = Page::empty();
-            let result = ask(&mut |sql| sql.lists.events(&listing, clock).map(|read| page = read));
-            let _ = reply.send(result.map(|()| page));
-        }
-        Read::Deliveries(listing, reply) => {
-            let mut page = Page::empty();
-            let result = ask(&mut |sql| sql.lists.deliveries(&listing, clock).map(|read| page = read));
-            let _ = reply.send(result.map(|()| page));
-        }
-        Read::Jobs(reply) => {
-            let mut jobs = Vec::new();
-            let result = ask(&mut |sql| sql.acts.jobs().map(|read| jobs = read));
-            let _ = reply.send(result.map(|()| jobs));
-        }
-        Read::Audit(at_most, reply) => {
-            let mut lines = Vec::new();
-            let result = ask(&mut |sql| sql.acts.audit(at_most).map(|read| lines = read));
-            let _ = reply.send(result.map(|()| lines));
-        }
-        Read::Count(of, reply) => {
-            let (task, plan, from) = *of;
-            let mut counted = Counted::default();
-            let result = ask(&mut |sql| sql.acts.count(&task, &plan, from).map(|read| counted = read));
-            let _ = reply.send(result.map(|()| counted));
-        }
-        Read::Stop => {}
+        Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..) => true,
+        _ => false,
+    }
+}
+
+/// Answers, unless whoever asked is gone.
+fn tell<T>(reply: Asker<T>, answer: impl FnOnce() -> Result<T, StoreError>) {
+    if !reply.is_closed() {
+        let _ = reply.send(answer());
     }
 }
 
