@@ -38,7 +38,7 @@ mod writer;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -62,7 +62,7 @@ use crate::{
     },
 };
 
-use readers::{Read, ReadGate};
+use readers::{Questions, Read, ReadGate};
 use status::Status;
 use work::{Admit, Asker, Call, Chore, Queue, Urgent};
 
@@ -70,8 +70,8 @@ use work::{Admit, Asker, Call, Chore, Queue, Urgent};
 #[derive(Debug)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
-    payloads: mpsc::Sender<Read>,
-    views: mpsc::Sender<Read>,
+    payloads: Questions,
+    views: Questions,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -138,7 +138,7 @@ impl SqliteStore {
 
     fn view<T: Send + 'static>(&self, question: impl FnOnce(Asker<T>) -> Read) -> Reply<T> {
         let (asker, reply) = oneshot::channel();
-        answer(self.views.send(question(asker)).map_err(|_| Refused::Closed), reply)
+        answer(self.views.ask(question(asker)), reply)
     }
 
     fn urgent<T: Send + 'static>(&self, weight: usize, call: impl FnOnce(Asker<T>) -> Call) -> Reply<T> {
@@ -158,7 +158,7 @@ impl Store for SqliteStore {
         let crcs = event.payloads.iter().map(Payload::crc).collect();
         let bytes = event.bytes();
         let (asker, reply) = oneshot::channel();
-        let queued = self.shared.queue.push_admit(Admit { event, crcs, since: now, asker: Some(asker) }, bytes, by, now);
+        let queued = self.shared.queue.push_admit(Admit { event, crcs, since: now, by, asker: Some(asker) }, bytes, by, now);
         answer(queued, reply)
     }
 
@@ -174,7 +174,7 @@ impl Store for SqliteStore {
 
     fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Stored>> {
         let (asker, reply) = oneshot::channel();
-        answer(self.payloads.send(Read::Payloads(of, asker)).map_err(|_| Refused::Closed), reply)
+        answer(self.payloads.ask(Read::Payloads(of, asker)), reply)
     }
 
     fn sweep(&self, budget: Duration) -> Reply<Swept> {

@@ -9,7 +9,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
+        mpsc::{self, TrySendError},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, Mono},
     event::EventId,
     plan::Plan,
-    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Stored, Task},
+    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Stored, Task, queue::Refused},
 };
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
 
@@ -29,6 +29,8 @@ use super::{fatal::AbortOnPanic, views, work::Asker};
 const READ_TIME_MAX: Duration = Duration::from_millis(250);
 /// How often an interrupted read is tried again before it is given up.
 const READ_TRIES: usize = 4;
+/// Questions that wait for one reader: far above what the lanes can have out, so reaching it means that it stands still.
+const READ_WAITING_MAX: usize = 2048;
 /// Steps of SQLite's machine between two looks at the clock and the gate.
 const STEPS_BETWEEN_LOOKS: i32 = 1000;
 
@@ -58,10 +60,14 @@ struct Inside {
     readers: usize,
 }
 
+/// Where a reader is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Questions(mpsc::SyncSender<Read>);
+
 /// A reading thread.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) questions: mpsc::Sender<Read>,
+    pub(super) questions: Questions,
     thread: JoinHandle<()>,
 }
 
@@ -93,6 +99,16 @@ impl ReadGate {
     }
 }
 
+impl Questions {
+    /// Asks, and waits for nothing.
+    pub(super) fn ask(&self, read: Read) -> Result<(), Refused> {
+        self.0.try_send(read).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(_) => Refused::Closed,
+        })
+    }
+}
+
 impl Reader {
     /// Starts a reading thread on the file.
     pub(super) fn start(name: &str, path: &Path, clock: &Clock, gate: &Arc<ReadGate>) -> Result<Self, StartError> {
@@ -107,7 +123,7 @@ impl Reader {
             }
         };
         conn.progress_handler(STEPS_BETWEEN_LOOKS, Some(interrupted))?;
-        let (questions, asked) = mpsc::channel();
+        let (questions, asked) = mpsc::sync_channel(READ_WAITING_MAX);
         let (gate, clock) = (Arc::clone(gate), clock.clone());
         let body = move || {
             let _guard = AbortOnPanic;
@@ -122,13 +138,13 @@ impl Reader {
             }
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
-        Ok(Self { questions, thread })
+        Ok(Self { questions: Questions(questions), thread })
     }
 
     /// Ends the thread after the question it is at.
     pub(super) fn stop(self) {
         // A thread that is gone has nothing left to hear, or to wait for.
-        let _ = self.questions.send(Read::Stop);
+        let _ = self.questions.0.send(Read::Stop);
         let _ = self.thread.join();
     }
 }
@@ -267,5 +283,53 @@ fn refuse(read: Read, error: &rusqlite::Error) {
         Read::Audit(_, reply) => drop(reply.send(Err(broken))),
         Read::Count(_, reply) => drop(reply.send(Err(broken))),
         Read::Stop => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::store::sqlite::schema;
+
+    #[test]
+    fn questions_are_bounded_and_those_of_askers_who_are_gone_are_not_run() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.db");
+        let conn = Connection::open(&path).expect("a file");
+        schema::migrate(&conn).expect("the schema");
+        let gate = Arc::new(ReadGate::default());
+        let reader = Reader::start("a reader", &path, &Clock::System, &gate).expect("it starts");
+        let mut replies = Vec::new();
+        gate.closed_for(Duration::ZERO, || {
+            loop {
+                let (asker, reply) = oneshot::channel();
+                match reader.questions.ask(Read::Jobs(asker)) {
+                    Ok(()) => replies.push(reply),
+                    Err(refused) => break assert_eq!(refused, Refused::Busy),
+                }
+            }
+            // One more is in the reader's hands, outside the gate.
+            assert!((READ_WAITING_MAX..=READ_WAITING_MAX + 1).contains(&replies.len()), "{}", replies.len());
+        });
+        replies.into_iter().for_each(|reply| assert_eq!(reply.blocking_recv().expect("an answer"), Ok(Vec::new())));
+        reader.stop();
+
+        let (asker, reply) = oneshot::channel::<Result<(), StoreError>>();
+        drop(reply);
+        tell(asker, || unreachable!("nobody is there"));
+    }
+
+    #[test]
+    fn damage_is_told_from_a_bad_moment() {
+        let of = |code| is_damage(&Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ] {
+            assert!(of(code), "{code}");
+        }
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_INTERRUPT, ffi::SQLITE_NOMEM, ffi::SQLITE_IOERR_NOMEM, ffi::SQLITE_IOERR_LOCK] {
+            assert!(!of(code), "{code}");
+        }
+        assert!(is_damage(&Error::IntegralValueOutOfRange(2, -1)) && !is_damage(&Error::QueryReturnedNoRows));
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Admit {
     /// The payloads' checksums, computed by the asker.
     pub(super) crcs: SmallVec<[u32; 1]>,
     pub(super) since: Mono,
+    /// When it is too late to begin with it.
+    pub(super) by: Mono,
     /// `None` once answered.
     pub(super) asker: Option<Asker<Admission>>,
 }

@@ -36,7 +36,7 @@ use super::{
 /// The longest time between two turns, so that its heart can be heard beating.
 const TURN_MAX: Duration = Duration::from_millis(500);
 /// How often room is measured.
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
+pub(super) const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// The writer's state; it lives on its thread.
 pub(super) struct Writer<'c> {
@@ -189,7 +189,8 @@ impl<'c> Writer<'c> {
         self.answer();
     }
 
-    /// Everything in the batch once more, each in a transaction of its own: one that fails takes no other with it.
+    /// Everything in the batch once more, each in a transaction of its own: one that fails takes no other with it. That takes its time, so
+    /// the deadlines of admits are looked at again.
     fn run_each_alone(&mut self) {
         let mut found = Vec::with_capacity(self.batch.urgent.len());
         for place in 0..self.batch.urgent.len() {
@@ -205,6 +206,10 @@ impl<'c> Writer<'c> {
         for place in 0..self.batch.admits.len() {
             if self.disk_full {
                 admitted.push(Err(StoreError::Full));
+                continue;
+            }
+            if self.batch.admits.get(place).is_some_and(|admit| admit.by < self.shared.clock.mono()) {
+                admitted.push(Err(StoreError::Busy));
                 continue;
             }
             let mut one = None;

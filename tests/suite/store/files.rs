@@ -115,6 +115,43 @@ fn a_sound_store_checks_and_a_damaged_one_does_not() {
 }
 
 #[test]
+fn a_file_of_an_earlier_version_is_copied_as_it_is_and_not_checked() {
+    let rig = Rig::new();
+    let store = rig.open();
+    fill(&rig, &store, 3);
+    close(&store);
+    let version = |path: &Path| -> i64 {
+        let conn = Connection::open(path).expect("the file");
+        conn.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a version")
+    };
+    Connection::open(rig.path()).expect("the file").execute_batch("PRAGMA user_version=2").expect("a pragma");
+    let refused = check(&rig.path(), Duration::ZERO).expect_err("its tables are others");
+    assert_eq!(refused.exit_code(), 78);
+    assert!(refused.to_string().contains("an earlier hookgate (version 2,"), "{refused}");
+    let copy = rig.settings.data_dir.join("copy.db");
+    assert!(back_up_offline(&rig.path(), &copy, Duration::ZERO).expect("copied") > 0);
+    assert_eq!((version(&rig.path()), version(&copy)), (2, 2));
+    fs::write(rig.path(), "").expect("a file");
+    let refused = check(&rig.path(), Duration::ZERO).expect_err("nothing is in it");
+    assert!(refused.exit_code() == 78 && refused.to_string().contains("it is empty"), "{refused}");
+}
+
+/// A step whose budget is over before it begins still takes one event away, so that the walk comes to its end.
+#[test]
+fn a_sweep_without_time_gets_on_all_the_same() {
+    let rig = Rig::new();
+    let metrics = std::sync::Arc::new(hookgate::metrics::Metrics::new().expect("metrics"));
+    // Time that goes on: the budget of nothing is over with the next look at the clock.
+    let store = SqliteStore::open(&rig.settings, LEASE_MAX, hookgate::clock::Clock::System, metrics).expect("it opens");
+    for key in 0..20 {
+        let event = rig.ring(key).event(rig.time.now().wall, smallvec![]);
+        wait(store.admit(event, Mono::NEVER)).expect("admitted");
+    }
+    let steps: Vec<_> = (0..20).map(|_| wait(store.sweep(Duration::ZERO)).expect("a step")).collect();
+    assert_eq!(steps.iter().map(|step| step.events).sum::<u64>(), 20);
+}
+
+#[test]
 fn damaged_bytes_are_never_given_out() {
     let rig = Rig::new();
     let store = rig.open();

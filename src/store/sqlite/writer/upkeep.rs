@@ -67,7 +67,7 @@ impl<'c> Writer<'c> {
             let Self { sql, memory, staged, cursors, shared, .. } = writer;
             let mut turn = Turn { sql, memory, staged, now };
             let retention = &shared.settings.retention;
-            swept = sweep::step(&mut turn, cursors, purpose, retention, (&shared.clock, began + budget))?;
+            swept = sweep::step(&mut turn, cursors, purpose, retention, (&shared.clock, budget))?;
             if turn.memory.tail.has_work() {
                 turn.memory.tail.merge(&mut turn.staged.seen, &mut turn.sql.seen, MERGE_CHUNK, now.wall)?;
             }
