@@ -102,8 +102,6 @@ pub enum Fenced {
     Quarantined(LeaseRef, TargetName),
     /// The lease was not used, or its attempt was cut: due at once, or after [`Why::pause`].
     Released(LeaseRef, Why),
-    /// The attempt takes longer than the lease: hold it for this much more.
-    Extend(LeaseRef, Duration),
 }
 
 impl Fenced {
@@ -116,8 +114,7 @@ impl Fenced {
             | Self::Dead(lease, ..)
             | Self::Trial(lease)
             | Self::Quarantined(lease, _)
-            | Self::Released(lease, _)
-            | Self::Extend(lease, _) => *lease,
+            | Self::Released(lease, _) => *lease,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Two classes and a rest. *Urgent* work (claims and settles) is a closed loop, bounded by the lanes' slots, and is taken first: else
 //! delivery would stop exactly when ingest floods. *Admits* come next, up to a number and up to a size, so that one huge body does not hold
-//! up 255 acks; one that is past its deadline is handed out as *late*, to be answered without being run. *Chores* (sweeps, backups, the
+//! up 255 acks; one that is past its deadline is handed out as *late*, to be answered without being run. *Chores* (sweeps, holds, the
 //! close) wait for a quiet moment, but not for ever. There is no gathering delay: what is waiting now is the batch.
 
 use std::{

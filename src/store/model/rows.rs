@@ -11,7 +11,7 @@ use crate::{
     delivery::{DeadReason, DeliveryId, State},
     event::{DedupKey, EventId, EventTypes, Payload},
     lease::{Lease, PayloadRef, Token},
-    limits::LEASE_LOCAL_MARGIN,
+    limits::{LEASE_LOCAL_MARGIN, PULL_LOOKS_MAX},
     name::{SourceName, TargetName},
     store::{AttemptView, DeliveryView, EventView, Tallies, TargetTally, tally::MINUTE_MS},
 };

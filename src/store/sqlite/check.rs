@@ -77,7 +77,7 @@ pub fn check(path: &Path, lock_wait: Duration) -> Result<Report, OpenError> {
 /// Why it could not be copied. While a gateway holds the store this is [`OpenError::Locked`].
 pub fn back_up_offline(path: &Path, to: &Path, lock_wait: Duration) -> Result<u64, OpenError> {
     let (conn, _lock, _) = offline(path, lock_wait)?;
-    backup::copy(&conn, to, || true).map_err(|error| match backup::is_about_the_place(&error) {
+    backup::copy(&conn, to).map_err(|error| match backup::is_about_the_place(&error) {
         true => OpenError::Unusable { path: to.to_owned(), why: error.to_string() },
         false => open::of_sqlite("copy", path, &error),
     })

@@ -104,13 +104,7 @@ fn find(walk: &mut Statement<'_>, found: &mut Vec<Row>, bounds: &[&dyn rusqlite:
 
 /// Adds so many at most of those that wait for a later try and had no lease after this one. A target that is back and fails anew has ever
 /// more of the others before them, so there is a bound to what is passed over.
-fn find_later(
-    walk: &mut Statement<'_>,
-    found: &mut Vec<Row>,
-    (target, now): (i64, i64),
-    back_since: Token,
-    at_most: usize,
-) -> Result<()> {
+fn find_later(walk: &mut Statement<'_>, found: &mut Vec<Row>, (target, now): (i64, i64), back_since: Token, at_most: usize) -> Result<()> {
     let enough = found.len() + at_most;
     let mut rows = walk.query(params![target, now, limit(PULL_LOOKS_MAX)])?;
     while found.len() < enough {

@@ -37,7 +37,6 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
@@ -127,13 +126,6 @@ impl SqliteStore {
         });
         let started = thread::start(&shared, opened)?;
         Ok(Arc::new(Self { shared, payloads: started.payloads, views: started.views, writer: Mutex::new(Some(started.writer)) }))
-    }
-
-    /// Copies the store to a new file while it goes on; the bytes of the copy. A file that is there is never written over.
-    pub fn backup(&self, to: PathBuf) -> Reply<u64> {
-        let (asker, reply) = oneshot::channel();
-        let queued = self.shared.queue.push_chore(Chore::Backup(to, asker), self.shared.clock.mono());
-        answer(queued, reply)
     }
 
     fn view<T: Send + 'static>(&self, question: impl FnOnce(Asker<T>) -> Read) -> Reply<T> {

@@ -1,6 +1,6 @@
 //! What is asked of the writer, what it found, and how the asker is told.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -58,7 +58,6 @@ pub(super) struct Admit {
 pub(super) enum Chore {
     Sweep(Duration, Asker<Swept>),
     KeepHolds(TargetName, Vec<Span>, Asker<()>),
-    Backup(PathBuf, Asker<u64>),
     Close(Mono, Asker<()>),
 }
 

@@ -56,8 +56,6 @@ pub(super) struct Writer<'c> {
     measured: Mono,
     cursors: Cursors,
     closing: Option<(Mono, Asker<()>)>,
-    /// A backup is under way; there is one at a time.
-    copying: bool,
 }
 
 /// How the writer's life ended.
@@ -102,7 +100,6 @@ impl<'c> Writer<'c> {
             measured: shared.clock.mono(),
             cursors: Cursors::default(),
             closing: None,
-            copying: false,
         };
         writer.measure();
         Ok(writer)
@@ -152,10 +149,6 @@ impl<'c> Writer<'c> {
             Some(Chore::KeepHolds(target, spans, asker)) => {
                 let kept = self.keep_holds(&target, &spans);
                 let _ = asker.send(kept);
-            }
-            Some(Chore::Backup(to, asker)) => {
-                let copied = self.back_up(&to);
-                let _ = asker.send(copied);
             }
             Some(Chore::Close(by, asker)) => self.closing = Some((by, asker)),
             None => {}
