@@ -63,8 +63,8 @@ pub fn check(path: &Path, lock_wait: Duration) -> Result<Report, OpenError> {
     let known = schema::version();
     if found < known {
         let why = format!(
-            "it cannot be checked yet: it was written by an earlier hookgate (version {found}, this one checks {known}), and `serve` of this \
-             one brings it up to date when it starts; check it with the earlier one, or after that"
+            "it cannot be checked yet: it was written by an earlier hookgate (version {found}, this one checks {known}), and `serve` of \
+             this one brings it up to date when it starts; check it with the earlier one, or after that"
         );
         return Err(OpenError::Unusable { path: path.to_owned(), why });
     }

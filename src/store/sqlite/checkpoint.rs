@@ -29,8 +29,8 @@ const LOAD: usize = 256;
 const RESTART_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of log at which admits are refused.
 const HUGE_BYTES: u64 = 1024 * 1024 * 1024;
-/// How often a log that large is tried again, whatever has been written since: as often as room is measured, which is when it is said whether
-/// admits are taken.
+/// How often a log that large is tried again, whatever has been written since: as often as room is measured, which is when it is said
+/// whether admits are taken.
 const HUGE_EVERY: Duration = MEASURE_EVERY;
 /// How long readers that are inside are waited for.
 const READERS_WAIT: Duration = Duration::from_millis(20);
