@@ -29,9 +29,6 @@ const LOAD: usize = 256;
 const RESTART_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of log at which admits are refused.
 const HUGE_BYTES: u64 = 1024 * 1024 * 1024;
-/// How often a log that large is tried again, whatever has been written since: as often as room is measured, which is when it is said
-/// whether admits are taken.
-const HUGE_EVERY: Duration = MEASURE_EVERY;
 /// How long readers that are inside are waited for.
 const READERS_WAIT: Duration = Duration::from_millis(20);
 
@@ -88,9 +85,9 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Whether what has held the log may be gone. While it is that large hardly anything is written, so nothing else would come to it.
+    /// Whether what has held the log may be gone: hardly anything is written while it is that large, so it is tried by time.
     fn is_huge_for_long(&self, now: Mono) -> bool {
-        self.is_log_huge() && now.since(self.tried) >= HUGE_EVERY
+        self.is_log_huge() && now.since(self.tried) >= MEASURE_EVERY
     }
 
     fn is_due(&self, pages: u32) -> bool {
@@ -139,8 +136,8 @@ mod tests {
         let of = |pages| Checkpoints { pages: Arc::new(AtomicU32::new(pages)), floor: pages, tried: now };
         let huge = of(u32::try_from(HUGE_BYTES / u64::from(PAGE_BYTES)).expect("few") + 1);
         assert!(huge.is_log_huge() && !huge.is_due(PAGES_WHILE_QUIET), "it waits for frames that nobody may write");
-        assert!(!huge.is_huge_for_long(now) && huge.is_huge_for_long(now + HUGE_EVERY));
-        assert!(!of(PAGES).is_huge_for_long(now + HUGE_EVERY));
+        assert!(!huge.is_huge_for_long(now) && huge.is_huge_for_long(now + MEASURE_EVERY));
+        assert!(!of(PAGES).is_huge_for_long(now + MEASURE_EVERY));
     }
 
     #[test]
