@@ -4,6 +4,8 @@
 //! A reader inside its statement keeps the write-ahead log from starting over. So each read is one statement, is interrupted when it takes
 //! long, and waits outside while the writer has the gate closed.
 
+mod desk;
+
 use std::{
     path::Path,
     sync::{
@@ -21,14 +23,17 @@ use crate::{
     plan::Plan,
     store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Stored, Task, queue::Refused},
 };
-use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags};
 
-use super::{fatal::AbortOnPanic, views, work::Asker};
+use super::{
+    fatal::AbortOnPanic,
+    views,
+    work::{Asker, tell},
+};
+use desk::Desk;
 
 /// How long one statement of a reader may take.
 const READ_TIME_MAX: Duration = Duration::from_millis(250);
-/// How often an interrupted read is tried again before it is given up.
-const READ_TRIES: usize = 4;
 /// Questions that wait for one reader: far above what the lanes can have out, so reaching it means that it stands still.
 const READ_WAITING_MAX: usize = 2048;
 /// Steps of SQLite's machine between two looks at the clock and the gate.
@@ -69,6 +74,23 @@ pub(super) struct Questions(mpsc::SyncSender<Read>);
 pub(super) struct Reader {
     pub(super) questions: Questions,
     thread: JoinHandle<()>,
+}
+
+impl Read {
+    /// Says that nothing can be answered, and why.
+    fn refuse(self, error: &rusqlite::Error) {
+        let broken = StoreError::Broken(error.to_string().into());
+        match self {
+            Self::Payloads(_, reply) => drop(reply.send(Err(broken))),
+            Self::Event(_, reply) => drop(reply.send(Err(broken))),
+            Self::Events(_, reply) => drop(reply.send(Err(broken))),
+            Self::Deliveries(_, reply) => drop(reply.send(Err(broken))),
+            Self::Jobs(reply) => drop(reply.send(Err(broken))),
+            Self::Audit(_, reply) => drop(reply.send(Err(broken))),
+            Self::Count(_, reply) => drop(reply.send(Err(broken))),
+            Self::Stop => {}
+        }
+    }
 }
 
 impl ReadGate {
@@ -133,7 +155,7 @@ impl Reader {
                 match (read, &mut sql) {
                     (Read::Stop, _) => break,
                     (read, Ok(sql)) => Desk { sql, gate: &gate, clock: &clock, started: &started }.answer(read),
-                    (read, Err(error)) => refuse(read, error),
+                    (read, Err(error)) => read.refuse(error),
                 }
             }
         };
@@ -158,134 +180,6 @@ pub(super) enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// Where a reader's questions are answered.
-struct Desk<'d, 'c> {
-    sql: &'d mut views::Sql<'c>,
-    gate: &'d ReadGate,
-    clock: &'d Clock,
-    started: &'d AtomicU64,
-}
-
-/// Why a statement has no answer.
-enum Failed {
-    /// It was interrupted each time.
-    Late,
-    Sqlite(Error),
-}
-
-impl<'c> Desk<'_, 'c> {
-    fn answer(&mut self, read: Read) {
-        match read {
-            Read::Payloads(of, reply) => {
-                let stored = self.payloads(of, &reply);
-                tell(reply, || Ok(stored));
-            }
-            Read::Event(id, reply) => tell(reply, || self.ask(|sql| sql.event(id))),
-            Read::Events(listing, reply) => tell(reply, || {
-                let clock = self.clock;
-                self.ask(|sql| sql.lists.events(&listing, clock))
-            }),
-            Read::Deliveries(listing, reply) => tell(reply, || {
-                let clock = self.clock;
-                self.ask(|sql| sql.lists.deliveries(&listing, clock))
-            }),
-            Read::Jobs(reply) => tell(reply, || self.ask(|sql| sql.acts.jobs())),
-            Read::Audit(at_most, reply) => tell(reply, || self.ask(|sql| sql.acts.audit(at_most))),
-            Read::Count(of, reply) => tell(reply, || {
-                let (task, plan, from) = *of;
-                self.ask(|sql| sql.acts.count(&task, &plan, from))
-            }),
-            Read::Stop => {}
-        }
-    }
-
-    /// Each by itself: one that cannot be read takes no other with it. Only where one comes too late those behind it are not waited for
-    /// as long again.
-    fn payloads(&mut self, of: Vec<(EventId, u8)>, reply: &Asker<Vec<Stored>>) -> Vec<Stored> {
-        let mut is_late = false;
-        let mut read = |(event, variant)| {
-            if is_late || reply.is_closed() {
-                return Err(StoreError::Busy);
-            }
-            match self.run(|sql| sql.payload(event, variant)) {
-                Err(Failed::Sqlite(error)) if is_damage(&error) => {
-                    tracing::error!(event = "store", event_id = %event, reason = %error, "stored bytes cannot be read: they are lost");
-                    Ok(None)
-                }
-                Err(failed) => {
-                    is_late = matches!(failed, Failed::Late);
-                    Err(failed.into_answer())
-                }
-                Ok(found) => Ok(found),
-            }
-        };
-        of.into_iter().map(&mut read).collect()
-    }
-
-    fn ask<T>(&mut self, question: impl FnMut(&mut views::Sql<'c>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        self.run(question).map_err(Failed::into_answer)
-    }
-
-    fn run<T>(&mut self, mut question: impl FnMut(&mut views::Sql<'c>) -> rusqlite::Result<T>) -> Result<T, Failed> {
-        for _ in 0..READ_TRIES {
-            let result = self.gate.inside(|| {
-                self.started.store(self.clock.mono().0, Ordering::Release);
-                let result = question(self.sql);
-                self.started.store(Mono::NEVER.0, Ordering::Release);
-                result
-            });
-            match result {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {}
-                result => return result.map_err(Failed::Sqlite),
-            }
-        }
-        Err(Failed::Late)
-    }
-}
-
-impl Failed {
-    fn into_answer(self) -> StoreError {
-        match self {
-            Self::Late => StoreError::Busy,
-            Self::Sqlite(error) => StoreError::Broken(error.to_string().into()),
-        }
-    }
-}
-
-/// Whether it is the stored bytes that cannot be read, and not this moment: then they will not be read the next time either.
-fn is_damage(error: &Error) -> bool {
-    const UNREADABLE: [i32; 4] =
-        [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS, ffi::SQLITE_IOERR_DATA];
-    match error {
-        Error::SqliteFailure(of, _) => {
-            matches!(of.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) || UNREADABLE.contains(&of.extended_code)
-        }
-        Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..) => true,
-        _ => false,
-    }
-}
-
-/// Answers, unless whoever asked is gone.
-fn tell<T>(reply: Asker<T>, answer: impl FnOnce() -> Result<T, StoreError>) {
-    if !reply.is_closed() {
-        let _ = reply.send(answer());
-    }
-}
-
-fn refuse(read: Read, error: &rusqlite::Error) {
-    let broken = StoreError::Broken(error.to_string().into());
-    match read {
-        Read::Payloads(_, reply) => drop(reply.send(Err(broken))),
-        Read::Event(_, reply) => drop(reply.send(Err(broken))),
-        Read::Events(_, reply) => drop(reply.send(Err(broken))),
-        Read::Deliveries(_, reply) => drop(reply.send(Err(broken))),
-        Read::Jobs(reply) => drop(reply.send(Err(broken))),
-        Read::Audit(_, reply) => drop(reply.send(Err(broken))),
-        Read::Count(_, reply) => drop(reply.send(Err(broken))),
-        Read::Stop => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::oneshot;
@@ -294,7 +188,7 @@ mod tests {
     use crate::store::sqlite::schema;
 
     #[test]
-    fn questions_are_bounded_and_those_of_askers_who_are_gone_are_not_run() {
+    fn questions_are_bounded() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("a.db");
         let conn = Connection::open(&path).expect("a file");
@@ -315,21 +209,5 @@ mod tests {
         });
         replies.into_iter().for_each(|reply| assert_eq!(reply.blocking_recv().expect("an answer"), Ok(Vec::new())));
         reader.stop();
-
-        let (asker, reply) = oneshot::channel::<Result<(), StoreError>>();
-        drop(reply);
-        tell(asker, || unreachable!("nobody is there"));
-    }
-
-    #[test]
-    fn damage_is_told_from_a_bad_moment() {
-        let of = |code| is_damage(&Error::SqliteFailure(ffi::Error::new(code), None));
-        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ] {
-            assert!(of(code), "{code}");
-        }
-        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_INTERRUPT, ffi::SQLITE_NOMEM, ffi::SQLITE_IOERR_NOMEM, ffi::SQLITE_IOERR_LOCK] {
-            assert!(!of(code), "{code}");
-        }
-        assert!(is_damage(&Error::IntegralValueOutOfRange(2, -1)) && !is_damage(&Error::QueryReturnedNoRows));
     }
 }

@@ -116,3 +116,22 @@ impl Admit {
         }
     }
 }
+
+/// Answers, unless whoever asked is gone.
+pub(super) fn tell<T>(reply: Asker<T>, answer: impl FnOnce() -> Result<T, StoreError>) {
+    if !reply.is_closed() {
+        let _ = reply.send(answer());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_gone_is_not_answered() {
+        let (asker, reply) = oneshot::channel::<Result<(), StoreError>>();
+        drop(reply);
+        tell(asker, || unreachable!("nobody is there"));
+    }
+}
