@@ -102,8 +102,6 @@ pub enum Fenced {
     Quarantined(LeaseRef, TargetName),
     /// The lease was not used, or its attempt was cut: due at once, or after [`Why::pause`].
     Released(LeaseRef, Why),
-    /// The attempt takes longer than the lease: hold it for this much more.
-    Extend(LeaseRef, Duration),
 }
 
 impl Fenced {
@@ -116,8 +114,7 @@ impl Fenced {
             | Self::Dead(lease, ..)
             | Self::Trial(lease)
             | Self::Quarantined(lease, _)
-            | Self::Released(lease, _)
-            | Self::Extend(lease, _) => *lease,
+            | Self::Released(lease, _) => *lease,
         }
     }
 }
@@ -181,7 +178,8 @@ pub struct Want {
     /// How many more, newest due first: under a backlog new events are not starved either.
     pub fresh: usize,
     /// The oldest may also be such as wait for a later try, if their last lease was this one or an older: the target is back since, and
-    /// they need not wait on. What has been tried since then has its own time.
+    /// they need not wait on. What has been tried since then has its own time. Of those that are not due yet, the first
+    /// [`crate::limits::PULL_LOOKS_MAX`] are looked at.
     pub ahead: Option<Token>,
     /// How long the leases shall last.
     pub lease: Duration,

@@ -72,6 +72,8 @@ pub const LANE_SHARE_MIN: usize = 2;
 pub const PREFETCH_PER_PLACE: usize = 4;
 /// Leases one claim may answer.
 pub const CLAIM_MAX: usize = 256;
+/// Deliveries that are not due yet which one claim looks at for a target that is back: each costs the store's one writer some microseconds.
+pub const PULL_LOOKS_MAX: usize = 1024;
 /// Crashes in a row in which a delivery was leased, from which on it is a suspect. One is any restart.
 pub const SUSPECT_CRASHES_MIN: u32 = 2;
 /// Crashes in which a delivery was the one suspect under way, after which it is put away: those that made it one are not among them.

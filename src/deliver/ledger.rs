@@ -133,7 +133,6 @@ impl Ledger {
         let id = fenced.lease().id;
         match (fenced, fate) {
             (Fenced::Trial(_), _) => return,
-            (Fenced::Extend(..), Fate::Done | Fate::Unblocked | Fate::Again) => return,
             (Fenced::Quarantined(_, target), Fate::Done | Fate::Unblocked | Fate::Again) => return self.quarantined(id, target),
             _ => {}
         }
@@ -156,7 +155,7 @@ impl Ledger {
                 self.seen.notes.dead(&entry.target, id, *reason);
                 log_dead(entry, attempt, *reason);
             }
-            (_, Fenced::Retry { .. } | Fenced::Released(..) | Fenced::Trial(_) | Fenced::Quarantined(..) | Fenced::Extend(..)) => {}
+            (_, Fenced::Retry { .. } | Fenced::Released(..) | Fenced::Trial(_) | Fenced::Quarantined(..)) => {}
         }
         // Otherwise it was leased again meanwhile, and the entry is the next attempt's.
         if matches!(entry.stage, Stage::Over) {

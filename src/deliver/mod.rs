@@ -15,8 +15,6 @@ mod request;
 mod resolve;
 mod send;
 mod shard;
-#[cfg(test)]
-mod testing;
 mod tls;
 
 use std::{

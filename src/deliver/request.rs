@@ -144,7 +144,7 @@ fn text(value: String) -> Result<HeaderValue, Damaged> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{deliver::testing, event::EventId, request::HeadersBuilder, secret::Secret};
+    use crate::{event::EventId, plan::testing, request::HeadersBuilder, secret::Secret};
 
     fn facts(attempt: u32, replay_of: Option<u8>) -> Facts {
         let id = DeliveryId { event: EventId::from_i64(77).expect("valid"), slot: 1 };

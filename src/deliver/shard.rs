@@ -39,7 +39,7 @@ use crate::{
     lease::{Fate, Fenced, Lease, LeaseRef, PayloadRef, Want},
     name::TargetName,
     queue::{Action, Dice, Input, Lanes},
-    store::{Standing, Store, StoreError},
+    store::{Standing, Store, StoreError, Stored},
 };
 
 /// A shard takes a turn at least this often, so that one that hangs is seen.
@@ -90,7 +90,7 @@ enum Answer {
     Input(Input<'static>),
     Settled(Vec<(Fenced, Fate)>),
     Trial(Option<OwnedSemaphorePermit>),
-    Read(Vec<Lease>, Result<Vec<Option<Payload>>, StoreError>),
+    Read(Vec<Lease>, Result<Vec<Stored>, StoreError>),
 }
 
 impl Inner {
@@ -308,22 +308,19 @@ impl Shard {
         }
     }
 
-    fn bytes_read(&mut self, leases: Vec<Lease>, read: Result<Vec<Option<Payload>>, StoreError>) {
+    fn bytes_read(&mut self, leases: Vec<Lease>, read: Result<Vec<Stored>, StoreError>) {
         let awaited: Vec<bool> = leases.iter().map(|lease| self.ledger.awaits_bytes(lease.reference())).collect();
-        let payloads = match read {
-            Ok(payloads) => payloads,
-            Err(error) => {
-                // Not the target's fault and no loss: the lease is given up, the delivery comes again.
-                let cause = format!("its bytes could not be read in time: {error}");
-                leases.iter().for_each(|lease| self.unsent(lease.reference(), AttemptResult::LeaseLost, &cause));
-                return;
-            }
-        };
-        for ((lease, payload), _) in leases.into_iter().zip(payloads).zip(awaited).filter(|(_, awaited)| *awaited) {
+        let stored = read.unwrap_or_else(|error| vec![Err(error); leases.len()]);
+        for ((lease, stored), _) in leases.into_iter().zip(stored).zip(awaited).filter(|(_, awaited)| *awaited) {
             let facts = Facts::of(&lease, lease.until.since(self.clock.mono()));
-            match payload {
-                Some(payload) => self.send(lease.reference(), &lease.target, facts, payload, None),
-                None => self.unsent(lease.reference(), AttemptResult::Body, "its stored bytes are gone or damaged"),
+            match stored {
+                Ok(Some(payload)) => self.send(lease.reference(), &lease.target, facts, payload, None),
+                Ok(None) => self.unsent(lease.reference(), AttemptResult::Body, "its stored bytes are gone or damaged"),
+                // Not the target's fault and no loss: the lease is given up, the delivery comes again.
+                Err(error) => {
+                    let cause = format!("its bytes could not be read in time: {error}");
+                    self.unsent(lease.reference(), AttemptResult::LeaseLost, &cause);
+                }
             }
         }
     }

@@ -12,6 +12,8 @@ mod pem;
 mod server;
 mod source;
 mod target;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -271,8 +271,7 @@ fn under(write: &Fenced, token: Token) -> Fenced {
         | Fenced::Dead(lease, ..)
         | Fenced::Trial(lease)
         | Fenced::Quarantined(lease, _)
-        | Fenced::Released(lease, _)
-        | Fenced::Extend(lease, _) => lease.token = token,
+        | Fenced::Released(lease, _) => lease.token = token,
     }
     write
 }

@@ -33,7 +33,8 @@ pub fn judge(policy: &RetryPolicy, attempt: &Attempt, failures: u32, age: Durati
     if counts && policy.attempts.is_some_and(|attempts| failures >= attempts) {
         return Outcome::Dead(DeadReason::Attempts);
     }
-    if policy.give_up_after.is_some_and(|limit| age >= limit) {
+    // Where nothing was sent it has not had the attempt that age is looked at after.
+    if attempt.result != AttemptResult::LeaseLost && policy.give_up_after.is_some_and(|limit| age >= limit) {
         return Outcome::Dead(DeadReason::Age);
     }
     let delay = match asked {
@@ -125,6 +126,7 @@ mod tests {
             (policy(), answered(429, None), 0, young, Retry(1, 500..=1000)),
             (policy(), answered(500, Some(30)), 0, young, Retry(1, 500..=1000)),
             (policy(), broken(AttemptResult::LeaseLost), 3, young, Retry(3, 2_000..=4_000)),
+            (policy(), broken(AttemptResult::LeaseLost), 3, old, Retry(3, 2_000..=4_000)),
             (policy(), answered(500, None), 0, old, Dead(DeadReason::Age)),
             (policy(), answered(429, Some(30)), 0, old, Dead(DeadReason::Age)),
             (RetryPolicy { give_up_after: None, ..policy() }, answered(500, None), 0, old, Retry(1, 500..=1000)),

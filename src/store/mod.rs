@@ -45,6 +45,10 @@ use crate::{
 /// An answer to come. It may be dropped: the store finishes the work all the same.
 pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'static>>;
 
+/// The bytes of a delivery: `None` where they are gone, fail their checksum or cannot be read any more; an error where they could not be
+/// read now, which says nothing of the others.
+pub type Stored = Result<Option<Payload>, StoreError>;
+
 /// The store of a gateway: events, their deliveries, and which requests have been seen.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Writes the event, its dedup record and its deliveries in one step. `Ok` means durable at the named level, and every slot filled. The
@@ -58,8 +62,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Every write that needs a lease: at most [`crate::limits::SETTLE_MAX`], each atomic, one fate each, in order.
     fn settle(&self, fenced: Vec<Fenced>) -> Reply<Vec<Fate>>;
 
-    /// The bytes of deliveries, by event and variant; `None` where they are gone or fail their checksum.
-    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>>;
+    /// The bytes of deliveries, by event and variant, each with an answer of its own.
+    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Stored>>;
 
     /// What an operator wants: one bounded step, written whole or not at all. Asking again after [`StoreError::Unknown`] is always right.
     fn operate(&self, act: Act) -> Reply<Step>;

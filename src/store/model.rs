@@ -338,7 +338,6 @@ impl Model {
                 DeliveryRow { state: State::Dead, due: None, done_at: Some(now), dead: Some(DeadReason::Quarantined), ..row }
             }
             Fenced::Released(_, why) => DeliveryRow { state: State::Pending, due: Some(now.after(why.pause())), ..row },
-            Fenced::Extend(_, more) => DeliveryRow { due: Some(now.after(*more)), ..row },
         }
     }
 

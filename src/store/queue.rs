@@ -2,7 +2,7 @@
 //!
 //! Two classes and a rest. *Urgent* work (claims and settles) is a closed loop, bounded by the lanes' slots, and is taken first: else
 //! delivery would stop exactly when ingest floods. *Admits* come next, up to a number and up to a size, so that one huge body does not hold
-//! up 255 acks; one that is past its deadline is handed out as *late*, to be answered without being run. *Chores* (sweeps, backups, the
+//! up 255 acks; one that is past its deadline is handed out as *late*, to be answered without being run. *Chores* (sweeps, holds, the
 //! close) wait for a quiet moment, but not for ever. There is no gathering delay: what is waiting now is the batch.
 
 use std::{
@@ -20,6 +20,8 @@ use crate::{
 pub(super) const BATCH_URGENT_MAX: usize = 128;
 /// Urgent calls waiting: far above what the lanes can have out, so reaching it means the writer stands still.
 pub(super) const URGENT_WAITING_MAX: usize = 4096;
+/// Chores waiting: far above one for each target and one for each second's sweep, as [`URGENT_WAITING_MAX`] is.
+pub(super) const CHORES_WAITING_MAX: usize = 4096;
 /// How long a chore waits for a quiet moment before it is taken all the same.
 pub(super) const CHORE_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -148,6 +150,9 @@ impl<U, A, C> Queue<U, A, C> {
     /// Why it was not queued.
     pub(super) fn push_chore(&self, chore: C, now: Mono) -> Result<(), Refused> {
         let mut waiting = self.open()?;
+        if waiting.chores.len() >= CHORES_WAITING_MAX {
+            return Err(Refused::Busy);
+        }
         waiting.chores.push_back((now, chore));
         self.wake(waiting);
         Ok(())
@@ -336,6 +341,11 @@ mod tests {
         let later = START + QUEUE_AGE_MAX + Duration::from_millis(1);
         assert_eq!(queue.push_admit(0, 1, Mono::NEVER, later), Err(Refused::Busy));
         assert_eq!(queue.age(later), later.since(START));
+
+        let queue = Numbers::default();
+        (0..CHORES_WAITING_MAX).for_each(|_| queue.push_chore(0, START).expect("room"));
+        assert_eq!(queue.push_chore(0, START), Err(Refused::Busy));
+        queue.close(1, START).expect("the last one always has its place");
     }
 
     #[test]

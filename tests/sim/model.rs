@@ -209,8 +209,6 @@ fn each_fenced_write_does_what_it_says_once() {
     assert_eq!(settle(&mut model, Fenced::Released(next.reference(), Why::NoTime), at(9_002)), Fate::Done);
     let last = claim_one(&mut model, "app", at(9_003));
     assert_eq!((last.attempt, last.failures), (3, 1));
-    assert_eq!(settle(&mut model, Fenced::Extend(last.reference(), LEASE), at(9_004)), Fate::Done);
-    assert_eq!(model.delivery(id(1, 0)).and_then(|row| row.due), Some(at(9_004).wall.after(LEASE)));
     let dead = Fenced::Dead(last.reference(), attempt(AttemptResult::Connect), DeadReason::Attempts);
     assert_eq!(settle(&mut model, dead, at(9_005)), Fate::Done);
     let view = model.event(EventId::from_i64(1).expect("valid")).expect("kept");

@@ -196,7 +196,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::store::Filter;
+    use crate::{plan::testing, store::Filter};
 
     fn name(text: &str) -> TargetName {
         TargetName::parse(text).expect("a name")
@@ -225,7 +225,8 @@ mod tests {
     fn walk_all(task: &Task, events: Vec<EventFacts>, at_most: usize) -> Walked {
         let page = Page { events, is_last: true };
         let left = task.filter.limit;
-        let (routes, targets) = (Routes::default(), BTreeMap::new());
+        let known = ["app", "crm", "log"].map(|text| (name(text), Arc::new(testing::target(text, "http://127.0.0.1:9/"))));
+        let (routes, targets) = (Routes::default(), BTreeMap::from(known));
         let today = Today { routes: &routes, targets: &targets };
         walk(task, today, &page, (at_most, left), &mut |_, _| Ok::<_, Infallible>(true)).expect("infallible")
     }

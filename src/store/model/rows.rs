@@ -11,7 +11,7 @@ use crate::{
     delivery::{DeadReason, DeliveryId, State},
     event::{DedupKey, EventId, EventTypes, Payload},
     lease::{Lease, PayloadRef, Token},
-    limits::LEASE_LOCAL_MARGIN,
+    limits::{LEASE_LOCAL_MARGIN, PULL_LOOKS_MAX},
     name::{SourceName, TargetName},
     store::{AttemptView, DeliveryView, EventView, Tallies, TargetTally, tally::MINUTE_MS},
 };
@@ -184,14 +184,14 @@ impl Rows {
         due.flat_map(move |due| due.range((UnixMs(i64::MIN), first)..(UnixMs(now.0.saturating_add(1)), first))).map(|(_, id)| *id)
     }
 
-    /// The same and, `ahead` of their time, those that wait for a later try and had no lease after that one.
+    /// The same and, `ahead` of their time, those that wait for a later try and had no lease after that one; of the first few only.
     pub(super) fn claimable(&self, target: &TargetName, now: UnixMs, ahead: Option<Token>) -> impl Iterator<Item = DeliveryId> {
         let waits = move |id: &DeliveryId| {
             let row = self.delivery(*id).filter(|row| row.state == State::Pending);
             ahead.zip(row).is_some_and(|(last, row)| row.token.is_none_or(|token| token <= last))
         };
-        let all = self.due.get(target).into_iter().flatten();
-        all.filter(move |(due, id)| *due <= now || waits(id)).map(|(_, id)| *id)
+        let later = self.due.get(target).into_iter().flatten().skip_while(move |(due, _)| *due <= now).map(|(_, id)| *id);
+        self.due(target, now).chain(later.take(PULL_LOOKS_MAX).filter(waits))
     }
 
     /// The least due time of a target's open deliveries.

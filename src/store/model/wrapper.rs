@@ -10,13 +10,13 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, Mono, Span},
-    event::{EventId, Payload},
+    event::EventId,
     lease::{Claimed, Fate, Fenced, Want},
     name::TargetName,
     plan::{Level, Plan, Retention},
     store::{
         Act, Admission, AuditLine, Counted, EventView, Health, Job, ListedDelivery, Listing, NewEvent, Page, Reply, Standing, Step, Store,
-        StoreError, Swept, Tallies, Task,
+        StoreError, Stored, Swept, Tallies, Task,
     },
 };
 
@@ -81,9 +81,9 @@ impl Store for ModelStore {
         answer(Ok(fates))
     }
 
-    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>> {
+    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Stored>> {
         let model = self.lock();
-        answer(Ok(of.into_iter().map(|(event, variant)| model.payload(event, variant)).collect()))
+        answer(Ok(of.into_iter().map(|(event, variant)| Ok(model.payload(event, variant))).collect()))
     }
 
     fn operate(&self, act: Act) -> Reply<Step> {

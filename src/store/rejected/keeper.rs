@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     Shared,
@@ -32,8 +32,12 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 /// The pause between two tries to open a file that could not be used.
 const OPEN_EVERY: Duration = Duration::from_secs(30);
 
-/// Who waits for an answer.
-pub(super) type Asker<T> = oneshot::Sender<Result<T, StoreError>>;
+/// Who waits for an answer, and the place that the question takes among those that wait.
+#[derive(Debug)]
+pub(super) struct Asker<T> {
+    pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
+    pub(super) _place: OwnedSemaphorePermit,
+}
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -127,6 +131,9 @@ impl Keeper {
         let cut = self.cut();
         let file = self.file.as_ref();
         let trouble = match work {
+            // Nobody waits for it any more.
+            Work::List(_, Asker { reply, .. }) if reply.is_closed() => None,
+            Work::Read(_, Asker { reply, .. }) if reply.is_closed() => None,
             Work::List(mut filter, asker) => {
                 // What is over and not yet removed is over all the same.
                 filter.since = filter.since.max(Some(cut));
@@ -196,6 +203,6 @@ fn reply<T>(asker: Asker<T>, result: Option<Result<T, Trouble>>) -> Option<Troub
         None => (Err(StoreError::Away), None),
     };
     // Nobody may wait for it any more.
-    let _ = asker.send(answer);
+    let _ = asker.reply.send(answer);
     trouble
 }

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 pub use entry::{NewRejected, REMOVED, RejectedFilter, RejectedId, RejectedPage, RejectedRequest, RejectedSummary};
 
@@ -45,6 +45,8 @@ use sampler::Sampler;
 
 /// The ring's file, under `data_dir`.
 const FILE_NAME: &str = "rejected.db";
+/// Questions of operators that wait for the thread: more than any of them has at once, so reaching it means that its disk stands still.
+const QUESTIONS_WAITING_MAX: usize = 256;
 /// How long a close waits for what is queued.
 const CLOSE_TIME: Duration = Duration::from_millis(500);
 
@@ -53,6 +55,8 @@ pub struct RejectedRing(Option<Ring>);
 
 struct Ring {
     work: mpsc::Sender<Work>,
+    /// Places for questions.
+    questions: Arc<Semaphore>,
     sampler: Mutex<Sampler>,
     shared: Arc<Shared>,
 }
@@ -120,7 +124,10 @@ impl RejectedRing {
         let (work, asked) = mpsc::channel();
         let keeper = Keeper::new(path, keep_for, Arc::clone(&shared));
         match thread::Builder::new().name("rejected-ring".into()).spawn(move || keeper.run(&asked)) {
-            Ok(_) => Self(Some(Ring { work, sampler: Mutex::default(), shared })),
+            Ok(_) => {
+                let questions = Arc::new(Semaphore::new(QUESTIONS_WAITING_MAX));
+                Self(Some(Ring { work, questions, sampler: Mutex::default(), shared }))
+            }
             Err(error) => {
                 tracing::warn!(event = "start", reason = %error, "rejected requests are not kept: there is no thread for it");
                 Self::off()
@@ -196,13 +203,16 @@ impl RejectedRing {
     }
 
     fn ask<T: Send + 'static>(&self, work: impl FnOnce(Asker<T>) -> Work) -> Reply<T> {
-        let (asker, reply) = oneshot::channel();
-        let sent = self.0.as_ref().is_some_and(|ring| ring.work.send(work(asker)).is_ok());
+        let (reply, answer) = oneshot::channel();
+        let send = || {
+            let ring = self.0.as_ref().ok_or(StoreError::Away)?;
+            let place = Arc::clone(&ring.questions).try_acquire_owned().map_err(|_| StoreError::Busy)?;
+            ring.work.send(work(Asker { reply, _place: place })).map_err(|_| StoreError::Away)
+        };
+        let sent = send();
         Box::pin(async move {
-            if !sent {
-                return Err(StoreError::Away);
-            }
-            reply.await.unwrap_or(Err(StoreError::Away))
+            sent?;
+            answer.await.unwrap_or(Err(StoreError::Away))
         })
     }
 }
@@ -445,6 +455,17 @@ mod tests {
         assert!(!waiting.has_room(1));
         waiting.leave(RING_WAITING_MAX, RING_WAITING_MAX);
         assert!(waiting.has_room(RING_BYTES_WAITING_MAX) && !waiting.has_room(RING_BYTES_WAITING_MAX + 1));
+    }
+
+    #[test]
+    fn questions_are_bounded_too() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (ring, ..) = ring(dir.path());
+        let places = Arc::clone(&ring.0.as_ref().expect("on").questions);
+        let taken = places.try_acquire_many(u32::try_from(QUESTIONS_WAITING_MAX).expect("few")).expect("nobody has asked");
+        assert_eq!(wait(ring.list(RejectedFilter::default())).expect_err("no place"), StoreError::Busy);
+        drop(taken);
+        assert!(all(&ring).is_empty());
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! Copying the store while it is written: SQLite's backup, stepped through the writing connection itself, so that its own writes are part
-//! of the copy and do not start it over, and no long read holds the log.
+//! Copying a store that nobody else has, with SQLite's own backup.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,19 +14,19 @@ use rusqlite::{
 
 use super::{room::beside, schema::PAGE_BYTES};
 
-/// Pages copied in one step: one MiB.
-const STEP_PAGES: i32 = 128;
+/// Pages copied in one step, as SQLite names all of them: nobody else waits for the file.
+const ALL_PAGES: i32 = -1;
 
-/// Copies the file behind `from` to a new file; bytes copied. Between the steps `between` runs; when it says `false`, the copy is given up.
-/// A file that is there is never written over, and an unfinished copy never has the name of a finished one.
-pub(super) fn copy(from: &Connection, to: &Path, mut between: impl FnMut() -> bool) -> Result<u64> {
+/// Copies the file behind `from` to a new file; bytes copied. A file that is there is never written over, and an unfinished copy never has
+/// the name of a finished one.
+pub(super) fn copy(from: &Connection, to: &Path) -> Result<u64> {
     if to.exists() {
         return Err(failure(ffi::SQLITE_CANTOPEN, format!("{} is there already", to.display())));
     }
     let unfinished = beside(to, ".part");
     let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
     made.map_err(|error| failure(ffi::SQLITE_CANTOPEN, format!("{}: {error}", unfinished.display())))?;
-    let copied = copy_pages(from, &unfinished, &mut between).and_then(|bytes| {
+    let copied = copy_pages(from, &unfinished).and_then(|bytes| {
         let finish = || {
             File::open(&unfinished)?.sync_all()?;
             fs::rename(&unfinished, to)?;
@@ -43,16 +42,13 @@ pub(super) fn copy(from: &Connection, to: &Path, mut between: impl FnMut() -> bo
     copied
 }
 
-fn copy_pages(from: &Connection, to: &Path, between: &mut dyn FnMut() -> bool) -> Result<u64> {
+fn copy_pages(from: &Connection, to: &Path) -> Result<u64> {
     let mut target = Connection::open(to)?;
     let pages = {
         let backup = Backup::new(from, &mut target)?;
-        loop {
-            match backup.step(STEP_PAGES)? {
-                StepResult::Done => break backup.progress().pagecount,
-                _ if between() => {}
-                _ => return Err(failure(ffi::SQLITE_ABORT, "the store is closing".to_owned())),
-            }
+        match backup.step(ALL_PAGES)? {
+            StepResult::Done => backup.progress().pagecount,
+            _ => return Err(failure(ffi::SQLITE_BUSY, "another program has the file open".to_owned())),
         }
     };
     target.close().map_err(|(_, error)| error)?;

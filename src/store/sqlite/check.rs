@@ -57,32 +57,44 @@ impl fmt::Display for Report {
 /// index. Takes the lock, so the gateway must be stopped; changes nothing but that a log left by a crash is made part of the file.
 ///
 /// # Errors
-/// Why it could not be looked at.
+/// Why it could not be looked at; of an earlier version it is not.
 pub fn check(path: &Path, lock_wait: Duration) -> Result<Report, OpenError> {
-    let (conn, _lock) = offline(path, lock_wait)?;
+    let (conn, _lock, found) = offline(path, lock_wait)?;
+    let known = schema::version();
+    if found < known {
+        let why = format!(
+            "it cannot be checked yet: it was written by an earlier hookgate (version {found}, this one checks {known}), and `serve` of \
+             this one brings it up to date when it starts; check it with the earlier one, or after that"
+        );
+        return Err(OpenError::Unusable { path: path.to_owned(), why });
+    }
     look(&conn).map_err(|error| open::of_sqlite("read", path, &error))
 }
 
-/// Copies a store that no gateway has open; the bytes of the copy.
+/// Copies a store that no gateway has open, in the version it is of; the bytes of the copy.
 ///
 /// # Errors
 /// Why it could not be copied. While a gateway holds the store this is [`OpenError::Locked`].
 pub fn back_up_offline(path: &Path, to: &Path, lock_wait: Duration) -> Result<u64, OpenError> {
-    let (conn, _lock) = offline(path, lock_wait)?;
-    backup::copy(&conn, to, || true).map_err(|error| match backup::is_about_the_place(&error) {
+    let (conn, _lock, _) = offline(path, lock_wait)?;
+    backup::copy(&conn, to).map_err(|error| match backup::is_about_the_place(&error) {
         true => OpenError::Unusable { path: to.to_owned(), why: error.to_string() },
         false => open::of_sqlite("copy", path, &error),
     })
 }
 
-fn offline(path: &Path, lock_wait: Duration) -> Result<(Connection, open::Lock), OpenError> {
+/// The file, the right to it, and its version.
+fn offline(path: &Path, lock_wait: Duration) -> Result<(Connection, open::Lock, i64), OpenError> {
+    let nothing = |why: &str| OpenError::Unusable { path: path.to_owned(), why: format!("{why}; nothing has been stored yet") };
     if !open::exists(path) {
-        return Err(OpenError::Unusable { path: path.to_owned(), why: "there is no such file; nothing has been stored yet".to_owned() });
+        return Err(nothing("there is no such file"));
     }
     let lock = open::lock(path, lock_wait)?;
     let conn = open::connect(path)?;
-    schema::migrate(&conn).map_err(|error| open::of_sqlite("read", path, &error))?;
-    Ok((conn, lock))
+    match schema::found(&conn).map_err(|error| open::of_sqlite("read", path, &error))? {
+        0 => Err(nothing("it is empty")),
+        found => Ok((conn, lock, found)),
+    }
 }
 
 fn look(conn: &Connection) -> SqlResult<Report> {

@@ -6,8 +6,8 @@ use crate::{
     clock::UnixMs,
     delivery::{DeliveryId, State},
     event::EventId,
-    lease::{Claimed, Lease, PayloadRef, Want},
-    limits::{CLAIM_MAX, LEASE_LOCAL_MARGIN},
+    lease::{Claimed, Lease, PayloadRef, Token, Want},
+    limits::{CLAIM_MAX, LEASE_LOCAL_MARGIN, PULL_LOOKS_MAX},
 };
 
 use super::memory::{Turn, state_of};
@@ -15,6 +15,7 @@ use super::memory::{Turn, state_of};
 /// The statements.
 pub(super) struct Sql<'c> {
     oldest: Statement<'c>,
+    later: Statement<'c>,
     newest: Statement<'c>,
     lease: Statement<'c>,
     next_due: Statement<'c>,
@@ -36,11 +37,12 @@ struct Row {
     replay_of: Option<u8>,
 }
 
-/// Due deliveries of a target in the order of the index, and up to a horizon (4) those that wait for a later try and were not leased
-/// under a later token (5); the walk touches what it returns, and what it passes over up to the horizon.
+/// Due deliveries of a target in the order of the index: the walk touches what it returns.
 pub(super) const OLDEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of, trials
-    FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?4
-        AND (due<=?2 OR state=0 AND (token IS NULL OR token<=?5)) ORDER BY due, event, slot LIMIT ?3";
+    FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?2 ORDER BY due, event, slot LIMIT ?3";
+/// What is due later, each with the token of its last lease: the claim picks what it may take of it, and looks at so many.
+pub(super) const LATER: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of, trials, token
+    FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due>?2 ORDER BY due, event, slot LIMIT ?3";
 /// The same from the other end.
 pub(super) const NEWEST: &str = "SELECT event, slot, state, v, attempt, failures, crashes, first_at, replay_of, trials
     FROM delivery INDEXED BY delivery_due WHERE target=?1 AND due<=?2 ORDER BY due DESC, event DESC, slot DESC LIMIT ?3";
@@ -52,6 +54,7 @@ impl<'c> Sql<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
         Ok(Self {
             oldest: conn.prepare(OLDEST)?,
+            later: conn.prepare(LATER)?,
             newest: conn.prepare(NEWEST)?,
             lease: conn.prepare("UPDATE delivery SET state=1, attempt=?3, crashes=?4, token=?5, due=?6 WHERE event=?1 AND slot=?2")?,
             next_due: conn.prepare(NEXT_DUE)?,
@@ -68,10 +71,13 @@ pub(super) fn claim(turn: &mut Turn<'_, '_>, wants: &[Want]) -> Result<Vec<Claim
         let mut answer = Claimed { target: want.target.clone(), leases: Vec::new(), next_due: None };
         if let Some(target) = turn.memory.names.known_target(&want.target) {
             let now = turn.now.wall.0;
-            let horizon = if want.ahead.is_some() { i64::MAX } else { now };
-            let before = want.ahead.map_or(0, |token| token.0);
-            let oldest = params![target, now, limit(want.oldest.min(left)), horizon, before];
-            find(&mut turn.sql.claim.oldest, &mut turn.sql.claim.found, oldest)?;
+            let sql = &mut turn.sql.claim;
+            let oldest = want.oldest.min(left);
+            find(&mut sql.oldest, &mut sql.found, params![target, now, limit(oldest)])?;
+            if let Some(back_since) = want.ahead {
+                let missing = oldest - sql.found.len();
+                find_later(&mut sql.later, &mut sql.found, (target, now), back_since, missing)?;
+            }
             left -= lease_found(turn, target, want, &mut answer)?;
             // What was just leased is due later by now, so the same row is not found from both ends.
             find(&mut turn.sql.claim.newest, &mut turn.sql.claim.found, params![target, now, limit(want.fresh.min(left))])?;
@@ -91,21 +97,40 @@ fn find(walk: &mut Statement<'_>, found: &mut Vec<Row>, bounds: &[&dyn rusqlite:
     found.clear();
     let mut rows = walk.query(bounds)?;
     while let Some(row) = rows.next()? {
-        let event: i64 = row.get(0)?;
-        let event = EventId::from_i64(event).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, event))?;
-        found.push(Row {
-            id: DeliveryId { event, slot: row.get(1)? },
-            state: state_of(row, 2)?,
-            variant: row.get(3)?,
-            attempt: row.get(4)?,
-            failures: row.get(5)?,
-            crashes: row.get(6)?,
-            first_at: UnixMs(row.get(7)?),
-            replay_of: row.get(8)?,
-            trials: row.get(9)?,
-        });
+        found.push(read(row)?);
     }
     Ok(())
+}
+
+/// Adds so many at most of those that wait for a later try and had no lease after this one. A target that is back and fails anew has ever
+/// more of the others before them, so there is a bound to what is passed over.
+fn find_later(walk: &mut Statement<'_>, found: &mut Vec<Row>, (target, now): (i64, i64), back_since: Token, at_most: usize) -> Result<()> {
+    let enough = found.len() + at_most;
+    let mut rows = walk.query(params![target, now, limit(PULL_LOOKS_MAX)])?;
+    while found.len() < enough {
+        let Some(row) = rows.next()? else { break };
+        let token: Option<i64> = row.get(10)?;
+        if state_of(row, 2)? == State::Pending && token.is_none_or(|token| token <= back_since.0) {
+            found.push(read(row)?);
+        }
+    }
+    Ok(())
+}
+
+fn read(row: &rusqlite::Row<'_>) -> Result<Row> {
+    let event: i64 = row.get(0)?;
+    let event = EventId::from_i64(event).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, event))?;
+    Ok(Row {
+        id: DeliveryId { event, slot: row.get(1)? },
+        state: state_of(row, 2)?,
+        variant: row.get(3)?,
+        attempt: row.get(4)?,
+        failures: row.get(5)?,
+        crashes: row.get(6)?,
+        first_at: UnixMs(row.get(7)?),
+        replay_of: row.get(8)?,
+        trials: row.get(9)?,
+    })
 }
 
 fn lease_found(turn: &mut Turn<'_, '_>, target: i64, want: &Want, answer: &mut Claimed) -> Result<usize> {
@@ -149,7 +174,7 @@ mod tests {
         schema::migrate(&conn).expect("the schema");
         let by_due = "delivery_due (target=?";
         let by_key = "delivery_ord (target=? AND ord=?)";
-        let walks = [OLDEST, NEWEST, NEXT_DUE, open::VOID, open::CLAMP].map(|sql| (sql, by_due));
+        let walks = [OLDEST, LATER, NEWEST, NEXT_DUE, open::VOID, open::CLAMP].map(|sql| (sql, by_due));
         for (sql, index) in walks.into_iter().chain([(order::IS_OPEN, by_key), (order::UNBLOCK, by_key)]) {
             let plan = schema::plan(&conn, sql).expect("a plan");
             assert!(plan.contains(index), "{sql}: {plan}");

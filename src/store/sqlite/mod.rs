@@ -37,8 +37,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -58,11 +57,11 @@ use crate::{
     plan::{Plan, StoreSettings},
     store::{
         Act, Admission, AuditLine, Counted, EventView, Health, Job, ListedDelivery, Listing, NewEvent, Page, Reply, Standing, Step, Store,
-        StoreError, Swept, Tallies, Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
+        StoreError, Stored, Swept, Tallies, Task, Verb, acts::STEP_DELIVERIES_MAX, queue::Refused,
     },
 };
 
-use readers::{Read, ReadGate};
+use readers::{Questions, Read, ReadGate};
 use status::Status;
 use work::{Admit, Asker, Call, Chore, Queue, Urgent};
 
@@ -70,8 +69,8 @@ use work::{Admit, Asker, Call, Chore, Queue, Urgent};
 #[derive(Debug)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
-    payloads: mpsc::Sender<Read>,
-    views: mpsc::Sender<Read>,
+    payloads: Questions,
+    views: Questions,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -129,16 +128,9 @@ impl SqliteStore {
         Ok(Arc::new(Self { shared, payloads: started.payloads, views: started.views, writer: Mutex::new(Some(started.writer)) }))
     }
 
-    /// Copies the store to a new file while it goes on; the bytes of the copy. A file that is there is never written over.
-    pub fn backup(&self, to: PathBuf) -> Reply<u64> {
-        let (asker, reply) = oneshot::channel();
-        let queued = self.shared.queue.push_chore(Chore::Backup(to, asker), self.shared.clock.mono());
-        answer(queued, reply)
-    }
-
     fn view<T: Send + 'static>(&self, question: impl FnOnce(Asker<T>) -> Read) -> Reply<T> {
         let (asker, reply) = oneshot::channel();
-        answer(self.views.send(question(asker)).map_err(|_| Refused::Closed), reply)
+        answer(self.views.ask(question(asker)), reply)
     }
 
     fn urgent<T: Send + 'static>(&self, weight: usize, call: impl FnOnce(Asker<T>) -> Call) -> Reply<T> {
@@ -158,7 +150,7 @@ impl Store for SqliteStore {
         let crcs = event.payloads.iter().map(Payload::crc).collect();
         let bytes = event.bytes();
         let (asker, reply) = oneshot::channel();
-        let queued = self.shared.queue.push_admit(Admit { event, crcs, since: now, asker: Some(asker) }, bytes, by, now);
+        let queued = self.shared.queue.push_admit(Admit { event, crcs, since: now, by, asker: Some(asker) }, bytes, by, now);
         answer(queued, reply)
     }
 
@@ -172,9 +164,9 @@ impl Store for SqliteStore {
         self.urgent(weight, |asker| Call::Settle(fenced, asker))
     }
 
-    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>> {
+    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Stored>> {
         let (asker, reply) = oneshot::channel();
-        answer(self.payloads.send(Read::Payloads(of, asker)).map_err(|_| Refused::Closed), reply)
+        answer(self.payloads.ask(Read::Payloads(of, asker)), reply)
     }
 
     fn sweep(&self, budget: Duration) -> Reply<Swept> {

@@ -270,14 +270,20 @@ fn void_leases(conn: &Connection, target: i64, in_flight: i64, lease_max: Durati
     Ok(())
 }
 
-/// Makes the directory, durable and ours alone, when it is not there.
+/// Makes the directory, durable and ours alone, when it is not there, and those above it that are missing.
 fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
+    let missing = missing(directory);
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    // The store flushes what is in its directory; the directory's own entry is flushed here.
-    File::open(directory_of(directory))?.sync_all()
+    // The store flushes what is in its directory; the entry of each directory that was made is flushed here.
+    missing.into_iter().try_for_each(|made| File::open(directory_of(made))?.sync_all())
+}
+
+/// The directory and those above it that are not there, the innermost first.
+fn missing(directory: &Path) -> Vec<&Path> {
+    directory.ancestors().take_while(|one| !one.as_os_str().is_empty() && !one.is_dir()).collect()
 }
 
 /// The directory a file is in.
@@ -347,4 +353,19 @@ fn holder_text(holder: Option<u32>) -> String {
 /// Whether the file is there at all.
 pub(super) fn exists(path: &Path) -> bool {
     fs::metadata(path).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_directory_that_is_to_be_made_has_its_entry_flushed() {
+        let there = tempfile::tempdir().expect("a directory");
+        let [first, second] = ["a", "a/b"].map(|name| there.path().join(name));
+        assert_eq!(missing(&second), [second.as_path(), first.as_path()]);
+        make_directory(&second).expect("made");
+        assert!(second.is_dir() && missing(&second).is_empty());
+        assert_eq!(missing(Path::new("not/here")), [Path::new("not/here"), Path::new("not")]);
+    }
 }

@@ -4,46 +4,51 @@
 //! A reader inside its statement keeps the write-ahead log from starting over. So each read is one statement, is interrupted when it takes
 //! long, and waits outside while the writer has the gate closed.
 
+mod desk;
+
 use std::{
     path::Path,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
+        mpsc::{self, TrySendError},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::oneshot;
-
 use crate::{
     clock::{Clock, Mono},
-    event::{EventId, Payload},
+    event::EventId,
     plan::Plan,
-    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Task},
+    store::{AuditLine, Counted, EventView, Job, ListedDelivery, Listing, Page, StoreError, Stored, Task, queue::Refused},
 };
+use rusqlite::{Connection, OpenFlags};
 
-use super::{fatal::AbortOnPanic, views};
+use super::{
+    fatal::AbortOnPanic,
+    views,
+    work::{Asker, tell},
+};
+use desk::Desk;
 
 /// How long one statement of a reader may take.
 const READ_TIME_MAX: Duration = Duration::from_millis(250);
-/// How often an interrupted read is tried again before it is given up.
-const READ_TRIES: usize = 4;
+/// Questions that wait for one reader: far above what the lanes can have out, so reaching it means that it stands still.
+const READ_WAITING_MAX: usize = 2048;
 /// Steps of SQLite's machine between two looks at the clock and the gate.
 const STEPS_BETWEEN_LOOKS: i32 = 1000;
 
 /// A question to a reader.
 #[derive(Debug)]
 pub(super) enum Read {
-    Payloads(Vec<(EventId, u8)>, oneshot::Sender<Result<Vec<Option<Payload>>, StoreError>>),
-    Event(EventId, oneshot::Sender<Result<Option<EventView>, StoreError>>),
-    Events(Box<Listing>, oneshot::Sender<Result<Page<EventView>, StoreError>>),
-    Deliveries(Box<Listing>, oneshot::Sender<Result<Page<ListedDelivery>, StoreError>>),
-    Jobs(oneshot::Sender<Result<Vec<Job>, StoreError>>),
-    Audit(usize, oneshot::Sender<Result<Vec<AuditLine>, StoreError>>),
-    Count(Box<(Task, Arc<Plan>, EventId)>, oneshot::Sender<Result<Counted, StoreError>>),
+    Payloads(Vec<(EventId, u8)>, Asker<Vec<Stored>>),
+    Event(EventId, Asker<Option<EventView>>),
+    Events(Box<Listing>, Asker<Page<EventView>>),
+    Deliveries(Box<Listing>, Asker<Page<ListedDelivery>>),
+    Jobs(Asker<Vec<Job>>),
+    Audit(usize, Asker<Vec<AuditLine>>),
+    Count(Box<(Task, Arc<Plan>, EventId)>, Asker<Counted>),
     Stop,
 }
 
@@ -60,11 +65,32 @@ struct Inside {
     readers: usize,
 }
 
+/// Where a reader is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Questions(mpsc::SyncSender<Read>);
+
 /// A reading thread.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) questions: mpsc::Sender<Read>,
+    pub(super) questions: Questions,
     thread: JoinHandle<()>,
+}
+
+impl Read {
+    /// Says that nothing can be answered, and why.
+    fn refuse(self, error: &rusqlite::Error) {
+        let broken = StoreError::Broken(error.to_string().into());
+        match self {
+            Self::Payloads(_, reply) => drop(reply.send(Err(broken))),
+            Self::Event(_, reply) => drop(reply.send(Err(broken))),
+            Self::Events(_, reply) => drop(reply.send(Err(broken))),
+            Self::Deliveries(_, reply) => drop(reply.send(Err(broken))),
+            Self::Jobs(reply) => drop(reply.send(Err(broken))),
+            Self::Audit(_, reply) => drop(reply.send(Err(broken))),
+            Self::Count(_, reply) => drop(reply.send(Err(broken))),
+            Self::Stop => {}
+        }
+    }
 }
 
 impl ReadGate {
@@ -95,6 +121,16 @@ impl ReadGate {
     }
 }
 
+impl Questions {
+    /// Asks, and waits for nothing.
+    pub(super) fn ask(&self, read: Read) -> Result<(), Refused> {
+        self.0.try_send(read).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(_) => Refused::Closed,
+        })
+    }
+}
+
 impl Reader {
     /// Starts a reading thread on the file.
     pub(super) fn start(name: &str, path: &Path, clock: &Clock, gate: &Arc<ReadGate>) -> Result<Self, StartError> {
@@ -109,7 +145,7 @@ impl Reader {
             }
         };
         conn.progress_handler(STEPS_BETWEEN_LOOKS, Some(interrupted))?;
-        let (questions, asked) = mpsc::channel();
+        let (questions, asked) = mpsc::sync_channel(READ_WAITING_MAX);
         let (gate, clock) = (Arc::clone(gate), clock.clone());
         let body = move || {
             let _guard = AbortOnPanic;
@@ -118,19 +154,19 @@ impl Reader {
             for read in asked {
                 match (read, &mut sql) {
                     (Read::Stop, _) => break,
-                    (read, Ok(sql)) => answer(read, sql, &gate, &clock, &started),
-                    (read, Err(error)) => refuse(read, error),
+                    (read, Ok(sql)) => Desk { sql, gate: &gate, clock: &clock, started: &started }.answer(read),
+                    (read, Err(error)) => read.refuse(error),
                 }
             }
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
-        Ok(Self { questions, thread })
+        Ok(Self { questions: Questions(questions), thread })
     }
 
     /// Ends the thread after the question it is at.
     pub(super) fn stop(self) {
         // A thread that is gone has nothing left to hear, or to wait for.
-        let _ = self.questions.send(Read::Stop);
+        let _ = self.questions.0.send(Read::Stop);
         let _ = self.thread.join();
     }
 }
@@ -144,83 +180,34 @@ pub(super) enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-fn answer(read: Read, sql: &mut views::Sql<'_>, gate: &ReadGate, clock: &Clock, started: &AtomicU64) {
-    let mut ask = |question: &mut dyn FnMut(&mut views::Sql<'_>) -> rusqlite::Result<()>| {
-        for _ in 0..READ_TRIES {
-            let result = gate.inside(|| {
-                started.store(clock.mono().0, Ordering::Release);
-                let result = question(sql);
-                started.store(Mono::NEVER.0, Ordering::Release);
-                result
-            });
-            match result {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {}
-                Err(error) => return Err(StoreError::Broken(error.to_string().into())),
-                Ok(()) => return Ok(()),
-            }
-        }
-        Err(StoreError::Busy)
-    };
-    // An asker who is gone needs no answer.
-    match read {
-        Read::Payloads(of, reply) => {
-            let mut found = Vec::with_capacity(of.len());
-            let mut result = Ok(());
-            for (event, variant) in of {
-                let mut payload = None;
-                result = ask(&mut |sql| sql.payload(event, variant).map(|read| payload = read));
-                if result.is_err() {
-                    break;
-                }
-                found.push(payload);
-            }
-            let _ = reply.send(result.map(|()| found));
-        }
-        Read::Event(id, reply) => {
-            let mut view = None;
-            let result = ask(&mut |sql| sql.event(id).map(|read| view = read));
-            let _ = reply.send(result.map(|()| view));
-        }
-        Read::Events(listing, reply) => {
-            let mut page = Page::empty();
-            let result = ask(&mut |sql| sql.lists.events(&listing, clock).map(|read| page = read));
-            let _ = reply.send(result.map(|()| page));
-        }
-        Read::Deliveries(listing, reply) => {
-            let mut page = Page::empty();
-            let result = ask(&mut |sql| sql.lists.deliveries(&listing, clock).map(|read| page = read));
-            let _ = reply.send(result.map(|()| page));
-        }
-        Read::Jobs(reply) => {
-            let mut jobs = Vec::new();
-            let result = ask(&mut |sql| sql.acts.jobs().map(|read| jobs = read));
-            let _ = reply.send(result.map(|()| jobs));
-        }
-        Read::Audit(at_most, reply) => {
-            let mut lines = Vec::new();
-            let result = ask(&mut |sql| sql.acts.audit(at_most).map(|read| lines = read));
-            let _ = reply.send(result.map(|()| lines));
-        }
-        Read::Count(of, reply) => {
-            let (task, plan, from) = *of;
-            let mut counted = Counted::default();
-            let result = ask(&mut |sql| sql.acts.count(&task, &plan, from).map(|read| counted = read));
-            let _ = reply.send(result.map(|()| counted));
-        }
-        Read::Stop => {}
-    }
-}
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
 
-fn refuse(read: Read, error: &rusqlite::Error) {
-    let broken = StoreError::Broken(error.to_string().into());
-    match read {
-        Read::Payloads(_, reply) => drop(reply.send(Err(broken))),
-        Read::Event(_, reply) => drop(reply.send(Err(broken))),
-        Read::Events(_, reply) => drop(reply.send(Err(broken))),
-        Read::Deliveries(_, reply) => drop(reply.send(Err(broken))),
-        Read::Jobs(reply) => drop(reply.send(Err(broken))),
-        Read::Audit(_, reply) => drop(reply.send(Err(broken))),
-        Read::Count(_, reply) => drop(reply.send(Err(broken))),
-        Read::Stop => {}
+    use super::*;
+    use crate::store::sqlite::schema;
+
+    #[test]
+    fn questions_are_bounded() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.db");
+        let conn = Connection::open(&path).expect("a file");
+        schema::migrate(&conn).expect("the schema");
+        let gate = Arc::new(ReadGate::default());
+        let reader = Reader::start("a reader", &path, &Clock::System, &gate).expect("it starts");
+        let mut replies = Vec::new();
+        gate.closed_for(Duration::ZERO, || {
+            loop {
+                let (asker, reply) = oneshot::channel();
+                match reader.questions.ask(Read::Jobs(asker)) {
+                    Ok(()) => replies.push(reply),
+                    Err(refused) => break assert_eq!(refused, Refused::Busy),
+                }
+            }
+            // One more is in the reader's hands, outside the gate.
+            assert!((READ_WAITING_MAX..=READ_WAITING_MAX + 1).contains(&replies.len()), "{}", replies.len());
+        });
+        replies.into_iter().for_each(|reply| assert_eq!(reply.blocking_recv().expect("an answer"), Ok(Vec::new())));
+        reader.stop();
     }
 }

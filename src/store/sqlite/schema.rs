@@ -109,10 +109,15 @@ pub(super) fn version() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
+/// The version of the file; 0 of one that is empty.
+pub(super) fn found(conn: &Connection) -> Result<i64> {
+    conn.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 /// Looks at the header of the file.
 pub(super) fn kind(conn: &Connection) -> Result<Kind> {
     let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = found(conn)?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(match (application, found) {
         (APPLICATION_ID, found) if found > version() => Kind::Newer(found),
@@ -143,7 +148,7 @@ pub(super) fn configure(conn: &Connection) -> Result<std::result::Result<(), &'s
 
 /// Brings a file to this version in one transaction: all of it or nothing.
 pub(super) fn migrate(conn: &Connection) -> Result<()> {
-    let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = found(conn)?;
     let done = usize::try_from(found).unwrap_or(0);
     let Some(missing) = MIGRATIONS.get(done..).filter(|missing| !missing.is_empty()) else { return Ok(()) };
     let steps = missing.concat();

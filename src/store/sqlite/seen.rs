@@ -213,7 +213,8 @@ impl Tail {
                     unsorted.sort_unstable_by_key(|(key, _)| *key);
                     unsorted
                 };
-                match thread::Builder::new().name("store-sort".into()).spawn(sort) {
+                // Not by a name of the store's own threads: a panic of those ends the process, and one of this does no harm.
+                match thread::Builder::new().name("dedup-sort".into()).spawn(sort) {
                     Ok(sorting) => self.merge = Merge::Sorting { cut: cut.unwrap_or(0), sorting },
                     // No thread to be had: the generation goes on filling, and the next turn tries again.
                     Err(_) => self.fresh = std::mem::take(&mut self.old),

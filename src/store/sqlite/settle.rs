@@ -20,7 +20,6 @@ pub(super) struct Sql<'c> {
     retry: Statement<'c>,
     dead: Statement<'c>,
     released: Statement<'c>,
-    extend: Statement<'c>,
     trial: Statement<'c>,
     quarantined: Statement<'c>,
     token: Statement<'c>,
@@ -50,7 +49,6 @@ impl<'c> Sql<'c> {
             retry: update("state=0, due=?4, failures=?5, status=?6, crashes=0, trials=0")?,
             dead: update("state=4, due=NULL, done_at=?4, status=?5, dead=?6, failures=failures+?7")?,
             released: update("state=0, due=?4")?,
-            extend: update("due=?4")?,
             trial: update("tried=?3")?,
             quarantined: update("state=4, due=NULL, done_at=?4, dead=?5")?,
             token: conn.prepare("SELECT token FROM delivery WHERE event=?1 AND slot=?2")?,
@@ -96,7 +94,7 @@ fn settle_one(turn: &mut Turn<'_, '_>, write: &Fenced) -> Result<Fate> {
         }
         Fenced::Quarantined(..) => State::Dead,
         Fenced::Released(..) => State::Pending,
-        Fenced::Trial(..) | Fenced::Extend(..) => State::InFlight,
+        Fenced::Trial(..) => State::InFlight,
     };
     turn.staged.recount(written.target, written.first_at, State::InFlight, after);
     let ord = written.ord.filter(|_| !after.is_open() || planted(Fault::NextBeforeSettled));
@@ -120,7 +118,6 @@ fn update(turn: &mut Turn<'_, '_>, lease: LeaseRef, write: &Fenced) -> Result<Op
         Fenced::Trial(_) => one(&mut sql.trial, params![event, slot, token]),
         Fenced::Quarantined(..) => one(&mut sql.quarantined, params![event, slot, token, now.0, DeadReason::Quarantined.code()]),
         Fenced::Released(_, why) => one(&mut sql.released, params![event, slot, token, now.after(why.pause()).0]),
-        Fenced::Extend(_, more) => one(&mut sql.extend, params![event, slot, token, now.after(*more).0]),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Result, Statement, params};
 
 use crate::{
-    clock::{Clock, Mono, UnixMs},
+    clock::{Clock, UnixMs},
     delivery::State,
     event::EventId,
     plan::{Outcomes, Retention},
@@ -95,13 +95,14 @@ impl<'c> Sql<'c> {
     }
 }
 
-/// One step of a walk, in the transaction under way.
+/// One step of a walk, in the transaction under way. The budget is for what is done with what was found, and at least one event is looked
+/// at: however slow the file is, the walk comes to its end.
 pub(super) fn step(
     turn: &mut Turn<'_, '_>,
     cursors: &mut Cursors,
     purpose: Purpose,
     retention: &Retention,
-    (clock, until): (&Clock, Mono),
+    (clock, budget): (&Clock, Duration),
 ) -> Result<Swept> {
     let now = turn.now.wall;
     let cursor = match purpose {
@@ -110,9 +111,10 @@ pub(super) fn step(
     };
     turn.sql.sweep.find(*cursor, horizon(now, purpose, retention))?;
     let found = std::mem::take(&mut turn.sql.sweep.found);
+    let until = clock.mono() + budget;
     let mut swept = Swept { more: i64::try_from(found.len()).is_ok_and(|looked| looked == STEP_EVENTS), ..Swept::default() };
-    for candidate in &found {
-        if clock.mono() > until {
+    for (place, candidate) in found.iter().enumerate() {
+        if place > 0 && clock.mono() > until {
             swept.more = true;
             break;
         }

@@ -17,15 +17,15 @@ use super::{
     fatal::{self, AbortOnPanic},
     memory::Memory,
     open::{Lock, Opened},
-    readers::{Read, Reader},
+    readers::{Questions, Reader},
     writer::{End, Writer},
 };
 
 /// The threads that run, and where their questions go.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub(super) payloads: mpsc::Sender<Read>,
-    pub(super) views: mpsc::Sender<Read>,
+    pub(super) payloads: Questions,
+    pub(super) views: Questions,
     pub(super) writer: JoinHandle<()>,
 }
 

@@ -1,6 +1,6 @@
 //! What is asked of the writer, what it found, and how the asker is told.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -47,6 +47,8 @@ pub(super) struct Admit {
     /// The payloads' checksums, computed by the asker.
     pub(super) crcs: SmallVec<[u32; 1]>,
     pub(super) since: Mono,
+    /// When it is too late to begin with it.
+    pub(super) by: Mono,
     /// `None` once answered.
     pub(super) asker: Option<Asker<Admission>>,
 }
@@ -56,7 +58,6 @@ pub(super) struct Admit {
 pub(super) enum Chore {
     Sweep(Duration, Asker<Swept>),
     KeepHolds(TargetName, Vec<Span>, Asker<()>),
-    Backup(PathBuf, Asker<u64>),
     Close(Mono, Asker<()>),
 }
 
@@ -113,5 +114,24 @@ impl Admit {
         if let Some(asker) = self.asker.take() {
             let _ = asker.send(Err(error));
         }
+    }
+}
+
+/// Answers, unless whoever asked is gone.
+pub(super) fn tell<T>(reply: Asker<T>, answer: impl FnOnce() -> Result<T, StoreError>) {
+    if !reply.is_closed() {
+        let _ = reply.send(answer());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_gone_is_not_answered() {
+        let (asker, reply) = oneshot::channel::<Result<(), StoreError>>();
+        drop(reply);
+        tell(asker, || unreachable!("nobody is there"));
     }
 }

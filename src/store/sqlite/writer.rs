@@ -36,7 +36,7 @@ use super::{
 /// The longest time between two turns, so that its heart can be heard beating.
 const TURN_MAX: Duration = Duration::from_millis(500);
 /// How often room is measured.
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
+pub(super) const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// The writer's state; it lives on its thread.
 pub(super) struct Writer<'c> {
@@ -56,8 +56,6 @@ pub(super) struct Writer<'c> {
     measured: Mono,
     cursors: Cursors,
     closing: Option<(Mono, Asker<()>)>,
-    /// A backup is under way; there is one at a time.
-    copying: bool,
 }
 
 /// How the writer's life ended.
@@ -102,7 +100,6 @@ impl<'c> Writer<'c> {
             measured: shared.clock.mono(),
             cursors: Cursors::default(),
             closing: None,
-            copying: false,
         };
         writer.measure();
         Ok(writer)
@@ -153,10 +150,6 @@ impl<'c> Writer<'c> {
                 let kept = self.keep_holds(&target, &spans);
                 let _ = asker.send(kept);
             }
-            Some(Chore::Backup(to, asker)) => {
-                let copied = self.back_up(&to);
-                let _ = asker.send(copied);
-            }
             Some(Chore::Close(by, asker)) => self.closing = Some((by, asker)),
             None => {}
         }
@@ -189,7 +182,8 @@ impl<'c> Writer<'c> {
         self.answer();
     }
 
-    /// Everything in the batch once more, each in a transaction of its own: one that fails takes no other with it.
+    /// Everything in the batch once more, each in a transaction of its own: one that fails takes no other with it. That takes its time, so
+    /// the deadlines of admits are looked at again.
     fn run_each_alone(&mut self) {
         let mut found = Vec::with_capacity(self.batch.urgent.len());
         for place in 0..self.batch.urgent.len() {
@@ -205,6 +199,10 @@ impl<'c> Writer<'c> {
         for place in 0..self.batch.admits.len() {
             if self.disk_full {
                 admitted.push(Err(StoreError::Full));
+                continue;
+            }
+            if self.batch.admits.get(place).is_some_and(|admit| admit.by < self.shared.clock.mono()) {
+                admitted.push(Err(StoreError::Busy));
                 continue;
             }
             let mut one = None;

@@ -27,7 +27,7 @@ use hookgate::{
     route::Routes,
     store::{
         Act, Admission, AuditLine, Counted, DeliveryView, EventView, Health, Job, ListedDelivery, Listing, ModelStore, NewEvent, Owed,
-        Page, Reply, Standing, Start, Step, Store, StoreError, Swept, Tallies, Task, Verb,
+        Page, Reply, Standing, Start, Step, Store, StoreError, Stored, Swept, Tallies, Task, Verb,
     },
 };
 use smallvec::smallvec;
@@ -268,9 +268,9 @@ fn takes_one(of: &AtomicUsize) -> bool {
 }
 
 impl Store for Unreliable {
-    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>> {
+    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Stored>> {
         if self.reads_failing.load(Ordering::SeqCst) == usize::MAX {
-            return Box::pin(std::future::ready(Ok(vec![None; of.len()])));
+            return Box::pin(std::future::ready(Ok(vec![Ok(None); of.len()])));
         }
         if takes_one(&self.reads_failing) {
             return Box::pin(std::future::ready(Err(StoreError::Busy)));

@@ -30,7 +30,7 @@ use hookgate::{
     secret::Secret,
     store::{
         self, Act, Admission, AuditLine, EventView, Health, Job, ListedDelivery, Listing, ModelStore, NewEvent, Page, Reply, Standing,
-        Step, Store, StoreError, Swept, Tallies, Task,
+        Step, Store, StoreError, Stored, Swept, Tallies, Task,
     },
     verify::{Credential, Verifier},
 };
@@ -258,7 +258,7 @@ impl Counted {
 
     /// What is stored of an event: its bytes as a target would get them.
     pub(crate) fn payload(&self, id: EventId) -> Option<Payload> {
-        now(self.inner.payloads(vec![(id, 0)])).expect("in memory").pop().flatten()
+        now(self.inner.payloads(vec![(id, 0)])).expect("in memory").pop()?.expect("in memory")
     }
 
     /// What an operator would see of an event.
@@ -297,7 +297,7 @@ impl Store for Counted {
         self.inner.settle(fenced)
     }
 
-    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Option<Payload>>> {
+    fn payloads(&self, of: Vec<(EventId, u8)>) -> Reply<Vec<Stored>> {
         self.inner.payloads(of)
     }
 

@@ -57,7 +57,6 @@ enum How {
     Retry { ms: i64, failures: u32 },
     Dead(DeadReason),
     Released(Why),
-    Extend,
     Trial,
     Quarantined,
 }
@@ -71,7 +70,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(How::Retry { ms: 200_000_000, failures: 1 }),
         2 => prop_oneof![Just(DeadReason::Attempts), Just(DeadReason::PayloadLost)].prop_map(How::Dead),
         2 => prop_oneof![Just(Why::NoTime), Just(Why::Suspect)].prop_map(How::Released),
-        1 => Just(How::Extend),
         2 => Just(How::Trial),
         1 => Just(How::Quarantined),
     ];
@@ -304,7 +302,6 @@ fn fenced(lease: LeaseRef, how: How, now: UnixMs) -> Fenced {
         How::Released(why) => Fenced::Released(lease, why),
         How::Trial => Fenced::Trial(lease),
         How::Quarantined => Fenced::Quarantined(lease, name("app")),
-        How::Extend => Fenced::Extend(lease, Duration::from_secs(45)),
     }
 }
 

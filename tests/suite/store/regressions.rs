@@ -5,9 +5,10 @@ use std::time::Duration;
 use hookgate::{
     clock::Mono,
     delivery::{Attempt, AttemptResult, DeadReason, State},
-    event::{EventId, EventIds},
-    lease::{Fate, Fenced, Want},
-    store::{Admission, Store},
+    event::{DedupKey, EventId, EventIds},
+    lease::{Fate, Fenced, Lease, LeaseRef, Want},
+    limits::{FAN_OUT_MAX, PULL_LOOKS_MAX, SETTLE_MAX},
+    store::{Admission, ModelStore, Start, Store},
 };
 use smallvec::smallvec;
 
@@ -135,7 +136,7 @@ fn vector_19759_id_wrap() {
     for round in 0..260_u32 {
         let dead = match lane.leases().pop() {
             Some(lease) => Some(lease.reference()),
-            None => wait(store.claim(want(1))).expect("claimed")[0].leases.first().map(hookgate::lease::Lease::reference),
+            None => wait(store.claim(want(1))).expect("claimed")[0].leases.first().map(Lease::reference),
         };
         let Some(dead) = dead else {
             assert_eq!(round, 256, "one byte of slots");
@@ -145,7 +146,7 @@ fn vector_19759_id_wrap() {
         assert_eq!(wait(store.settle(vec![dead])), Ok(vec![Fate::Done]));
         let mut repeat = rig.ring(1);
         repeat.id = EventId::from_i64(i64::from(round) + 1).expect("positive");
-        let owed = smallvec![lane.owed(hookgate::store::Start::Waiting)];
+        let owed = smallvec![lane.owed(Start::Waiting)];
         let admission = wait(store.admit(repeat.event(rig.time.now().wall, owed), Mono::NEVER));
         assert_eq!(admission, Ok(Admission::Duplicate { first: last, revived: u32::from(round < 255) }));
     }
@@ -154,6 +155,51 @@ fn vector_19759_id_wrap() {
     close(&store);
     drop(store);
     assert_eq!(rig.open().highest_event_id(), i64::MAX);
+}
+
+/// A target is back and fails anew: what was tried since is due before what still waits, and walking past all of that would hold up
+/// everybody's one writer.
+#[test]
+fn a_claim_for_a_target_that_is_back_looks_at_so_many_and_no_more() {
+    let rig = Rig::new();
+    let lane = Lane::open("app");
+    let (store, model) = (rig.open(), ModelStore::new(rig.time.clock(), rig.settings.retention.clone()));
+    for store in [&*store as &dyn Store, &model] {
+        let waiting = tried(&rig, &lane, store, 2, 120);
+        let back_since = waiting.last().expect("two").token;
+        let pull = || {
+            let want = Want { target: name("app"), oldest: 1, fresh: 0, ahead: Some(back_since), lease: Duration::from_secs(30) };
+            wait(store.claim(vec![want])).expect("claimed").remove(0).leases.pop()
+        };
+        tried(&rig, &lane, store, PULL_LOOKS_MAX - 1, 60);
+        let pulled = pull().expect("it is the last that is looked at").reference();
+        assert_eq!(pulled.id, waiting[0].id);
+        let delivered = Fenced::Delivered(pulled, Attempt { result: AttemptResult::Delivered, status: Some(204), ..failed(&rig) });
+        assert_eq!(wait(store.settle(vec![delivered])), Ok(vec![Fate::Done]));
+        tried(&rig, &lane, store, 1, 60);
+        assert!(pull().is_none(), "it is one too far");
+    }
+}
+
+/// So many deliveries that have failed once and are due in so many seconds.
+fn tried(rig: &Rig, lane: &Lane, store: &dyn Store, count: usize, seconds: u64) -> Vec<LeaseRef> {
+    for from in (0..count).step_by(FAN_OUT_MAX) {
+        let owed = (from..count.min(from + FAN_OUT_MAX)).map(|_| lane.owed(Start::Waiting)).collect();
+        let ring = rig.ring(0);
+        let mut event = ring.event(rig.time.now().wall, owed);
+        event.key = DedupKey(u128::from(ring.id.to_i64().unsigned_abs()).to_le_bytes());
+        assert_eq!(wait(store.admit(event, Mono::NEVER)), Ok(Admission::Accepted));
+    }
+    let due = rig.time.now().wall.after(Duration::from_secs(seconds));
+    let mut all = Vec::new();
+    while all.len() < count {
+        let leases = wait(store.claim(want(SETTLE_MAX))).expect("claimed").remove(0).leases;
+        let leases: Vec<_> = leases.iter().map(Lease::reference).collect();
+        let retries = leases.iter().map(|lease| Fenced::Retry { lease: *lease, attempt: failed(rig), due, failures: 1 }).collect();
+        assert!(!leases.is_empty() && wait(store.settle(retries)).expect("settled").iter().all(|fate| *fate == Fate::Done));
+        all.extend(leases);
+    }
+    all
 }
 
 /// A clock that had run ahead wrote due times years away, and a start under the right clock waited for them.

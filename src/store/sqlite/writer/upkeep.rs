@@ -1,18 +1,16 @@
 //! What the writer does between batches: the log, the merge, the room, and the chores it was given.
 
-use std::{path::Path, time::Duration};
-
-use rusqlite::Connection;
+use std::time::Duration;
 
 use crate::{
     clock::Span,
     metrics::StoreOperation,
     name::TargetName,
-    store::{StoreError, Swept, queue::Next},
+    store::{StoreError, Swept},
 };
 
 use super::super::{
-    backup, holds,
+    holds,
     memory::Turn,
     room::Verdict,
     seen::MERGE_CHUNK,
@@ -20,7 +18,7 @@ use super::super::{
 };
 use super::{MEASURE_EVERY, Writer};
 
-impl<'c> Writer<'c> {
+impl Writer<'_> {
     /// Between batches: the log, the merge, the room.
     pub(super) fn look_after(&mut self, is_quiet: bool) {
         if let Err(error) = self.memory.tail.turn(&mut self.sql.seen) {
@@ -67,7 +65,7 @@ impl<'c> Writer<'c> {
             let Self { sql, memory, staged, cursors, shared, .. } = writer;
             let mut turn = Turn { sql, memory, staged, now };
             let retention = &shared.settings.retention;
-            swept = sweep::step(&mut turn, cursors, purpose, retention, (&shared.clock, began + budget))?;
+            swept = sweep::step(&mut turn, cursors, purpose, retention, (&shared.clock, budget))?;
             if turn.memory.tail.has_work() {
                 turn.memory.tail.merge(&mut turn.staged.seen, &mut turn.sql.seen, MERGE_CHUNK, now.wall)?;
             }
@@ -83,22 +81,5 @@ impl<'c> Writer<'c> {
             holds::keep(&mut Turn { sql, memory, staged, now }, target, spans)
         });
         result.map_err(|failed| failed.as_answer())
-    }
-
-    /// Copies the file a step at a time, with whole turns between the steps; what is written meanwhile is in the copy.
-    pub(super) fn back_up(&mut self, to: &Path) -> Result<u64, StoreError> {
-        if self.closing.is_some() {
-            return Err(StoreError::Away);
-        }
-        if std::mem::replace(&mut self.copying, true) {
-            return Err(StoreError::Busy);
-        }
-        let from: &'c Connection = self.conn;
-        let copied = backup::copy(from, to, || !matches!(self.turn(Duration::ZERO), Next::Drained | Next::Abandoned));
-        self.copying = false;
-        copied.map_err(|error| {
-            self.shared.status.note(&error);
-            StoreError::Broken(error.to_string().into())
-        })
     }
 }

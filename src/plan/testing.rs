@@ -1,14 +1,12 @@
-//! What the unit tests of this folder share: a target with usual settings.
+//! What unit tests share: a target with usual settings.
 
 use std::time::Duration;
 
-use crate::{
-    name::TargetName,
-    plan::{ClientTls, RetryPolicy, Target},
-};
+use super::{ClientTls, RetryPolicy, Target};
+use crate::name::TargetName;
 
 /// A target of this name at this URL.
-pub(super) fn target(name: &str, url: &str) -> Target {
+pub(crate) fn target(name: &str, url: &str) -> Target {
     Target {
         name: TargetName::parse(name).expect("a name"),
         url: url.parse().expect("a url"),
