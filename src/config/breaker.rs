@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    placed::{Period, Placed, Share},
+    placed::{OrNone, Period, Placed, Share},
     rate::{Rate, rate},
-    section::Section,
+    section::{Section, Switch},
     values,
 };
-use crate::yaml::{Node, Problems, off};
+use crate::yaml::{Node, Problems};
 
 /// When a target is left alone, for how long, and how its backlog comes back. `none` never leaves it alone.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct Breaker {
     /// ... and at most this.
     pub open_for_max: Placed<Period>,
     /// How its backlog comes back. `none` lets all of it come at once.
-    pub ramp: Option<Ramp>,
+    pub ramp: OrNone<Ramp>,
 }
 
 /// The rate at which a backlog comes back, as it rises.
@@ -51,11 +51,11 @@ impl Breaker {
             min_attempts: section.value("min_attempts", 20, |node, what, problems| values::count(node, what, 1, 10_000, problems)),
             open_for: section.value("open_for", Period::secs(5), values::lasting),
             open_for_max: section.value("open_for_max", Period::secs(60), values::lasting),
-            ramp: match section.node("ramp") {
-                Some(node) if off(node) => None,
-                Some(node) => Some(Ramp::read(node, section.problems)),
-                None => Some(Ramp::read(&section.part("ramp"), section.problems)),
-            },
+            ramp: OrNone(match section.switch("ramp") {
+                Switch::Off => None,
+                Switch::On(node) => Some(Ramp::read(node, section.problems)),
+                Switch::LeftOut => Some(Ramp::read(&section.nothing(), section.problems)),
+            }),
         };
         if *read.open_for > *read.open_for_max {
             let said = format!("`open_for` ({}) is longer than `open_for_max` ({})", *read.open_for, *read.open_for_max);

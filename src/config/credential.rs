@@ -114,7 +114,7 @@ pub(super) fn guarded(node: &Node, what: &str, problems: &mut Problems) -> Optio
     }
     let text = match &node.value {
         Value::Scalar { text, .. } => text,
-        Value::Null => {
+        Value::Nothing | Value::Null => {
             problems.error(&node.at, format!("{what} is empty"));
             return None;
         }

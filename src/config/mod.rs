@@ -168,8 +168,9 @@ impl Config {
 fn named<T>(node: &Node, what: &str, read: fn(&Node, &mut Problems) -> T, problems: &mut Problems) -> Named<T> {
     let entries = match &node.value {
         Value::Map(entries) => entries,
-        Value::Null => return Named::default(),
-        Value::Scalar { .. } | Value::List(_) => {
+        _ if off(node) => return Named::default(),
+        Value::Nothing => return Named::default(),
+        Value::Null | Value::Scalar { .. } | Value::List(_) => {
             problems.error(&node.at, format!("`{what}` is a mapping of names, and this is {}", node.kind()));
             return Named::default();
         }
@@ -191,8 +192,9 @@ fn named<T>(node: &Node, what: &str, read: fn(&Node, &mut Problems) -> T, proble
 /// Rules, in order.
 fn routes(node: &Node, problems: &mut Problems) -> Vec<Route> {
     match &node.value {
-        Value::List(_) | Value::Null => as_list(node).iter().map(|item| Route::read(item, problems)).collect(),
-        Value::Scalar { .. } | Value::Map(_) => {
+        _ if off(node) => Vec::new(),
+        Value::List(_) | Value::Nothing => as_list(node).iter().map(|item| Route::read(item, problems)).collect(),
+        Value::Null | Value::Scalar { .. } | Value::Map(_) => {
             let said = format!("`routes` is a list, and this is {}", node.kind());
             problems.error_hint(&node.at, said, "write each as `- { from: source, to: target }`");
             Vec::new()
@@ -440,6 +442,16 @@ mod tests {
             "sources: { a: { provider: p, secret: \"${NOPE}\" } }",
             "f.yaml:1:38: the environment variable NOPE is not set; set it, or give a default: `${NOPE:-...}`",
         ),
+        (
+            "sources: { a: { provider: p, dedup: } }",
+            "f.yaml:1:35: `dedup` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "sources: { a: { provider: p, respond: } }",
+            "f.yaml:1:37: `respond` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        ("sources: { a: { provider: p, expect_every: } }", "f.yaml:1:42: `expect_every` is one value, and this is nothing"),
+        ("server: null", "f.yaml:1:9: `server` is a mapping, and this is null"),
         ("sources: [a]", "f.yaml:1:10: `sources` is a mapping of names, and this is a list"),
         ("targets: { t: {} }", "f.yaml:1:15: a target needs `url`; write where it listens, such as `http://127.0.0.1:3000/webhooks`"),
         (
@@ -490,6 +502,23 @@ mod tests {
             "targets: { t: { url: http://x/, breaker: { ramp: { from: 100/m } } } }",
             "f.yaml:1:58: `from` is a number of attempts a second, such as `10/s`",
         ),
+        (
+            "targets: { t: { url: http://x/, breaker: } }",
+            "f.yaml:1:40: `breaker` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "targets: { t: { url: http://x/, breaker: { ramp: } } }",
+            "f.yaml:1:48: `ramp` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "defaults: { target: { retry: } }",
+            "f.yaml:1:28: `retry` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "targets: { t: { url: http://x/, retry: { dead_on: } } }",
+            "f.yaml:1:49: `dead_on` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        ("targets: { t: { url: http://x/, disabled: } }", "f.yaml:1:41: `disabled` is true or false"),
         ("targets: { t: { url: http://x/, breaker: 5 } }", "f.yaml:1:42: `breaker` is a mapping, and this is a value"),
         ("targets: { t: { url: http://x/, auth: {} } }", "f.yaml:1:39: `auth` needs `bearer` or `basic`"),
         ("targets: { t: { url: http://x/, method: GET } }", "f.yaml:1:41: `method` is one of POST, PUT, PATCH, and this is `GET`"),
@@ -696,6 +725,45 @@ mod tests {
         ];
         for (text, variables, expected) in cases {
             assert_eq!(*good(text, variables).data_dir, PathBuf::from(expected), "{text} {variables:?}");
+        }
+    }
+
+    /// All that can be switched off, with `OFF` for the word, which does not end up as what it is when nothing is said.
+    const SWITCHES: &str = "server: { tls: OFF }\nmonitor: OFF\nproviders_dir: OFF\nalerts: OFF\nstore: { min_free: OFF, \
+        retention: { rejected: OFF } }\nlog: { requests: OFF, attempts: OFF }\n\
+        sources: { s: { provider: p, allow_ips: OFF, client_cert: OFF, allow_methods: OFF, tolerance: OFF, dedup: OFF, \
+        observe_until: OFF, respond: OFF, expect_every: OFF, allow_unsigned: OFF, disabled: OFF } }\n\
+        targets: { t: { url: http://x/, rate_limit: OFF, retry: OFF, breaker: OFF, order_by: OFF, auth: OFF, tls: OFF, headers: OFF, \
+        disabled: OFF }, u: { url: http://x/, breaker: { ramp: OFF }, retry: { give_up_after: OFF, attempts: OFF } } }\n\
+        routes: [{ to: t, disabled: OFF }]\n";
+
+    #[test]
+    fn every_word_for_off_switches_off_alike() {
+        let listing = good(&SWITCHES.replace("OFF", "none"), &[]).listing();
+        for word in ["off", "false", "null", "~"] {
+            assert_eq!(good(&SWITCHES.replace("OFF", word), &[]).listing(), listing, "{word}");
+        }
+        assert!(!listing.contains("null"), "{listing}");
+        for off in ["breaker: none\n", "ramp: none\n", "attempts: 1\n", "by: none\n", "tolerance: none\n", "requests: none\n"] {
+            assert!(listing.contains(off), "{off} {listing}");
+        }
+        assert_eq!(good(&listing, &[]).listing(), listing);
+    }
+
+    #[test]
+    fn what_the_defaults_switch_off_is_off() {
+        for word in ["none", "off", "false", "null", "~"] {
+            let text = format!(
+                "defaults: {{ source: {{ dedup: {word} }}, target: {{ breaker: {word}, retry: {word} }} }}\n\
+                 sources: {{ a: {{ provider: p }}, b: {{ provider: p, dedup: {{}} }} }}\n\
+                 targets: {{ t: {{ url: http://x/ }}, u: {{ url: http://x/, breaker: {{}}, retry: {{}} }} }}\n"
+            );
+            let config = good(&text, &[]);
+            let [(_, a), (_, b)] = &*config.sources.0 else { panic!("two sources") };
+            assert!(*a.dedup.by == DedupBy::None && *b.dedup.by == DedupBy::Provider, "{word}");
+            let [(_, t), (_, u)] = &*config.targets.0 else { panic!("two targets") };
+            assert!(t.breaker.is_none() && u.breaker.is_some(), "{word}");
+            assert!(*t.retry.attempts == Attempts::AtMost(1) && *u.retry.attempts == Attempts::Unlimited, "{word}");
         }
     }
 

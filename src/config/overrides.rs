@@ -102,7 +102,7 @@ fn put(root: &mut Node, path: &str, variable: &str, text: String) {
         }
         let Value::Map(entries) = &mut node.value else { return };
         let index = entries.iter().position(|(other, _)| other.text == key).unwrap_or_else(|| {
-            entries.push((Key { at: at.clone(), text: key.to_owned() }, Node::new(at.clone(), Value::Null)));
+            entries.push((Key { at: at.clone(), text: key.to_owned() }, Node::new(at.clone(), Value::Nothing)));
             entries.len() - 1
         });
         let Some((_, inner)) = entries.get_mut(index) else { return };

@@ -260,7 +260,7 @@ impl Shutdown {
 impl Monitor {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
         // `monitor: none` is the mapping with nothing in it.
-        let empty = Node::new(node.at.clone(), Value::Null);
+        let empty = Node::new(node.at.clone(), Value::Nothing);
         let mut section = Section::of(if off(node) { &empty } else { node }, "`monitor`", problems);
         let listen = section.value("listen", Listen::None, |node, what, problems| {
             if off(node) { Some(Listen::None) } else { values::address(node, what, problems).map(Listen::At) }

@@ -10,7 +10,7 @@ use super::{
     inline::Inline,
     method::{self, EventMethod},
     placed::{Link, Named, OneOrMany, Period, Placed, Size, Text},
-    section::Section,
+    section::{Section, Switch},
     values,
 };
 use crate::{
@@ -213,7 +213,7 @@ impl Source {
     }
 
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
-        let is_mapping = !matches!(node.value, Value::Scalar { .. } | Value::List(_));
+        let is_mapping = matches!(node.value, Value::Map(_) | Value::Nothing);
         match (node.get("provider"), node.get("verify")) {
             (None, None) if is_mapping => {
                 problems.error_hint(&node.at, "a source needs `provider` or `verify`", "`hookgate providers` lists the providers");
@@ -252,12 +252,12 @@ impl Source {
                 Some("provider") => Some(BodyLimit::Provider),
                 _ => values::size(node, what, problems).map(BodyLimit::Bytes),
             }),
-            dedup: Dedup::read(&section.part("dedup"), section.problems),
+            dedup: Dedup::read(&mut section),
             observe_until: section.unless_off("observe_until", values::moment),
             unrouted: section.value("unrouted", Unrouted::Keep, |node, what, problems| {
                 values::choice(&[Unrouted::Keep, Unrouted::Drop], node, what, problems)
             }),
-            respond: section.optional("respond", Respond::read),
+            respond: respond(&mut section),
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             expect_every: section.value("expect_every", Expected::None, |node, what, problems| {
                 if off(node) { Some(Expected::None) } else { values::lasting(node, what, problems).map(Expected::Every) }
@@ -274,7 +274,7 @@ impl Source {
 fn plain(node: &Node) -> Option<&str> {
     match &node.value {
         Value::Scalar { text, .. } => Some(text),
-        Value::Null | Value::List(_) | Value::Map(_) => None,
+        Value::Nothing | Value::Null | Value::List(_) | Value::Map(_) => None,
     }
 }
 
@@ -319,14 +319,15 @@ fn url_tokens(node: &Node, what: &str, problems: &mut Problems) -> OneOrMany<Cre
 
 fn named_credentials(node: &Node, problems: &mut Problems) -> Named<OneOrMany<Credential>> {
     match &node.value {
+        _ if off(node) => Named::default(),
         Value::Map(entries) => {
             let read = |(key, value): &(crate::yaml::Key, Node)| {
                 (key.clone(), credentials(value, &format!("the credential `{}`", key.text), problems))
             };
             Named(entries.iter().map(read).collect())
         }
-        Value::Null => Named::default(),
-        Value::Scalar { .. } | Value::List(_) => {
+        Value::Nothing => Named::default(),
+        Value::Null | Value::Scalar { .. } | Value::List(_) => {
             problems.error(&node.at, format!("`credentials` is a mapping of names to values, and this is {}", node.kind()));
             Named::default()
         }
@@ -346,12 +347,12 @@ impl ClientCert {
 }
 
 impl Dedup {
-    fn read(node: &Node, problems: &mut Problems) -> Self {
-        // `dedup: none` is short for `by: none`; a key with nothing behind it is not meant that way.
-        let switched_off = off(node) && node.value != Value::Null;
-        let empty = Node::new(node.at.clone(), Value::Null);
-        let mut section = Section::of(if switched_off { &empty } else { node }, "`dedup`", problems);
-        let by = if switched_off { DedupBy::None } else { DedupBy::Provider };
+    fn read(source: &mut Section<'_, '_>) -> Self {
+        // `dedup: none` is short for `by: none`.
+        let (written, nothing) = (source.switch("dedup"), source.nothing());
+        let by = if matches!(written, Switch::Off) { DedupBy::None } else { DedupBy::Provider };
+        let node = if let Switch::On(node) = written { node } else { &nothing };
+        let mut section = Section::of(node, "`dedup`", source.problems);
         let read = Self {
             window: section.value("window", Window::Auto, |node, what, problems| match plain(node) {
                 Some("auto") => Some(Window::Auto),
@@ -365,6 +366,13 @@ impl Dedup {
         section.finish();
         read
     }
+}
+
+fn respond(source: &mut Section<'_, '_>) -> Option<Placed<Respond>> {
+    // A key with nothing behind it would be an answer of our own without a body.
+    let Switch::On(node) = source.switch("respond") else { return None };
+    let value = Respond::read(node, "`respond`", source.problems)?;
+    Some(Placed { at: node.at.clone(), written: true, hidden: node.hidden, value })
 }
 
 fn dedup_by(node: &Node, what: &str, problems: &mut Problems) -> Option<DedupBy> {

@@ -8,9 +8,9 @@ use serde::{Serialize, Serializer};
 use super::{
     breaker::Breaker,
     credential,
-    placed::{Guarded, Link, Named, OneOrMany, Period, Placed},
+    placed::{Guarded, Link, Named, OneOrMany, OrNone, Period, Placed},
     rate::{RateLimit, rate_limit},
-    section::Section,
+    section::{Section, Switch},
     values,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub struct Target {
     /// When to try again, and when no more. `none` tries once.
     pub retry: Retry,
     /// When it is left alone, and how its backlog comes back.
-    pub breaker: Option<Breaker>,
+    pub breaker: OrNone<Breaker>,
     /// What its deliveries are ordered by: a template of the request. Those of one value go one after the other, each when the one before
     /// it is settled for good; without a value there is no order.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -235,7 +235,7 @@ impl Target {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
         // Kinds that need no URL are refused as planned.
         let over_http = node.get("kind").is_none_or(|kind| matches!(&kind.value, Value::Scalar { text, .. } if text == "http"));
-        if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && over_http && node.get("url").is_none() {
+        if matches!(node.value, Value::Map(_) | Value::Nothing) && over_http && node.get("url").is_none() {
             problems.error_hint(&node.at, "a target needs `url`", "write where it listens, such as `http://127.0.0.1:3000/webhooks`");
         }
         Self::read_part(node, problems)
@@ -259,8 +259,8 @@ impl Target {
             connect_timeout: section.value("connect_timeout", connect_default, values::lasting),
             concurrency: section.value("concurrency", 16, |node, what, problems| values::count(node, what, 1, in_flight_max, problems)),
             rate_limit: section.value("rate_limit", RateLimit::None, rate_limit),
-            retry: Retry::read(&section.part("retry"), section.problems),
-            breaker: breaker(&section.part("breaker"), section.problems),
+            retry: Retry::read(&mut section),
+            breaker: breaker(&mut section),
             order_by: section.unless_off("order_by", |node, what, problems| values::text(node, what, problems).map(Box::from)),
             auth: section.node("auth").filter(|node| !off(node)).map(|node| Auth::read(node, section.problems)),
             tls: section.node("tls").filter(|node| !off(node)).map(|node| TargetTls::read(node, section.problems)),
@@ -291,9 +291,12 @@ fn kind(node: &Node, what: &str, problems: &mut Problems) -> Option<Kind> {
     None
 }
 
-fn breaker(node: &Node, problems: &mut Problems) -> Option<Breaker> {
-    // `breaker: none` switches it off; a key with nothing behind it is not meant that way.
-    (!off(node) || node.value == Value::Null).then(|| Breaker::read(node, problems))
+fn breaker(target: &mut Section<'_, '_>) -> OrNone<Breaker> {
+    OrNone(match target.switch("breaker") {
+        Switch::Off => None,
+        Switch::On(node) => Some(Breaker::read(node, target.problems)),
+        Switch::LeftOut => Some(Breaker::read(&target.nothing(), target.problems)),
+    })
 }
 
 fn headers(node: &Node, problems: &mut Problems) -> Named<HeaderText> {
@@ -318,11 +321,12 @@ fn sounds_secret(header: &str) -> bool {
 }
 
 impl Retry {
-    fn read(node: &Node, problems: &mut Problems) -> Self {
-        // `retry: none` is one attempt; a key with nothing behind it is not meant that way.
-        let once = off(node) && node.value != Value::Null;
-        let empty = Node::new(node.at.clone(), Value::Null);
-        let mut section = Section::of(if once { &empty } else { node }, "`retry`", problems);
+    fn read(target: &mut Section<'_, '_>) -> Self {
+        // `retry: none` is one attempt.
+        let (written, nothing) = (target.switch("retry"), target.nothing());
+        let once = matches!(written, Switch::Off);
+        let node = if let Switch::On(node) = written { node } else { &nothing };
+        let mut section = Section::of(node, "`retry`", target.problems);
         let read = Self {
             first: section.value("first", Period::secs(1), values::lasting),
             factor: section.value("factor", 2.0, |node, what, problems| values::number(node, what, 1.0, 100.0, problems)),
