@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    placed::{OrNone, Period, Placed, Share},
+    placed::{Period, Placed, Share},
     rate::{Rate, rate},
-    section::{Section, Switch},
+    section::Section,
+    switch::OrNone,
     values,
 };
 use crate::yaml::{Node, Problems};
@@ -29,6 +30,7 @@ pub struct Breaker {
     /// ... and at most this.
     pub open_for_max: Placed<Period>,
     /// How its backlog comes back. `none` lets all of it come at once.
+    #[schemars(extend("x-off" = true))]
     pub ramp: OrNone<Ramp>,
 }
 
@@ -51,11 +53,7 @@ impl Breaker {
             min_attempts: section.value("min_attempts", 20, |node, what, problems| values::count(node, what, 1, 10_000, problems)),
             open_for: section.value("open_for", Period::secs(5), values::lasting),
             open_for_max: section.value("open_for_max", Period::secs(60), values::lasting),
-            ramp: OrNone(match section.switch("ramp") {
-                Switch::Off => None,
-                Switch::On(node) => Some(Ramp::read(node, section.problems)),
-                Switch::LeftOut => Some(Ramp::read(&section.nothing(), section.problems)),
-            }),
+            ramp: OrNone::read(&mut section, "ramp", Ramp::read),
         };
         if *read.open_for > *read.open_for_max {
             let said = format!("`open_for` ({}) is longer than `open_for_max` ({})", *read.open_for, *read.open_for_max);

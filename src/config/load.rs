@@ -102,7 +102,7 @@ pub(super) fn read_text(path: &Path, surroundings: &Surroundings, problems: &mut
 /// The files that `include` names; each once, in the order of the list and then of their names.
 fn includes(root: &Node, main: &Path, surroundings: &Surroundings, problems: &mut Problems) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
-    for item in root.get("include").map(as_list).unwrap_or_default() {
+    for item in root.get("include").filter(|node| !off(node)).map(as_list).unwrap_or_default() {
         if problems.blames(&item.at) {
             continue;
         }

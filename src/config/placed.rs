@@ -338,39 +338,6 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     }
 }
 
-/// A mapping, or `none`, which is how a listing shows it: left out it would be its default.
-#[derive(Clone, Debug)]
-pub struct OrNone<T>(pub Option<T>);
-
-impl<T> Deref for OrNone<T> {
-    type Target = Option<T>;
-
-    fn deref(&self) -> &Option<T> {
-        &self.0
-    }
-}
-
-impl<T: Serialize> Serialize for OrNone<T> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Some(mapping) => mapping.serialize(to),
-            None => to.serialize_str("none"),
-        }
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for OrNone<T> {
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
-
 /// Things by name, in the order they were written.
 #[derive(Clone, Debug)]
 pub struct Named<T>(pub Vec<(Key, T)>);

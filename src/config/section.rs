@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::placed::{OneOrMany, Placed};
+use super::{
+    placed::{OneOrMany, Placed},
+    switch::Switch,
+};
 use crate::yaml::{At, Fields, Node, Problems, Value, as_list, off};
 
 /// A mapping being read.
@@ -14,16 +17,6 @@ pub(super) struct Section<'a, 'p> {
     pub(super) problems: &'p mut Problems,
 }
 
-/// What is written of a mapping that can be switched off.
-pub(super) enum Switch<'a> {
-    /// Nothing, so its defaults hold.
-    LeftOut,
-    /// `none`, or another word for it.
-    Off,
-    /// What it is.
-    On(&'a Node),
-}
-
 impl<'a, 'p> Section<'a, 'p> {
     /// Starts reading; `what` names the mapping in messages ("a source").
     pub(super) fn of(node: &'a Node, what: &str, problems: &'p mut Problems) -> Self {
@@ -33,6 +26,14 @@ impl<'a, 'p> Section<'a, 'p> {
     /// The node of a key, as it stands.
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'a Node> {
         self.fields.take(key)
+    }
+
+    /// The node of a mapping below this one; an empty one when it is left out, which is also how it can be switched off.
+    pub(super) fn part_unless_off(&mut self, key: &'static str) -> Cow<'a, Node> {
+        match self.fields.take(key) {
+            Some(node) if !off(node) => Cow::Borrowed(node),
+            Some(_) | None => Cow::Owned(self.nothing()),
+        }
     }
 
     /// The node of a mapping below this one; an empty one when it is left out.
@@ -181,11 +182,23 @@ impl<'a, 'p> Section<'a, 'p> {
         default: [T; N],
         read: impl Fn(&'a Node, &str, &mut Problems) -> Option<T>,
     ) -> Placed<OneOrMany<Placed<T>>> {
-        let at = self.at.clone();
-        self.many(key, read).unwrap_or_else(|| {
-            let items = default.map(|value| Placed { at: at.clone(), written: false, hidden: false, value });
-            Placed { at, written: false, hidden: false, value: OneOrMany(items.into()) }
-        })
+        self.many(key, read).unwrap_or_else(|| self.list_of(default))
+    }
+
+    /// The same as [`Self::several`], with a default.
+    pub(super) fn several_or<T, const N: usize>(
+        &mut self,
+        key: &'static str,
+        default: [T; N],
+        read: impl Fn(&'a Node, &str, &mut Problems) -> Option<T>,
+    ) -> Placed<OneOrMany<Placed<T>>> {
+        self.several(key, read).unwrap_or_else(|| self.list_of(default))
+    }
+
+    /// A list that nobody wrote.
+    fn list_of<T, const N: usize>(&self, items: [T; N]) -> Placed<OneOrMany<Placed<T>>> {
+        let items = items.map(|value| Placed { at: self.at.clone(), written: false, hidden: false, value });
+        Placed { at: self.at.clone(), written: false, hidden: false, value: OneOrMany(items.into()) }
     }
 
     /// Keys of the contract that are not built yet.

@@ -10,7 +10,8 @@ use super::{
     inline::Inline,
     method::{self, EventMethod},
     placed::{Link, Named, OneOrMany, Period, Placed, Size, Text},
-    section::{Section, Switch},
+    section::Section,
+    switch::Switch,
     values,
 };
 use crate::{
@@ -45,27 +46,33 @@ pub struct Source {
     /// The full URL as given to the provider, when it is not `server.public_url` and the path; without the `url_token`, which is put behind
     /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub public_url: Option<Placed<Link>>,
     /// One more segment of the path, which only the provider knows; a list while rotating, of which any may match. At most 4 are active.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub url_token: Option<Placed<OneOrMany<Credential>>>,
     /// The signing secret; a list while rotating, of which any may match. At most 4 are active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<Placed<OneOrMany<Credential>>>,
     /// Further credentials, in the provider's own words.
     #[serde(skip_serializing_if = "nothing_named")]
+    #[schemars(extend("x-off" = true))]
     pub credentials: Named<OneOrMany<Credential>>,
     /// Networks the provider rings from, or addresses: others are refused before their body is read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub allow_ips: Option<Placed<OneOrMany<Placed<Text<IpNet>>>>>,
     /// The certificate that the provider shows as a client: connections without it are refused before a body is read. It is asked for by
     /// `server.tls.client_ca`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub client_cert: Option<Placed<ClientCert>>,
     /// Methods besides POST, which is always taken, whose requests are events too: proved, stored and delivered like any. A target is asked
     /// with its own `method` all the same. HEAD and OPTIONS are taken as events like the others when they are named, and like them reach a
     /// source in no other way but a handshake of its provider.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub allow_methods: Option<Placed<OneOrMany<Placed<EventMethod>>>>,
     /// Takes what nothing proves: for a provider that signs nothing, when none of `url_token`, `allow_ips` and `client_cert` guards the
     /// source.
@@ -75,15 +82,18 @@ pub struct Source {
     /// Bytes of a body: `provider` for what its file says, else `server.limits.body`.
     pub body_limit: Placed<BodyLimit>,
     /// How repeats are known.
+    #[schemars(extend("x-off" = true))]
     pub dedup: Dedup,
     /// Until this moment, at most 30 days ahead, what nothing proves and what a guard refuses is accepted, delivered as not verified, and
     /// counted as what it would be rejected for. Then the source enforces by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub observe_until: Option<Placed<Text<UnixMs>>>,
     /// What becomes of events no route wants. Written out, no route need name this source.
     pub unrouted: Placed<Unrouted>,
     /// The answer to accepted events, instead of the provider file's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub respond: Option<Placed<Respond>>,
     /// The status of the answer to requests that are not proved: `provider` for what its file says (401), 403 or 503.
     pub on_reject: Placed<OnReject>,
@@ -235,8 +245,8 @@ impl Source {
             provider: section.optional("provider", values::string),
             verify: section.optional("verify", |node, _, problems| Inline::read(node, problems)),
             path: section.several("path", path),
-            public_url: section.optional("public_url", values::link),
-            url_token: section.optional("url_token", |node, what, problems| Some(url_tokens(node, what, problems))),
+            public_url: section.unless_off("public_url", values::link),
+            url_token: section.unless_off("url_token", |node, what, problems| Some(url_tokens(node, what, problems))),
             secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
             credentials: named_credentials(&section.part("credentials"), section.problems),
             allow_ips: section.several_unless_off("allow_ips", values::network),
