@@ -16,6 +16,8 @@ const FILE_VARIABLE: &str = "HOOKGATE_CONFIG";
 const DATA_DIR: &str = "./hookgate-data";
 /// What an included file may hold.
 const INCLUDABLE: [&str; 4] = ["sources", "targets", "routes", "defaults"];
+/// Keys of which a source has one.
+const INSTEAD: [(&str, &str); 2] = [("provider", "verify"), ("verify", "provider")];
 /// Files one configuration may include: a glob that reaches further is a mistake.
 const INCLUDED_MAX: usize = 1000;
 
@@ -232,7 +234,9 @@ fn inherit(root: &mut Node, half: &str, things: &str) {
         }
         let Value::Map(own) = &mut thing.value else { continue };
         for (key, node) in &defaults {
-            if !own.iter().any(|(other, _)| other.text == key.text) {
+            // A source that says itself what its provider is needs no other word for it.
+            let instead = INSTEAD.iter().find(|(one, _)| *one == key.text).map_or(key.text.as_str(), |(_, other)| other);
+            if !own.iter().any(|(other, _)| other.text == key.text || other.text == instead) {
                 own.push((key.clone(), node.clone()));
             }
         }

@@ -105,7 +105,7 @@ pub struct Config {
     /// What every source or target has that does not say otherwise, key by key.
     #[serde(skip_serializing)]
     #[schemars(schema_with = "schema::defaults")]
-    pub defaults: (),
+    pub defaults: Defaults,
     /// Configured intakes by name.
     #[schemars(extend("x-off" = true))]
     pub sources: Named<Source>,
@@ -116,6 +116,10 @@ pub struct Config {
     #[schemars(extend("x-off" = true))]
     pub routes: Vec<Route>,
 }
+
+/// Where the values stand that sources and targets have from `defaults`.
+#[derive(Debug, Default)]
+pub struct Defaults(HashSet<At>);
 
 impl Config {
     /// Takes a whole tree apart. What is wrong is noted, and replaced by its default, so that everything else can still be judged.
@@ -134,7 +138,7 @@ impl Config {
         let log = Log::read(&section.part("log"), section.problems);
         let egress = Egress::read(&section.part("egress"), section.problems);
         let alerts = section.node("alerts").filter(|node| !off(node)).map(|node| Alerts::read(node, section.problems));
-        defaults(&section.part_unless_off("defaults"), section.problems);
+        let inherited = Defaults::read(&section.part_unless_off("defaults"), section.problems);
         let sources = named(&section.part("sources"), "sources", Source::read, section.problems);
         let targets = named(&section.part("targets"), "targets", Target::read, section.problems);
         let routes = routes(&section.part("routes"), section.problems);
@@ -155,11 +159,17 @@ impl Config {
             log,
             egress,
             alerts,
-            defaults: (),
+            defaults: inherited,
             sources,
             targets,
             routes,
         }
+    }
+
+    /// Whether what was written there came from `defaults`: what does not fit a source or a target is then no mistake of its own.
+    #[must_use]
+    pub fn is_inherited(&self, at: &At) -> bool {
+        self.defaults.0.contains(at)
     }
 
     /// The whole configuration as it is in force, as YAML: includes and defaults worked in, credentials as fingerprints.
@@ -210,13 +220,22 @@ fn routes(node: &Node, problems: &mut Problems) -> Vec<Route> {
     }
 }
 
-/// Reports what is wrong with the defaults themselves, even when nothing takes them.
-fn defaults(node: &Node, problems: &mut Problems) {
-    let mut section = Section::of(node, "`defaults`", problems);
-    let (source, target) = (section.part_unless_off("source"), section.part_unless_off("target"));
-    Source::read_part(&source, section.problems);
-    Target::read_part(&target, section.problems);
-    section.finish();
+impl Defaults {
+    /// Reports what is wrong with the defaults themselves, even when nothing takes them.
+    fn read(node: &Node, problems: &mut Problems) -> Self {
+        let mut section = Section::of(node, "`defaults`", problems);
+        let (source, target) = (section.part_unless_off("source"), section.part_unless_off("target"));
+        Source::read_part(&source, section.problems);
+        Target::read_part(&target, section.problems);
+        section.finish();
+        let mut places = HashSet::new();
+        for half in [source, target] {
+            if let Value::Map(entries) = &half.value {
+                places.extend(entries.iter().map(|(_, value)| value.at.clone()));
+            }
+        }
+        Self(places)
+    }
 }
 
 #[cfg(test)]
@@ -671,6 +690,16 @@ mod tests {
         let problems = said(problems);
         assert_eq!(problems[0], "etc/conf.d/1.yaml:2:3: `a` is defined twice, first at etc/f.yaml:2:12");
         assert!(problems[1].starts_with("etc/conf.d/1.yaml:3:1: `server` is not taken from an included file"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_source_says_itself_what_its_provider_is() {
+        let text = "defaults: { source: { provider: p, secret: 0123456789abcdef } }\n\
+                    sources: { a: {}, b: { verify: { scheme: none } } }\n";
+        let config = good(text, &[]);
+        let [(_, a), (_, b)] = &*config.sources.0 else { panic!("two sources") };
+        assert!(a.provider.is_some() && a.verify.is_none() && b.provider.is_none() && b.verify.is_some());
+        assert!(b.secret.as_ref().is_some_and(|secret| config.is_inherited(&secret.at)));
     }
 
     #[test]

@@ -305,7 +305,7 @@ fn kind(node: &Node, what: &str, problems: &mut Problems) -> Option<Kind> {
 }
 
 fn headers(node: &Node, problems: &mut Problems) -> Named<HeaderText> {
-    if off(node) {
+    if off(node) || node.value == Value::Nothing {
         return Named::default();
     }
     let Value::Map(entries) = &node.value else {
