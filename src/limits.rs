@@ -138,6 +138,12 @@ pub const BODY_TIME_PER_MIB: Duration = Duration::from_secs(1);
 pub const DRAINED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes a body's buffer grows by: what it may hold beyond what has come, and been counted.
 pub const BODY_BLOCK_BYTES: usize = 16 * 1024;
+/// So many percent of a number of bytes, rounded down: what may be held of the bytes in flight, and what a configuration is checked for.
+#[must_use]
+pub fn percent_of(bytes: u64, percent: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(u64::MAX)
+}
+
 /// The share of the bytes in flight that unverified requests may hold, in percent.
 pub const UNVERIFIED_SHARE_PERCENT: u64 = 50;
 /// The share of the bytes in flight that each source has for itself whatever strangers hold elsewhere, in percent: 2.5 MiB by default.

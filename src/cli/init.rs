@@ -69,8 +69,10 @@ enum InitError {
     Url(String),
     #[error("{0} is there already, and init overwrites nothing; nothing was written")]
     There(PathBuf),
-    #[error("cannot write {0}: {1}")]
+    #[error("cannot write {0}: {1}; nothing was written")]
     Write(PathBuf, io::Error),
+    #[error("cannot write {0}: {1}; remove what was begun, which could not be taken back: {2}")]
+    Left(PathBuf, io::Error, String),
     #[error("the system gives no randomness: {0}")]
     Random(String),
 }
@@ -88,7 +90,7 @@ pub(super) fn run(args: &Args) -> Exit {
                 InitError::Provider(exit, _) => exit,
                 InitError::Name(_) | InitError::Twice(_) | InitError::Path(..) | InitError::Url(_) => Exit::Usage,
                 InitError::There(_) => Exit::No,
-                InitError::Write(..) => Exit::StoreIo,
+                InitError::Write(..) | InitError::Left(..) => Exit::StoreIo,
                 InitError::Random(_) => Exit::Internal,
             }
         }
@@ -171,11 +173,7 @@ impl Draft {
                 return Err(InitError::There(path.clone()));
             }
         }
-        for (path, text, mode) in [config, secrets] {
-            let written = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
-            written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| InitError::Write(path, error))?;
-        }
-        Ok(())
+        write_all([config, secrets])
     }
 
     fn yaml(&self) -> String {
@@ -256,6 +254,28 @@ impl Draft {
         }
         text
     }
+}
+
+/// Makes files, each with its text and mode, or none of them.
+fn write_all(files: [(PathBuf, String, u32); 2]) -> Result<(), InitError> {
+    let mut made: Vec<PathBuf> = Vec::new();
+    for (path, text, mode) in files {
+        let opened = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
+        let written = opened.and_then(|mut file| {
+            made.push(path.clone());
+            file.write_all(text.as_bytes())
+        });
+        if let Err(error) = written {
+            return Err(unwritten(path, error, &made));
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what was made before a file could not be written, or was written in part. The error says what could not be taken back.
+fn unwritten(path: PathBuf, error: io::Error, made: &[PathBuf]) -> InitError {
+    let left: Vec<String> = made.iter().filter(|made| fs::remove_file(made).is_err()).map(|made| made.display().to_string()).collect();
+    if left.is_empty() { InitError::Write(path, error) } else { InitError::Left(path, error, left.join(", ")) }
 }
 
 impl SourceDraft {
@@ -341,6 +361,20 @@ mod tests {
             assert_eq!(names, [there]);
             assert_eq!(fs::read_to_string(dir.path().join(there)).expect("read"), "mine");
         }
+    }
+
+    #[test]
+    fn what_was_made_goes_when_a_later_file_cannot_be_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (first, second) = (dir.path().join("hookgate.yaml"), dir.path().join("gone").join(".env"));
+        let error = write_all([(first.clone(), "a".into(), 0o644), (second.clone(), "b".into(), 0o600)]).expect_err("no such directory");
+        assert!(matches!(&error, InitError::Write(path, _) if *path == second), "{error}");
+        assert!(!first.exists() && error.to_string().ends_with("nothing was written"), "{error}");
+        // What is another's stays.
+        let other = dir.path().join("other");
+        fs::write(&other, "mine").expect("written");
+        write_all([(first.clone(), "a".into(), 0o644), (other.clone(), "b".into(), 0o600)]).expect_err("it is there");
+        assert!(!first.exists() && fs::read_to_string(other).expect("read") == "mine");
     }
 
     #[test]

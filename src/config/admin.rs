@@ -1,4 +1,4 @@
-//! `admin`: the dashboard's and API's listener as it is written.
+//! `admin`: the API's listener as it is written.
 
 use std::net::SocketAddr;
 
@@ -11,17 +11,19 @@ use super::{
     section::Section,
     values,
 };
-use crate::yaml::{Node, Problems, as_list};
+use crate::yaml::{Node, Problems};
 
-/// Dashboard, API, and the three of `monitor`.
+/// The API, and the three of `monitor`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Admin {
     /// Where it listens: an IP address and a port.
     pub listen: Placed<Text<SocketAddr>>,
     /// Short for one token of role `admin`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub token: Option<Placed<Guarded>>,
     /// Who may. With none, one is made at the first start, in the data directory.
+    #[schemars(extend("x-off" = true))]
     pub tokens: Vec<Token>,
     /// `Host` values that are answered; any other gets 421.
     pub hosts: Placed<OneOrMany<Placed<String>>>,
@@ -55,10 +57,10 @@ impl Admin {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
         let mut section = Section::of(node, "`admin`", problems);
         let listen = section.value("listen", Text(SocketAddr::from(([127, 0, 0, 1], 9480))), values::address);
-        let token = section.optional("token", credential::guarded);
-        let listed = section.node("tokens").map(as_list).unwrap_or_default();
-        let hosts = section.many_or("hosts", ["localhost", "127.0.0.1"].map(str::to_owned), host);
-        let tokens = listed.iter().filter_map(|item| Token::read(item, section.problems)).collect();
+        let token = section.unless_off("token", credential::guarded);
+        let listed = section.many("tokens", |node, _, problems| Token::read(node, problems));
+        let hosts = section.several_or("hosts", ["localhost", "127.0.0.1"].map(str::to_owned), host);
+        let tokens = listed.into_iter().flat_map(|listed| listed.value.0).map(|token| token.value).collect();
         section.finish();
         Self { listen, token, tokens, hosts }
     }
@@ -66,6 +68,9 @@ impl Admin {
 
 /// A host as a browser sends it, without a port: the listener has only one.
 fn host(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
+    if values::stays_on(node, what, "it is what keeps web pages out: name the hosts, or leave it out", problems) {
+        return None;
+    }
     let text = values::text(node, what, problems)?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse::<std::net::IpAddr>().is_ok();

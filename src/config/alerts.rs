@@ -31,10 +31,9 @@ pub struct Alerts {
 impl Alerts {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
         let mut section = Section::of(node, "`alerts`", problems);
-        let (at, to, events) = (section.at.clone(), section.several("to", values::string), section.several("events", kind));
-        let all = || OneOrMany(Kind::ALL.map(|value| Placed { at: at.clone(), written: false, hidden: false, value }).into());
-        let events = events.unwrap_or_else(|| Placed { at: at.clone(), written: false, hidden: false, value: all() });
-        let is_mapping = !matches!(node.value, Value::Scalar { .. } | Value::List(_));
+        let (at, to) = (section.at.clone(), section.several("to", values::string));
+        let events = section.several_or("events", Kind::ALL, kind);
+        let is_mapping = matches!(node.value, Value::Map(_) | Value::Nothing);
         if is_mapping && node.get("to").is_none() {
             section.problems.error_hint(&at, "`alerts` needs `to`", "name one target, or a list of them");
         }

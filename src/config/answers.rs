@@ -116,7 +116,7 @@ fn bounded(body: Body, node: &Node, what: &str, problems: &mut Problems) -> Opti
 fn write(node: &Node, body: &mut Body) {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     match &node.value {
-        Value::Null => body.text.push_str("null"),
+        Value::Nothing | Value::Null => body.text.push_str("null"),
         Value::Scalar { text, quoted: in_quotes } => {
             body.hidden |= node.hidden;
             if !in_quotes && is_literal(text) { body.text.push_str(text) } else { body.text.push_str(&quoted(text)) }

@@ -9,9 +9,10 @@ use super::{
     placed::{Period, Placed, Share},
     rate::{Rate, rate},
     section::Section,
+    switch::OrNone,
     values,
 };
-use crate::yaml::{Node, Problems, off};
+use crate::yaml::{Node, Problems};
 
 /// When a target is left alone, for how long, and how its backlog comes back. `none` never leaves it alone.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,7 +30,8 @@ pub struct Breaker {
     /// ... and at most this.
     pub open_for_max: Placed<Period>,
     /// How its backlog comes back. `none` lets all of it come at once.
-    pub ramp: Option<Ramp>,
+    #[schemars(extend("x-off" = true))]
+    pub ramp: OrNone<Ramp>,
 }
 
 /// The rate at which a backlog comes back, as it rises.
@@ -51,11 +53,7 @@ impl Breaker {
             min_attempts: section.value("min_attempts", 20, |node, what, problems| values::count(node, what, 1, 10_000, problems)),
             open_for: section.value("open_for", Period::secs(5), values::lasting),
             open_for_max: section.value("open_for_max", Period::secs(60), values::lasting),
-            ramp: match section.node("ramp") {
-                Some(node) if off(node) => None,
-                Some(node) => Some(Ramp::read(node, section.problems)),
-                None => Some(Ramp::read(&section.part("ramp"), section.problems)),
-            },
+            ramp: OrNone::read(&mut section, "ramp", Ramp::read),
         };
         if *read.open_for > *read.open_for_max {
             let said = format!("`open_for` ({}) is longer than `open_for_max` ({})", *read.open_for, *read.open_for_max);

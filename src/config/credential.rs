@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::UnixMs,
     secret::Secret,
-    yaml::{Node, Problems, Value, as_list},
+    yaml::{Node, Problems, Value, as_list, off},
 };
 
 /// Bytes below which a secret can be guessed.
@@ -73,6 +73,7 @@ struct LongForm {
     /// The value.
     value: Guarded,
     /// Until when it is good: a date (its first moment, UTC) or an RFC 3339 time.
+    #[schemars(extend("x-off" = true))]
     until: Text<UnixMs>,
 }
 
@@ -102,7 +103,7 @@ fn credential(node: &Node, what: &str, problems: &mut Problems) -> Option<Creden
     }
     let mut section = Section::of(node, what, problems);
     let value = section.needed("value", guarded);
-    let until = section.optional("until", values::moment);
+    let until = section.unless_off("until", values::moment);
     section.finish();
     Some(Credential { value: value?, until })
 }
@@ -114,7 +115,7 @@ pub(super) fn guarded(node: &Node, what: &str, problems: &mut Problems) -> Optio
     }
     let text = match &node.value {
         Value::Scalar { text, .. } => text,
-        Value::Null => {
+        Value::Nothing | Value::Null => {
             problems.error(&node.at, format!("{what} is empty"));
             return None;
         }
@@ -127,7 +128,7 @@ pub(super) fn guarded(node: &Node, what: &str, problems: &mut Problems) -> Optio
         "" if text.is_empty() => Some("is empty"),
         "" => Some("is blank"),
         trimmed if trimmed.contains("${") => Some("still contains `${`"),
-        trimmed if is_placeholder(trimmed) => Some("is a placeholder, not a credential"),
+        trimmed if off(node) || is_placeholder(trimmed) => Some("is a placeholder, not a credential"),
         _ => None,
     };
     if let Some(fault) = fault {

@@ -65,7 +65,7 @@ struct Shown<'a>(&'a Node);
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match &self.0.value {
-            Value::Null => to.serialize_none(),
+            Value::Nothing | Value::Null => to.serialize_none(),
             Value::Scalar { text, quoted } => match RawValue::from_string(text.clone()) {
                 // In quotes these mean something else: in a condition, and in a JSON answer. A number keeps its spelling.
                 Ok(literal) if !quoted && is_literal(text) => literal.serialize(to),

@@ -48,7 +48,7 @@ impl Place {
 
 fn walk(node: &mut Node, place: Place, surroundings: &Surroundings, problems: &mut Problems) {
     match &mut node.value {
-        Value::Null => {}
+        Value::Nothing | Value::Null => {}
         Value::List(items) => {
             let place = if place == Place::Grammar { place } else { Place::Elsewhere };
             items.iter_mut().for_each(|item| walk(item, place, surroundings, problems));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Config, interpolate::interpolate, overrides, surroundings::Surroundings};
-use crate::yaml::{self, Key, Node, Problem, Problems, Severity, Value, as_list, as_text};
+use crate::yaml::{self, Key, Node, Problem, Problems, Severity, Value, as_list, as_text, off};
 
 /// Where a file is looked for when nobody says which.
 const FILES: [&str; 2] = ["./hookgate.yaml", "/etc/hookgate/hookgate.yaml"];
@@ -16,6 +16,8 @@ const FILE_VARIABLE: &str = "HOOKGATE_CONFIG";
 const DATA_DIR: &str = "./hookgate-data";
 /// What an included file may hold.
 const INCLUDABLE: [&str; 4] = ["sources", "targets", "routes", "defaults"];
+/// Keys of which a source has one.
+const INSTEAD: [(&str, &str); 2] = [("provider", "verify"), ("verify", "provider")];
 /// Files one configuration may include: a glob that reaches further is a mistake.
 const INCLUDED_MAX: usize = 1000;
 
@@ -102,7 +104,7 @@ pub(super) fn read_text(path: &Path, surroundings: &Surroundings, problems: &mut
 /// The files that `include` names; each once, in the order of the list and then of their names.
 fn includes(root: &Node, main: &Path, surroundings: &Surroundings, problems: &mut Problems) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
-    for item in root.get("include").map(as_list).unwrap_or_default() {
+    for item in root.get("include").filter(|node| !off(node)).map(as_list).unwrap_or_default() {
         if problems.blames(&item.at) {
             continue;
         }
@@ -136,15 +138,18 @@ fn includes(root: &Node, main: &Path, surroundings: &Surroundings, problems: &mu
 fn join(root: &mut Node, included: Node, problems: &mut Problems) {
     let Node { at, value, .. } = included;
     let entries = match value {
-        Value::Null => return,
+        Value::Nothing => return,
         Value::Map(entries) => entries,
-        Value::Scalar { .. } | Value::List(_) => {
+        Value::Null | Value::Scalar { .. } | Value::List(_) => {
             problems.error(&at, "an included file is a mapping");
             return;
         }
     };
     for (key, node) in entries {
         let known = INCLUDABLE.contains(&key.text.as_str());
+        if known && off(&node) {
+            continue;
+        }
         let Some(into) = known.then(|| entry(root, &key)).flatten() else {
             let hint = format!("an included file holds {} only", INCLUDABLE.join(", "));
             problems.error_hint(&key.at, format!("`{}` is not taken from an included file", key.text), hint);
@@ -154,13 +159,14 @@ fn join(root: &mut Node, included: Node, problems: &mut Problems) {
             "routes" => append(into, node, problems),
             "defaults" => match node.value {
                 Value::Map(halves) => {
-                    for (half, node) in halves {
+                    for (half, node) in halves.into_iter().filter(|(_, node)| !off(node)) {
                         if let Some(into) = entry(into, &half) {
                             merge(into, node, problems);
                         }
                     }
                 }
-                _ => problems.error(&node.at, "`defaults` is a mapping"),
+                Value::Nothing => {}
+                Value::Null | Value::Scalar { .. } | Value::List(_) => problems.error(&node.at, "`defaults` is a mapping"),
             },
             _ => merge(into, node, problems),
         }
@@ -169,22 +175,26 @@ fn join(root: &mut Node, included: Node, problems: &mut Problems) {
 
 /// Adds rules to a list of them.
 fn append(into: &mut Node, more: Node, problems: &mut Problems) {
+    if off(into) {
+        into.value = Value::Nothing;
+    }
     match (&mut into.value, more.value) {
         (Value::List(routes), Value::List(more)) => routes.extend(more),
-        (routes @ Value::Null, more @ Value::List(_)) => *routes = more,
-        (_, Value::Null) => {}
+        (routes @ Value::Nothing, more @ Value::List(_)) => *routes = more,
+        (_, Value::Nothing) => {}
         _ => problems.error(&more.at, "`routes` is a list"),
     }
 }
 
-/// The value of a key, which is made when it is missing. `None` in what is no mapping, which is reported where it is read.
+/// The value of a key, which is made when it is missing, in a mapping, which is made of what is switched off. `None` in anything else,
+/// which is reported where it is read.
 fn entry<'a>(node: &'a mut Node, key: &Key) -> Option<&'a mut Node> {
-    if matches!(node.value, Value::Null) {
+    if node.value == Value::Nothing || off(node) {
         node.value = Value::Map(Vec::new());
     }
     let Value::Map(entries) = &mut node.value else { return None };
     let index = entries.iter().position(|(other, _)| other.text == key.text).unwrap_or_else(|| {
-        entries.push((key.clone(), Node::new(key.at.clone(), Value::Null)));
+        entries.push((key.clone(), Node::new(key.at.clone(), Value::Nothing)));
         entries.len() - 1
     });
     entries.get_mut(index).map(|(_, value)| value)
@@ -194,14 +204,14 @@ fn entry<'a>(node: &'a mut Node, key: &Key) -> Option<&'a mut Node> {
 fn merge(into: &mut Node, more: Node, problems: &mut Problems) {
     let kind = more.kind();
     let more = match more.value {
-        Value::Null => return,
+        Value::Nothing => return,
         Value::Map(more) => more,
-        Value::Scalar { .. } | Value::List(_) => {
+        Value::Null | Value::Scalar { .. } | Value::List(_) => {
             problems.error(&more.at, format!("this is a mapping of names, and not {kind}"));
             return;
         }
     };
-    if matches!(into.value, Value::Null) {
+    if into.value == Value::Nothing || off(into) {
         into.value = Value::Map(Vec::new());
     }
     let Value::Map(entries) = &mut into.value else { return };
@@ -219,12 +229,14 @@ fn inherit(root: &mut Node, half: &str, things: &str) {
     let Value::Map(entries) = &mut root.value else { return };
     let Some(Value::Map(named)) = entries.iter_mut().find(|(key, _)| key.text == things).map(|(_, node)| &mut node.value) else { return };
     for (_, thing) in named {
-        if matches!(thing.value, Value::Null) {
+        if matches!(thing.value, Value::Nothing) {
             thing.value = Value::Map(Vec::new());
         }
         let Value::Map(own) = &mut thing.value else { continue };
         for (key, node) in &defaults {
-            if !own.iter().any(|(other, _)| other.text == key.text) {
+            // A source that says itself what its provider is needs no other word for it.
+            let instead = INSTEAD.iter().find(|(one, _)| *one == key.text).map_or(key.text.as_str(), |(_, other)| other);
+            if !own.iter().any(|(other, _)| other.text == key.text || other.text == instead) {
                 own.push((key.clone(), node.clone()));
             }
         }

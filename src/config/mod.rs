@@ -25,6 +25,7 @@ mod server;
 mod source;
 mod store;
 mod surroundings;
+mod switch;
 mod target;
 mod values;
 
@@ -52,6 +53,7 @@ pub use store::{
     Denied, Durability, Egress, Log, LogAttempts, LogFormat, LogLevel, LogRequests, PayloadAge, RejectedAge, Retention, Store, StoreUrl,
 };
 pub use surroundings::{Asked, Contents, Surroundings};
+pub use switch::OrNone;
 pub use target::{Attempts, Auth, GiveUp, HeaderText, Jitter, Kind, Method, Retry, Status, Target, TargetTls};
 
 use crate::{
@@ -75,17 +77,20 @@ pub struct Config {
     pub version: Placed<u32>,
     /// Further files, as globs relative to this one: sources, targets, routes and defaults only.
     #[serde(skip_serializing)]
+    #[schemars(extend("x-off" = true))]
     pub include: OneOrMany<String>,
     /// Where the gateway writes. Left out: HOOKGATE_DATA_DIR, else systemd's STATE_DIRECTORY, else ./hookgate-data.
     pub data_dir: Placed<PathBuf>,
     /// A directory of provider files of the user's own, `<provider>.yaml` each: read at the start, beside those that come with hookgate.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub providers_dir: Option<Placed<PathBuf>>,
     /// The public door.
     pub server: Server,
     /// /livez, /readyz and /metrics on a listener of their own: no payloads, no token.
+    #[schemars(extend("x-off" = true))]
     pub monitor: Monitor,
-    /// Dashboard, API, and the three of `monitor`.
+    /// The API, and the three of `monitor`.
     pub admin: Admin,
     /// Where events and deliveries are kept.
     pub store: Store,
@@ -95,18 +100,26 @@ pub struct Config {
     pub egress: Egress,
     /// Who is told of what, without having asked. Left out, or `none`: nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub alerts: Option<Alerts>,
     /// What every source or target has that does not say otherwise, key by key.
     #[serde(skip_serializing)]
     #[schemars(schema_with = "schema::defaults")]
-    pub defaults: (),
+    pub defaults: Defaults,
     /// Configured intakes by name.
+    #[schemars(extend("x-off" = true))]
     pub sources: Named<Source>,
     /// Configured receivers of events by name.
+    #[schemars(extend("x-off" = true))]
     pub targets: Named<Target>,
     /// Who gets what. Every rule that matches applies, in this order.
+    #[schemars(extend("x-off" = true))]
     pub routes: Vec<Route>,
 }
+
+/// Where the values stand that sources and targets have from `defaults`.
+#[derive(Debug, Default)]
+pub struct Defaults(HashSet<At>);
 
 impl Config {
     /// Takes a whole tree apart. What is wrong is noted, and replaced by its default, so that everything else can still be judged.
@@ -117,8 +130,7 @@ impl Config {
         let mut data_dir = section.value("data_dir", data_dir, values::path);
         // Where the gateway writes is no secret, and is wanted in a listing most when something else decided it.
         data_dir.hidden = false;
-        let unless_off = |node, what: &str, problems: &mut Problems| if off(node) { None } else { values::path(node, what, problems) };
-        let providers_dir = section.optional("providers_dir", unless_off);
+        let providers_dir = section.unless_off("providers_dir", values::path);
         let server = Server::read(&section.part("server"), section.problems);
         let monitor = Monitor::read(&section.part("monitor"), section.problems);
         let admin = Admin::read(&section.part("admin"), section.problems);
@@ -126,7 +138,7 @@ impl Config {
         let log = Log::read(&section.part("log"), section.problems);
         let egress = Egress::read(&section.part("egress"), section.problems);
         let alerts = section.node("alerts").filter(|node| !off(node)).map(|node| Alerts::read(node, section.problems));
-        defaults(&section.part("defaults"), section.problems);
+        let inherited = Defaults::read(&section.part_unless_off("defaults"), section.problems);
         let sources = named(&section.part("sources"), "sources", Source::read, section.problems);
         let targets = named(&section.part("targets"), "targets", Target::read, section.problems);
         let routes = routes(&section.part("routes"), section.problems);
@@ -147,11 +159,17 @@ impl Config {
             log,
             egress,
             alerts,
-            defaults: (),
+            defaults: inherited,
             sources,
             targets,
             routes,
         }
+    }
+
+    /// Whether what was written there came from `defaults`: what does not fit a source or a target is then no mistake of its own.
+    #[must_use]
+    pub fn is_inherited(&self, at: &At) -> bool {
+        self.defaults.0.contains(at)
     }
 
     /// The whole configuration as it is in force, as YAML: includes and defaults worked in, credentials as fingerprints.
@@ -168,8 +186,9 @@ impl Config {
 fn named<T>(node: &Node, what: &str, read: fn(&Node, &mut Problems) -> T, problems: &mut Problems) -> Named<T> {
     let entries = match &node.value {
         Value::Map(entries) => entries,
-        Value::Null => return Named::default(),
-        Value::Scalar { .. } | Value::List(_) => {
+        _ if off(node) => return Named::default(),
+        Value::Nothing => return Named::default(),
+        Value::Null | Value::Scalar { .. } | Value::List(_) => {
             problems.error(&node.at, format!("`{what}` is a mapping of names, and this is {}", node.kind()));
             return Named::default();
         }
@@ -191,8 +210,9 @@ fn named<T>(node: &Node, what: &str, read: fn(&Node, &mut Problems) -> T, proble
 /// Rules, in order.
 fn routes(node: &Node, problems: &mut Problems) -> Vec<Route> {
     match &node.value {
-        Value::List(_) | Value::Null => as_list(node).iter().map(|item| Route::read(item, problems)).collect(),
-        Value::Scalar { .. } | Value::Map(_) => {
+        _ if off(node) => Vec::new(),
+        Value::List(_) | Value::Nothing => as_list(node).iter().map(|item| Route::read(item, problems)).collect(),
+        Value::Null | Value::Scalar { .. } | Value::Map(_) => {
             let said = format!("`routes` is a list, and this is {}", node.kind());
             problems.error_hint(&node.at, said, "write each as `- { from: source, to: target }`");
             Vec::new()
@@ -200,13 +220,22 @@ fn routes(node: &Node, problems: &mut Problems) -> Vec<Route> {
     }
 }
 
-/// Reports what is wrong with the defaults themselves, even when nothing takes them.
-fn defaults(node: &Node, problems: &mut Problems) {
-    let mut section = Section::of(node, "`defaults`", problems);
-    let (source, target) = (section.part("source"), section.part("target"));
-    Source::read_part(&source, section.problems);
-    Target::read_part(&target, section.problems);
-    section.finish();
+impl Defaults {
+    /// Reports what is wrong with the defaults themselves, even when nothing takes them.
+    fn read(node: &Node, problems: &mut Problems) -> Self {
+        let mut section = Section::of(node, "`defaults`", problems);
+        let (source, target) = (section.part_unless_off("source"), section.part_unless_off("target"));
+        Source::read_part(&source, section.problems);
+        Target::read_part(&target, section.problems);
+        section.finish();
+        let mut places = HashSet::new();
+        for half in [source, target] {
+            if let Value::Map(entries) = &half.value {
+                places.extend(entries.iter().map(|(_, value)| value.at.clone()));
+            }
+        }
+        Self(places)
+    }
 }
 
 #[cfg(test)]
@@ -333,6 +362,23 @@ mod tests {
              `hooks.internal`",
         ),
         (
+            "admin: { hosts: off }",
+            "f.yaml:1:17: `hosts` cannot be switched off; it is what keeps web pages out: name the hosts, or leave it out",
+        ),
+        ("admin: { hosts: [] }", "f.yaml:1:17: `hosts` is an empty list; name one, or leave it out"),
+        (
+            "store: { max_size: none }",
+            "f.yaml:1:20: `max_size` cannot be switched off; pending and dead deliveries would fill the disk: write a size it has room \
+             for, such as `100GiB`",
+        ),
+        ("egress: ~", "f.yaml:1:9: `egress` cannot be switched off; write `deny: none` to let deliveries go everywhere, or leave it out"),
+        ("data_dir: none", "f.yaml:1:11: `data_dir` cannot be switched off; leave it out, or put `./` before the name of a file"),
+        (
+            "routes: [{ to: t, types: none }]",
+            "f.yaml:1:26: `types` cannot be switched off; leave it out for every event; a type of this name is written in quotes",
+        ),
+        ("sources: { a: { provider: p, path: none } }", "f.yaml:1:36: `path` begins with `/`, and this is `none`"),
+        (
             "egress: { deny: [privat] }",
             "f.yaml:1:18: `deny` is one of link-local, metadata, unspecified, loopback, private, multicast, and this is `privat`; \
              did you mean `private`?",
@@ -430,6 +476,10 @@ mod tests {
             "sources: { a: { provider: p, secret: \"$${X}\" } }",
             "f.yaml:1:38: `secret` still contains `${`; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
         ),
+        (
+            "sources: { a: { provider: p, secret: off } }",
+            "f.yaml:1:38: `secret` is a placeholder, not a credential; write it as `\"${NAME}\"` or `\"${file:PATH}\"` and set that",
+        ),
         ("sources: { a: { provider: p, secret: }}", "f.yaml:1:36: `secret` is empty"),
         (
             "sources: { a: { provider: p, secret: { value: 0123456789abcdef, until: soon } } }",
@@ -440,6 +490,16 @@ mod tests {
             "sources: { a: { provider: p, secret: \"${NOPE}\" } }",
             "f.yaml:1:38: the environment variable NOPE is not set; set it, or give a default: `${NOPE:-...}`",
         ),
+        (
+            "sources: { a: { provider: p, dedup: } }",
+            "f.yaml:1:35: `dedup` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "sources: { a: { provider: p, respond: } }",
+            "f.yaml:1:37: `respond` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        ("sources: { a: { provider: p, expect_every: } }", "f.yaml:1:42: `expect_every` is one value, and this is nothing"),
+        ("server: null", "f.yaml:1:9: `server` is a mapping, and this is null"),
         ("sources: [a]", "f.yaml:1:10: `sources` is a mapping of names, and this is a list"),
         ("targets: { t: {} }", "f.yaml:1:15: a target needs `url`; write where it listens, such as `http://127.0.0.1:3000/webhooks`"),
         (
@@ -490,6 +550,23 @@ mod tests {
             "targets: { t: { url: http://x/, breaker: { ramp: { from: 100/m } } } }",
             "f.yaml:1:58: `from` is a number of attempts a second, such as `10/s`",
         ),
+        (
+            "targets: { t: { url: http://x/, breaker: } }",
+            "f.yaml:1:40: `breaker` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "targets: { t: { url: http://x/, breaker: { ramp: } } }",
+            "f.yaml:1:48: `ramp` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "defaults: { target: { retry: } }",
+            "f.yaml:1:28: `retry` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        (
+            "targets: { t: { url: http://x/, retry: { dead_on: } } }",
+            "f.yaml:1:49: `dead_on` has nothing behind it; write `none` to switch it off, or leave it out for the default",
+        ),
+        ("targets: { t: { url: http://x/, disabled: } }", "f.yaml:1:41: `disabled` is true or false"),
         ("targets: { t: { url: http://x/, breaker: 5 } }", "f.yaml:1:42: `breaker` is a mapping, and this is a value"),
         ("targets: { t: { url: http://x/, auth: {} } }", "f.yaml:1:39: `auth` needs `bearer` or `basic`"),
         ("targets: { t: { url: http://x/, method: GET } }", "f.yaml:1:41: `method` is one of POST, PUT, PATCH, and this is `GET`"),
@@ -616,6 +693,16 @@ mod tests {
     }
 
     #[test]
+    fn a_source_says_itself_what_its_provider_is() {
+        let text = "defaults: { source: { provider: p, secret: 0123456789abcdef } }\n\
+                    sources: { a: {}, b: { verify: { scheme: none } } }\n";
+        let config = good(text, &[]);
+        let [(_, a), (_, b)] = &*config.sources.0 else { panic!("two sources") };
+        assert!(a.provider.is_some() && a.verify.is_none() && b.provider.is_none() && b.verify.is_some());
+        assert!(b.secret.as_ref().is_some_and(|secret| config.is_inherited(&secret.at)));
+    }
+
+    #[test]
     fn the_environment_goes_over_the_file_and_a_stray_variable_is_an_error() {
         let variables = [
             ("HOOKGATE__SERVER__LISTEN", "127.0.0.1:0123"),
@@ -649,6 +736,23 @@ mod tests {
                 "canary",
                 "the environment variable HOOKGATE__SOURCES__A__SECRET overrides nothing; variables override the scalars of server, \
                  monitor, admin, store, log, data_dir",
+            ),
+            (
+                "HOOKGATE__SERVER__PROXY_PROTOCOL",
+                "true",
+                "the environment variable HOOKGATE__SERVER__PROXY_PROTOCOL overrides `server.proxy_protocol`, which is planned and not \
+                 built yet",
+            ),
+            (
+                "HOOKGATE__STORE__SPOOL__MAX_AGE",
+                "canary",
+                "the environment variable HOOKGATE__STORE__SPOOL__MAX_AGE overrides `store.spool`, which is planned and not built yet",
+            ),
+            (
+                "HOOKGATE__STORE__PREFIXES",
+                "x",
+                "the environment variable HOOKGATE__STORE__PREFIXES overrides nothing; variables override the scalars of server, monitor, \
+                 admin, store, log, data_dir",
             ),
             ("HOOKGATE__LOG__LEVEL", "", "HOOKGATE__LOG__LEVEL: the variable is set to nothing"),
             (
@@ -696,6 +800,63 @@ mod tests {
         ];
         for (text, variables, expected) in cases {
             assert_eq!(*good(text, variables).data_dir, PathBuf::from(expected), "{text} {variables:?}");
+        }
+    }
+
+    /// All that can be switched off, with `OFF` for the word, which does not end up as what it is when nothing is said.
+    const SWITCHES: &str = "include: OFF\ndefaults: OFF\n\
+        server: { tls: OFF, public_url: OFF, trusted_proxies: OFF, shutdown: { delay: OFF } }\nadmin: { token: OFF, tokens: OFF }\n\
+        monitor: OFF\nproviders_dir: OFF\nalerts: OFF\negress: { deny: OFF, allow: OFF }\nstore: { min_free: OFF, \
+        retention: { rejected: OFF } }\nlog: { requests: OFF, attempts: OFF }\n\
+        sources: { s: { provider: p, public_url: OFF, url_token: OFF, credentials: OFF, allow_ips: OFF, client_cert: OFF, \
+        allow_methods: OFF, tolerance: OFF, dedup: OFF, observe_until: OFF, respond: OFF, expect_every: OFF, allow_unsigned: OFF, disabled: OFF } }\n\
+        targets: { t: { url: http://x/, rate_limit: OFF, retry: OFF, breaker: OFF, order_by: OFF, auth: OFF, tls: OFF, headers: OFF, \
+        disabled: OFF, formerly: OFF }, u: { url: http://x/, breaker: { ramp: OFF }, \
+        retry: { give_up_after: OFF, attempts: OFF, dead_on: OFF }, tls: { ca: OFF } } }\n\
+        routes: [{ to: t, disabled: OFF }]\n";
+
+    #[test]
+    fn every_word_for_off_switches_off_alike() {
+        let listing = good(&SWITCHES.replace("OFF", "none"), &[]).listing();
+        for word in ["off", "false", "null", "~"] {
+            assert_eq!(good(&SWITCHES.replace("OFF", word), &[]).listing(), listing, "{word}");
+        }
+        assert!(!listing.contains("null"), "{listing}");
+        for off in ["breaker: none\n", "ramp: none\n", "attempts: 1\n", "by: none\n", "tolerance: none\n", "requests: none\n", "deny: []\n"]
+        {
+            assert!(listing.contains(off), "{off} {listing}");
+        }
+        assert_eq!(good(&listing, &[]).listing(), listing);
+        let nothing = good("sources: OFF\ntargets: OFF\nroutes: OFF\n".replace("OFF", "null").as_str(), &[]).listing();
+        assert_eq!(nothing, good("", &[]).listing());
+    }
+
+    #[test]
+    fn an_included_file_adds_to_what_is_switched_off() {
+        let main = "include: more.yaml\nsources: none\ntargets: off\nroutes: null\ndefaults: { target: false }\n";
+        let more = "sources: { a: { provider: p } }\ntargets: { t: { url: http://x/ } }\nroutes: [{ to: t }]\n\
+                    defaults: { source: ~, target: { timeout: 7s } }\n";
+        let mut problems = Problems::new();
+        let config = load(Some(Path::new("f.yaml")), &around(&[("f.yaml", main), ("more.yaml", more)], &[]), &mut problems).expect("read");
+        assert_eq!(said(problems), Vec::<String>::new());
+        assert_eq!((config.sources.0.len(), config.routes.len()), (1, 1));
+        assert_eq!(config.targets.get("t").expect("a target").timeout.0.as_secs(), 7);
+    }
+
+    #[test]
+    fn what_the_defaults_switch_off_is_off() {
+        for word in ["none", "off", "false", "null", "~"] {
+            let text = format!(
+                "defaults: {{ source: {{ dedup: {word} }}, target: {{ breaker: {word}, retry: {word} }} }}\n\
+                 sources: {{ a: {{ provider: p }}, b: {{ provider: p, dedup: {{}} }} }}\n\
+                 targets: {{ t: {{ url: http://x/ }}, u: {{ url: http://x/, breaker: {{}}, retry: {{}} }} }}\n"
+            );
+            let config = good(&text, &[]);
+            let [(_, a), (_, b)] = &*config.sources.0 else { panic!("two sources") };
+            assert!(*a.dedup.by == DedupBy::None && *b.dedup.by == DedupBy::Provider, "{word}");
+            let [(_, t), (_, u)] = &*config.targets.0 else { panic!("two targets") };
+            assert!(t.breaker.is_none() && u.breaker.is_some(), "{word}");
+            assert!(*t.retry.attempts == Attempts::AtMost(1) && *u.retry.attempts == Attempts::Unlimited, "{word}");
         }
     }
 
@@ -767,6 +928,55 @@ mod tests {
         assert_eq!(schema["properties"]["server"]["properties"]["listen"]["default"], "127.0.0.1:8080");
         assert_eq!(schema["properties"]["targets"]["additionalProperties"]["properties"]["retry"]["properties"]["max"]["default"], "1h");
         assert!(!schema.to_string().contains("\"reload\""), "what is planned is not in it");
+    }
+
+    /// The schema of a key of a mapping.
+    fn under<'s>(schema: &'s serde_json::Value, key: &str) -> Option<&'s serde_json::Value> {
+        let choices = ["anyOf", "oneOf"].iter().filter_map(|word| schema.get(word)?.as_array()).flatten();
+        let own = schema.get("properties").and_then(|all| all.get(key));
+        let named = || schema.get("additionalProperties").filter(|one| one.is_object());
+        own.or_else(named).or_else(|| choices.into_iter().find_map(|choice| under(choice, key)))
+    }
+
+    /// Whether one of the forms of a schema is this.
+    fn has_form(schema: &serde_json::Value, form: &serde_json::Value) -> bool {
+        schema == form || schema.get("anyOf").and_then(|all| all.as_array()).into_iter().flatten().any(|choice| has_form(choice, form))
+    }
+
+    /// The paths of what is switched off in a tree, and their schemas.
+    fn switched_off<'s>(node: &Node, schema: &'s serde_json::Value, path: &str, found: &mut Vec<(String, &'s serde_json::Value)>) {
+        match &node.value {
+            Value::Map(entries) => {
+                for (key, node) in entries {
+                    let path = format!("{path}.{}", key.text);
+                    let below = under(schema, &key.text).unwrap_or_else(|| panic!("{path} is not in the schema"));
+                    switched_off(node, below, &path, found);
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| switched_off(item, &schema["items"], path, found)),
+            _ if off(node) => found.push((path.to_owned(), schema)),
+            Value::Nothing | Value::Null | Value::Scalar { .. } => {}
+        }
+    }
+
+    #[test]
+    fn the_schema_takes_every_word_for_off_where_the_reader_does() {
+        let words = schema::off_words();
+        let (whole, mut found) = (schema(), Vec::new());
+        for text in [SWITCHES, "sources: OFF\ntargets: OFF\nroutes: OFF\n", "defaults: { source: { dedup: OFF }, target: { retry: OFF } }"]
+        {
+            let text = text.replace("OFF", "none");
+            let tree = yaml::parse(&"f.yaml".into(), &text, &mut Problems::new()).expect("YAML");
+            switched_off(&tree, &whole, "", &mut found);
+        }
+        let wrong: Vec<&str> = found.iter().filter(|(_, schema)| !has_form(schema, &words)).map(|(path, _)| path.as_str()).collect();
+        assert!(found.len() > 40 && wrong.is_empty(), "{} {wrong:?}", found.len());
+        for on in ["server", "admin", "log", "egress"] {
+            assert!(!has_form(&whole["properties"][on], &words), "{on}");
+        }
+        assert!(!whole.to_string().contains("x-off"));
+        let format = &whole["properties"]["log"]["properties"]["format"];
+        assert!(format.get("oneOf").is_none(), "what is inserted is any of them: {format}");
     }
 
     fn items(node: &'static Node) -> Vec<&'static Node> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use ::config::{Config as Layers, ConfigError, Environment};
 
 use super::{
-    schema,
+    schema, server, store,
     surroundings::{Asked, Surroundings},
 };
 use crate::yaml::{At, Key, Node, Problem, Problems, Severity, Value, nearest};
@@ -31,15 +31,7 @@ pub(super) fn overlay(root: &mut Node, surroundings: &Surroundings, problems: &m
     for name in surroundings.names(&prefix) {
         let upper = name.to_ascii_uppercase();
         match (known.get(&upper), surroundings.variable(name)) {
-            (None, _) => {
-                let meant = nearest(&upper, known.keys().map(String::as_str));
-                let hint = meant.map_or_else(
-                    || format!("variables override the scalars of {}", SECTIONS.join(", ")),
-                    |meant| format!("did you mean {meant}?"),
-                );
-                let what = format!("the environment variable {name} overrides nothing");
-                problems.push(Problem { at: None, severity: Severity::Error, what, hint: Some(hint) });
-            }
+            (None, _) => problems.push(stray(name, &upper, &known)),
             (Some(_), Asked::Set("")) => problems.error(&At::variable(name), "the variable is set to nothing"),
             (Some(_), Asked::Unset | Asked::NotText) => problems.error(&At::variable(name), "the variable is not UTF-8"),
             (Some(path), Asked::Set(value)) => {
@@ -68,6 +60,31 @@ pub(super) fn overlay(root: &mut Node, surroundings: &Surroundings, problems: &m
     }
 }
 
+/// What is wrong with a variable that overrides nothing.
+fn stray(name: &str, upper: &str, known: &BTreeMap<String, String>) -> Problem {
+    if let Some(path) = planned(upper) {
+        let what = format!("the environment variable {name} overrides `{path}`, which is planned and not built yet");
+        return Problem { at: None, severity: Severity::Error, what, hint: None };
+    }
+    let meant = nearest(upper, known.keys().map(String::as_str));
+    let hint = meant
+        .map_or_else(|| format!("variables override the scalars of {}", SECTIONS.join(", ")), |meant| format!("did you mean {meant}?"));
+    let what = format!("the environment variable {name} overrides nothing");
+    Problem { at: None, severity: Severity::Error, what, hint: Some(hint) }
+}
+
+/// The key that is not built yet which a variable names, or names something below.
+fn planned(upper: &str) -> Option<String> {
+    let all = [("server", &server::PLANNED[..]), ("server.tls", &server::TLS_PLANNED), ("store", &store::PLANNED)];
+    let mut paths = all.into_iter().flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")));
+    paths.find(|path| upper.strip_prefix(&variable(path)).is_some_and(|below| below.is_empty() || below.starts_with(BETWEEN)))
+}
+
+/// The variable that overrides a path.
+fn variable(path: &str) -> String {
+    format!("{PREFIX}{BETWEEN}{}", path.replace('.', BETWEEN).to_ascii_uppercase())
+}
+
 /// The value that holds for each path given: file below, environment above.
 fn layer<'a>(root: &Node, given: &BTreeMap<&'a str, (String, String)>) -> Result<Vec<(&'a str, String)>, ConfigError> {
     let mut layers = Layers::builder();
@@ -85,7 +102,7 @@ fn layer<'a>(root: &Node, given: &BTreeMap<&'a str, (String, String)>) -> Result
 /// The names of all variables that override something, and the paths they stand for.
 fn known() -> BTreeMap<String, String> {
     let paths = schema::scalars().into_iter().filter(|path| SECTIONS.contains(&path.split('.').next().unwrap_or_default()));
-    paths.map(|path| (format!("{PREFIX}{BETWEEN}{}", path.replace('.', BETWEEN).to_ascii_uppercase()), path)).collect()
+    paths.map(|path| (variable(&path), path)).collect()
 }
 
 fn find<'a>(root: &'a Node, path: &str) -> Option<&'a Node> {
@@ -102,7 +119,7 @@ fn put(root: &mut Node, path: &str, variable: &str, text: String) {
         }
         let Value::Map(entries) = &mut node.value else { return };
         let index = entries.iter().position(|(other, _)| other.text == key).unwrap_or_else(|| {
-            entries.push((Key { at: at.clone(), text: key.to_owned() }, Node::new(at.clone(), Value::Null)));
+            entries.push((Key { at: at.clone(), text: key.to_owned() }, Node::new(at.clone(), Value::Nothing)));
             entries.len() - 1
         });
         let Some((_, inner)) = entries.get_mut(index) else { return };

@@ -41,7 +41,7 @@ impl Route {
             at: node.at.clone(),
             name: section.optional("name", values::string),
             from: section.several("from", values::string),
-            types: section.several("types", values::string),
+            types: section.several("types", glob),
             to: section.several("to", values::string),
             disabled: section.value("disabled", false, values::flag),
         };
@@ -52,4 +52,9 @@ impl Route {
         section.finish();
         read
     }
+}
+
+fn glob(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
+    let instead = "leave it out for every event; a type of this name is written in quotes";
+    if values::stays_on(node, what, instead, problems) { None } else { values::string(node, what, problems) }
 }

@@ -49,12 +49,22 @@ pub(super) fn defaults(generator: &mut SchemaGenerator) -> Schema {
         if let Some(half) = half.as_object_mut() {
             half.remove("x-required");
             half.remove("oneOf");
+            half.insert("x-off".to_owned(), json!(true));
         }
     }
-    schemars::json_schema!({ "type": "object", "properties": { "source": source, "target": target } })
+    schemars::json_schema!({ "type": "object", "properties": { "source": source, "target": target }, "x-off": true })
 }
 
-/// What derived schemas do not know: nearly every key may be left out, no other is taken, and a value may be inserted by `${...}`.
+/// The words that switch a thing off. A reader of YAML 1.1 takes `off` for `false`.
+pub(super) fn off_words() -> Value {
+    json!({ "enum": ["none", "off", false, null] })
+}
+
+/// What says of which form a value is. All else of a schema is of objects and lists only, or not checked at all.
+const FORM: [&str; 7] = ["type", "pattern", "enum", "const", "format", "minimum", "maximum"];
+
+/// What derived schemas do not know: nearly every key may be left out, no other is taken, a value may be inserted by `${...}`, and what
+/// can be switched off (`x-off`, a flag, and what has `none` among its words) takes every word for that.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(tidy),
@@ -68,15 +78,26 @@ fn tidy(schema: &mut Value) {
             if map.contains_key("properties") {
                 map.insert("additionalProperties".to_owned(), json!(false));
             }
+            // A value that is inserted may be any of the choices.
+            if let Some(choices) = map.remove("oneOf") {
+                let of_keys = choices.as_array().is_some_and(|choices| choices.iter().any(|choice| choice.get("required").is_some()));
+                map.insert(if of_keys { "oneOf" } else { "anyOf" }.to_owned(), choices);
+            }
             let strict = map.contains_key("enum")
                 || map.contains_key("const")
                 || map.get("type").is_some_and(|kind| ["integer", "number", "boolean"].contains(&kind.as_str().unwrap_or_default()));
-            if strict {
-                let mut strict = Map::new();
-                for key in ["type", "enum", "const", "format", "minimum", "maximum"] {
-                    strict.extend(map.remove(key).map(|value| (key.to_owned(), value)));
+            let words = map.get("enum").and_then(Value::as_array).into_iter().flatten().chain(map.get("const"));
+            let is_flag = map.get("type").is_some_and(|kind| kind == "boolean");
+            let can_be_off = is_flag || words.into_iter().any(|word| word == "none") | map.contains_key("x-off");
+            map.remove("x-off");
+            if strict || can_be_off {
+                let form: Map<String, Value> = FORM.iter().filter_map(|key| map.remove_entry(*key)).collect();
+                let inserted = strict.then(|| json!({ "type": "string", "pattern": r"\$\{" }));
+                let own = (!form.is_empty()).then_some(Value::Object(form));
+                let further = own.into_iter().chain(inserted).chain(can_be_off.then(off_words));
+                if let Value::Array(forms) = map.entry("anyOf").or_insert_with(|| json!([])) {
+                    forms.extend(further);
                 }
-                map.insert("anyOf".to_owned(), json!([strict, { "type": "string", "pattern": r"\$\{" }]));
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -126,8 +147,11 @@ fn collect(schema: &Value, path: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// A schema, or all that it leaves the choice between.
+/// A schema, or all that it leaves the choice between. A mapping that can be switched off counts as the mapping it is.
 fn forms(schema: &Value) -> Vec<&Value> {
+    if schema.get("properties").is_some() {
+        return vec![schema];
+    }
     let choices = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
     let forms: Vec<&Value> = choices.flat_map(forms).collect();
     if forms.is_empty() { vec![schema] } else { forms }
@@ -138,6 +162,6 @@ fn is_scalar(schema: &Value) -> bool {
     match schema.get("type") {
         Some(Value::Array(kinds)) => kinds.iter().any(scalar),
         Some(kind) => scalar(kind),
-        None => schema.get("enum").is_some() || schema.get("const").is_some(),
+        None => (schema.get("enum").is_some() || schema.get("const").is_some()) && *schema != off_words(),
     }
 }

@@ -20,17 +20,23 @@ pub struct Server {
     pub listen: Placed<Text<SocketAddr>>,
     /// The base URL under which providers reach it. Needed where a provider signs its URL.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub public_url: Option<Placed<Link>>,
     /// Who ends TLS: certificates of our own, or `upstream` when a proxy in front does.
     #[schemars(with = "TlsForm")]
     pub tls: Placed<Tls>,
     /// Networks of proxies whose `X-Forwarded-For` is believed, for the client address only, never for URLs.
+    #[schemars(extend("x-off" = true))]
     pub trusted_proxies: Placed<OneOrMany<Placed<Text<IpNet>>>>,
     /// What a client may cost.
     pub limits: Limits,
     /// How the gateway stops.
     pub shutdown: Shutdown,
 }
+
+/// Keys of `server`, and of its `tls`, that are not built yet.
+pub(super) const PLANNED: [&str; 1] = ["proxy_protocol"];
+pub(super) const TLS_PLANNED: [&str; 1] = ["acme"];
 
 /// Who ends TLS.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +74,7 @@ enum TlsForm {
         certs: Vec<Certificate>,
         /// A PEM file with the authorities that sign client certificates. A client is asked for one and need not have any: what a source
         /// demands stands in its `client_cert`.
+        #[schemars(extend("x-off" = true))]
         client_ca: PathBuf,
         /// The least version spoken.
         min_version: TlsVersion,
@@ -128,6 +135,7 @@ pub struct Limits {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Shutdown {
     /// How long it goes on accepting after /readyz said no.
+    #[schemars(extend("x-off" = true))]
     pub delay: Placed<Period>,
     /// When it is over, whatever is still running.
     pub deadline: Placed<Period>,
@@ -156,13 +164,13 @@ impl Server {
         let mut section = Section::of(node, "`server`", problems);
         let read = Self {
             listen: section.value("listen", Text(SocketAddr::from(([127, 0, 0, 1], 8080))), values::address),
-            public_url: section.optional("public_url", base),
+            public_url: section.unless_off("public_url", base),
             tls: section.value("tls", Tls::None, tls),
             trusted_proxies: section.many_or("trusted_proxies", [], values::network),
             limits: Limits::read(&section.part("limits"), section.problems),
             shutdown: Shutdown::read(&section.part("shutdown"), section.problems),
         };
-        section.planned(&["proxy_protocol"]);
+        section.planned(&PLANNED);
         section.finish();
         read
     }
@@ -198,7 +206,7 @@ fn tls(node: &Node, what: &str, problems: &mut Problems) -> Option<Tls> {
         values::choice(&[TlsVersion::V12, TlsVersion::V13], node, what, problems)
     });
     let client_ca = section.unless_off("client_ca", values::path);
-    section.planned(&["acme"]);
+    section.planned(&TLS_PLANNED);
     let problems = &mut *section.problems;
     let mut certs = Vec::new();
     match (cert, key) {
@@ -249,7 +257,9 @@ impl Shutdown {
     fn read(node: &Node, problems: &mut Problems) -> Self {
         let mut section = Section::of(node, "`shutdown`", problems);
         let read = Self {
-            delay: section.value("delay", Period::secs(0), values::period),
+            delay: section.value("delay", Period::secs(0), |node, what, problems| {
+                if off(node) { Some(Period::secs(0)) } else { values::period(node, what, problems) }
+            }),
             deadline: section.value("deadline", Period::secs(10), values::lasting),
         };
         section.finish();
@@ -260,7 +270,7 @@ impl Shutdown {
 impl Monitor {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
         // `monitor: none` is the mapping with nothing in it.
-        let empty = Node::new(node.at.clone(), Value::Null);
+        let empty = Node::new(node.at.clone(), Value::Nothing);
         let mut section = Section::of(if off(node) { &empty } else { node }, "`monitor`", problems);
         let listen = section.value("listen", Listen::None, |node, what, problems| {
             if off(node) { Some(Listen::None) } else { values::address(node, what, problems).map(Listen::At) }

@@ -11,6 +11,7 @@ use super::{
     method::{self, EventMethod},
     placed::{Link, Named, OneOrMany, Period, Placed, Size, Text},
     section::Section,
+    switch::Switch,
     values,
 };
 use crate::{
@@ -45,27 +46,33 @@ pub struct Source {
     /// The full URL as given to the provider, when it is not `server.public_url` and the path; without the `url_token`, which is put behind
     /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub public_url: Option<Placed<Link>>,
     /// One more segment of the path, which only the provider knows; a list while rotating, of which any may match. At most 4 are active.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub url_token: Option<Placed<OneOrMany<Credential>>>,
     /// The signing secret; a list while rotating, of which any may match. At most 4 are active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<Placed<OneOrMany<Credential>>>,
     /// Further credentials, in the provider's own words.
     #[serde(skip_serializing_if = "nothing_named")]
+    #[schemars(extend("x-off" = true))]
     pub credentials: Named<OneOrMany<Credential>>,
     /// Networks the provider rings from, or addresses: others are refused before their body is read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub allow_ips: Option<Placed<OneOrMany<Placed<Text<IpNet>>>>>,
     /// The certificate that the provider shows as a client: connections without it are refused before a body is read. It is asked for by
     /// `server.tls.client_ca`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub client_cert: Option<Placed<ClientCert>>,
     /// Methods besides POST, which is always taken, whose requests are events too: proved, stored and delivered like any. A target is asked
     /// with its own `method` all the same. HEAD and OPTIONS are taken as events like the others when they are named, and like them reach a
     /// source in no other way but a handshake of its provider.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub allow_methods: Option<Placed<OneOrMany<Placed<EventMethod>>>>,
     /// Takes what nothing proves: for a provider that signs nothing, when none of `url_token`, `allow_ips` and `client_cert` guards the
     /// source.
@@ -75,15 +82,18 @@ pub struct Source {
     /// Bytes of a body: `provider` for what its file says, else `server.limits.body`.
     pub body_limit: Placed<BodyLimit>,
     /// How repeats are known.
+    #[schemars(extend("x-off" = true))]
     pub dedup: Dedup,
     /// Until this moment, at most 30 days ahead, what nothing proves and what a guard refuses is accepted, delivered as not verified, and
     /// counted as what it would be rejected for. Then the source enforces by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub observe_until: Option<Placed<Text<UnixMs>>>,
     /// What becomes of events no route wants. Written out, no route need name this source.
     pub unrouted: Placed<Unrouted>,
     /// The answer to accepted events, instead of the provider file's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub respond: Option<Placed<Respond>>,
     /// The status of the answer to requests that are not proved: `provider` for what its file says (401), 403 or 503.
     pub on_reject: Placed<OnReject>,
@@ -213,7 +223,7 @@ impl Source {
     }
 
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
-        let is_mapping = !matches!(node.value, Value::Scalar { .. } | Value::List(_));
+        let is_mapping = matches!(node.value, Value::Map(_) | Value::Nothing);
         match (node.get("provider"), node.get("verify")) {
             (None, None) if is_mapping => {
                 problems.error_hint(&node.at, "a source needs `provider` or `verify`", "`hookgate providers` lists the providers");
@@ -235,8 +245,8 @@ impl Source {
             provider: section.optional("provider", values::string),
             verify: section.optional("verify", |node, _, problems| Inline::read(node, problems)),
             path: section.several("path", path),
-            public_url: section.optional("public_url", values::link),
-            url_token: section.optional("url_token", |node, what, problems| Some(url_tokens(node, what, problems))),
+            public_url: section.unless_off("public_url", values::link),
+            url_token: section.unless_off("url_token", |node, what, problems| Some(url_tokens(node, what, problems))),
             secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
             credentials: named_credentials(&section.part("credentials"), section.problems),
             allow_ips: section.several_unless_off("allow_ips", values::network),
@@ -252,12 +262,12 @@ impl Source {
                 Some("provider") => Some(BodyLimit::Provider),
                 _ => values::size(node, what, problems).map(BodyLimit::Bytes),
             }),
-            dedup: Dedup::read(&section.part("dedup"), section.problems),
+            dedup: Dedup::read(&mut section),
             observe_until: section.unless_off("observe_until", values::moment),
             unrouted: section.value("unrouted", Unrouted::Keep, |node, what, problems| {
                 values::choice(&[Unrouted::Keep, Unrouted::Drop], node, what, problems)
             }),
-            respond: section.optional("respond", Respond::read),
+            respond: respond(&mut section),
             on_reject: section.value("on_reject", OnReject::Provider, OnReject::read),
             expect_every: section.value("expect_every", Expected::None, |node, what, problems| {
                 if off(node) { Some(Expected::None) } else { values::lasting(node, what, problems).map(Expected::Every) }
@@ -274,7 +284,7 @@ impl Source {
 fn plain(node: &Node) -> Option<&str> {
     match &node.value {
         Value::Scalar { text, .. } => Some(text),
-        Value::Null | Value::List(_) | Value::Map(_) => None,
+        Value::Nothing | Value::Null | Value::List(_) | Value::Map(_) => None,
     }
 }
 
@@ -319,14 +329,15 @@ fn url_tokens(node: &Node, what: &str, problems: &mut Problems) -> OneOrMany<Cre
 
 fn named_credentials(node: &Node, problems: &mut Problems) -> Named<OneOrMany<Credential>> {
     match &node.value {
+        _ if off(node) => Named::default(),
         Value::Map(entries) => {
             let read = |(key, value): &(crate::yaml::Key, Node)| {
                 (key.clone(), credentials(value, &format!("the credential `{}`", key.text), problems))
             };
             Named(entries.iter().map(read).collect())
         }
-        Value::Null => Named::default(),
-        Value::Scalar { .. } | Value::List(_) => {
+        Value::Nothing => Named::default(),
+        Value::Null | Value::Scalar { .. } | Value::List(_) => {
             problems.error(&node.at, format!("`credentials` is a mapping of names to values, and this is {}", node.kind()));
             Named::default()
         }
@@ -346,12 +357,12 @@ impl ClientCert {
 }
 
 impl Dedup {
-    fn read(node: &Node, problems: &mut Problems) -> Self {
-        // `dedup: none` is short for `by: none`; a key with nothing behind it is not meant that way.
-        let switched_off = off(node) && node.value != Value::Null;
-        let empty = Node::new(node.at.clone(), Value::Null);
-        let mut section = Section::of(if switched_off { &empty } else { node }, "`dedup`", problems);
-        let by = if switched_off { DedupBy::None } else { DedupBy::Provider };
+    fn read(source: &mut Section<'_, '_>) -> Self {
+        // `dedup: none` is short for `by: none`.
+        let (written, nothing) = (source.switch("dedup"), source.nothing());
+        let by = if matches!(written, Switch::Off) { DedupBy::None } else { DedupBy::Provider };
+        let node = if let Switch::On(node) = written { node } else { &nothing };
+        let mut section = Section::of(node, "`dedup`", source.problems);
         let read = Self {
             window: section.value("window", Window::Auto, |node, what, problems| match plain(node) {
                 Some("auto") => Some(Window::Auto),
@@ -365,6 +376,13 @@ impl Dedup {
         section.finish();
         read
     }
+}
+
+fn respond(source: &mut Section<'_, '_>) -> Option<Placed<Respond>> {
+    // A key with nothing behind it would be an answer of our own without a body.
+    let Switch::On(node) = source.switch("respond") else { return None };
+    let value = Respond::read(node, "`respond`", source.problems)?;
+    Some(Placed { at: node.at.clone(), written: true, hidden: node.hidden, value })
 }
 
 fn dedup_by(node: &Node, what: &str, problems: &mut Problems) -> Option<DedupBy> {

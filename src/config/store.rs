@@ -13,6 +13,9 @@ use super::{
 };
 use crate::yaml::{Node, Problems, Value, off};
 
+/// Keys of `store` that are not built yet.
+pub(super) const PLANNED: [&str; 3] = ["prefix", "partitions", "spool"];
+
 /// Where events and deliveries are kept.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Store {
@@ -25,6 +28,7 @@ pub struct Store {
     /// Bytes it may take: delivered events go early, oldest first; pending and dead ones never; when that is not enough, 503.
     pub max_size: Placed<Size>,
     /// Bytes of the file system that stay free.
+    #[schemars(extend("x-off" = true))]
     pub min_free: Placed<Size>,
     /// How long a second process waits for the file before it gives up.
     pub lock_wait: Placed<Period>,
@@ -177,8 +181,10 @@ pub enum LogAttempts {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Egress {
     /// Kinds of addresses, and networks, that are refused.
+    #[schemars(extend("x-off" = true))]
     pub deny: Placed<OneOrMany<Placed<Denied>>>,
     /// Networks that are let through all the same.
+    #[schemars(extend("x-off" = true))]
     pub allow: Placed<OneOrMany<Placed<Text<IpNet>>>>,
 }
 
@@ -213,16 +219,21 @@ impl Store {
                 url: section.value("url", StoreUrl::Sqlite, store_url),
                 durability: section.value("durability", Durability::Any, durability),
                 retention: Retention::read(&section.part("retention"), section.problems),
-                max_size: section.value("max_size", Size::gib(10), values::size),
+                max_size: section.value("max_size", Size::gib(10), max_size),
                 min_free: section.value("min_free", Size::gib(1), |node, what, problems| {
                     if off(node) { Some(Size(0)) } else { values::size(node, what, problems) }
                 }),
                 lock_wait: section.value("lock_wait", Period::secs(30), values::period),
             };
-        section.planned(&["prefix", "partitions", "spool"]);
+        section.planned(&PLANNED);
         section.finish();
         read
     }
+}
+
+fn max_size(node: &Node, what: &str, problems: &mut Problems) -> Option<Size> {
+    let instead = "pending and dead deliveries would fill the disk: write a size it has room for, such as `100GiB`";
+    if values::stays_on(node, what, instead, problems) { None } else { values::size(node, what, problems) }
 }
 
 fn store_url(node: &Node, what: &str, problems: &mut Problems) -> Option<StoreUrl> {
@@ -308,6 +319,9 @@ impl Log {
 
 impl Egress {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
+        let instead = "write `deny: none` to let deliveries go everywhere, or leave it out";
+        let nothing = Node::new(node.at.clone(), Value::Nothing);
+        let node = if values::stays_on(node, "`egress`", instead, problems) { &nothing } else { node };
         let mut section = Section::of(node, "`egress`", problems);
         let read = Self {
             deny: section.many_or("deny", [Denied::LinkLocal, Denied::Metadata, Denied::Unspecified], denied),

@@ -11,6 +11,7 @@ use super::{
     placed::{Guarded, Link, Named, OneOrMany, Period, Placed},
     rate::{RateLimit, rate_limit},
     section::Section,
+    switch::{OrNone, Switch},
     values,
 };
 use crate::{
@@ -36,6 +37,7 @@ pub struct Target {
     pub method: Placed<Method>,
     /// Headers every delivery carries besides.
     #[serde(skip_serializing_if = "nothing_named")]
+    #[schemars(extend("x-off" = true))]
     pub headers: Named<HeaderText>,
     /// A whole attempt, from name resolution to the last byte of the answer; at most 300 s.
     pub timeout: Placed<Period>,
@@ -46,22 +48,28 @@ pub struct Target {
     /// Attempts that may start in a time.
     pub rate_limit: Placed<RateLimit>,
     /// When to try again, and when no more. `none` tries once.
+    #[schemars(extend("x-off" = true))]
     pub retry: Retry,
     /// When it is left alone, and how its backlog comes back.
-    pub breaker: Option<Breaker>,
+    #[schemars(extend("x-off" = true))]
+    pub breaker: OrNone<Breaker>,
     /// What its deliveries are ordered by: a template of the request. Those of one value go one after the other, each when the one before
     /// it is settled for good; without a value there is no order.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub order_by: Option<Placed<Box<str>>>,
     /// How we show who we are.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub auth: Option<Auth>,
     /// TLS of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub tls: Option<TargetTls>,
     /// Switched off: its deliveries wait.
     pub disabled: Placed<bool>,
     /// Names it had before: what waits for one of them is carried over at the start.
+    #[schemars(extend("x-off" = true))]
     pub formerly: Placed<OneOrMany<Placed<String>>>,
 }
 
@@ -134,10 +142,12 @@ pub struct Retry {
     /// The age after which a failed attempt is the last; `none` never.
     pub give_up_after: Placed<GiveUp>,
     /// Failures after which a delivery is dead; `unlimited` leaves it to the age.
+    #[schemars(extend("x-off" = true))]
     pub attempts: Placed<Attempts>,
     /// The most a `Retry-After` is heeded.
     pub retry_after_max: Placed<Period>,
     /// Statuses that are final: `410`, or a class such as `4xx`.
+    #[schemars(extend("x-off" = true))]
     pub dead_on: Placed<OneOrMany<Placed<Status>>>,
 }
 
@@ -222,12 +232,15 @@ pub struct TargetTls {
     pub at: At,
     /// Whom to trust instead of the system's roots.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub ca: Option<Placed<PathBuf>>,
     /// Our certificate chain.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub cert: Option<Placed<PathBuf>>,
     /// Its key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-off" = true))]
     pub key: Option<Placed<PathBuf>>,
 }
 
@@ -235,7 +248,7 @@ impl Target {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
         // Kinds that need no URL are refused as planned.
         let over_http = node.get("kind").is_none_or(|kind| matches!(&kind.value, Value::Scalar { text, .. } if text == "http"));
-        if !matches!(node.value, Value::Scalar { .. } | Value::List(_)) && over_http && node.get("url").is_none() {
+        if matches!(node.value, Value::Map(_) | Value::Nothing) && over_http && node.get("url").is_none() {
             problems.error_hint(&node.at, "a target needs `url`", "write where it listens, such as `http://127.0.0.1:3000/webhooks`");
         }
         Self::read_part(node, problems)
@@ -259,8 +272,8 @@ impl Target {
             connect_timeout: section.value("connect_timeout", connect_default, values::lasting),
             concurrency: section.value("concurrency", 16, |node, what, problems| values::count(node, what, 1, in_flight_max, problems)),
             rate_limit: section.value("rate_limit", RateLimit::None, rate_limit),
-            retry: Retry::read(&section.part("retry"), section.problems),
-            breaker: breaker(&section.part("breaker"), section.problems),
+            retry: Retry::read(&mut section),
+            breaker: OrNone::read(&mut section, "breaker", Breaker::read),
             order_by: section.unless_off("order_by", |node, what, problems| values::text(node, what, problems).map(Box::from)),
             auth: section.node("auth").filter(|node| !off(node)).map(|node| Auth::read(node, section.problems)),
             tls: section.node("tls").filter(|node| !off(node)).map(|node| TargetTls::read(node, section.problems)),
@@ -291,13 +304,8 @@ fn kind(node: &Node, what: &str, problems: &mut Problems) -> Option<Kind> {
     None
 }
 
-fn breaker(node: &Node, problems: &mut Problems) -> Option<Breaker> {
-    // `breaker: none` switches it off; a key with nothing behind it is not meant that way.
-    (!off(node) || node.value == Value::Null).then(|| Breaker::read(node, problems))
-}
-
 fn headers(node: &Node, problems: &mut Problems) -> Named<HeaderText> {
-    if off(node) {
+    if off(node) || node.value == Value::Nothing {
         return Named::default();
     }
     let Value::Map(entries) = &node.value else {
@@ -318,11 +326,12 @@ fn sounds_secret(header: &str) -> bool {
 }
 
 impl Retry {
-    fn read(node: &Node, problems: &mut Problems) -> Self {
-        // `retry: none` is one attempt; a key with nothing behind it is not meant that way.
-        let once = off(node) && node.value != Value::Null;
-        let empty = Node::new(node.at.clone(), Value::Null);
-        let mut section = Section::of(if once { &empty } else { node }, "`retry`", problems);
+    fn read(target: &mut Section<'_, '_>) -> Self {
+        // `retry: none` is one attempt.
+        let (written, nothing) = (target.switch("retry"), target.nothing());
+        let once = matches!(written, Switch::Off);
+        let node = if let Switch::On(node) = written { node } else { &nothing };
+        let mut section = Section::of(node, "`retry`", target.problems);
         let read = Self {
             first: section.value("first", Period::secs(1), values::lasting),
             factor: section.value("factor", 2.0, |node, what, problems| values::number(node, what, 1.0, 100.0, problems)),
@@ -381,9 +390,9 @@ impl TargetTls {
         let mut section = Section::of(node, "`tls`", problems);
         let read = Self {
             at: node.at.clone(),
-            ca: section.optional("ca", values::path),
-            cert: section.optional("cert", values::path),
-            key: section.optional("key", values::path),
+            ca: section.unless_off("ca", values::path),
+            cert: section.unless_off("cert", values::path),
+            key: section.unless_off("key", values::path),
         };
         section.finish();
         read

@@ -46,6 +46,15 @@ pub(super) fn text<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> O
     Some(text)
 }
 
+/// Says that what is written cannot be switched off, and what to do instead. `false` when nobody tried.
+pub(super) fn stays_on(node: &Node, what: &str, instead: &str, problems: &mut Problems) -> bool {
+    let tried = off(node);
+    if tried && !problems.blames(&node.at) {
+        problems.error_hint(&node.at, format!("{what} cannot be switched off"), instead);
+    }
+    tried
+}
+
 /// Any text, as a value of its own.
 pub(super) fn string(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
     text(node, what, problems).map(str::to_owned)
@@ -213,6 +222,9 @@ pub(super) fn subject_name(node: &Node, what: &str, problems: &mut Problems) -> 
 
 /// A path, seen from the current directory.
 pub(super) fn path(node: &Node, what: &str, problems: &mut Problems) -> Option<PathBuf> {
+    if stays_on(node, what, "leave it out, or put `./` before the name of a file", problems) {
+        return None;
+    }
     let text = text(node, what, problems)?;
     if text.contains('\0') {
         problems.error(&node.at, format!("{what} is a path, and holds a zero byte"));

@@ -17,7 +17,7 @@ use prometheus::IntGauge;
 
 use super::{address::Client, refusal::Refusal};
 use crate::{
-    limits::{SOURCE_RESERVE_PERCENT, UNVERIFIED_SHARE_PERCENT},
+    limits::{SOURCE_RESERVE_PERCENT, UNVERIFIED_SHARE_PERCENT, percent_of},
     name::SourceName,
     plan::{Limits, Source},
 };
@@ -75,7 +75,7 @@ impl Budget {
                 None => Arc::clone(by_source.entry(source.name.clone()).or_default()),
             }
         };
-        let source_bytes_max = limits.in_flight / 100 * u64::from(limits.in_flight_per_source);
+        let source_bytes_max = percent_of(limits.in_flight, u64::from(limits.in_flight_per_source));
         Ok(Share {
             budget: self,
             source,
@@ -96,7 +96,8 @@ impl Share<'_> {
     /// There are no more to be had: of all, of the source's, or of the unverified's.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let (unverified_max, reserve) = (self.bytes_max / 100 * UNVERIFIED_SHARE_PERCENT, self.bytes_max / 100 * SOURCE_RESERVE_PERCENT);
+        let of_all = |percent| percent_of(self.bytes_max, percent);
+        let (unverified_max, reserve) = (of_all(UNVERIFIED_SHARE_PERCENT), of_all(SOURCE_RESERVE_PERCENT));
         if !add(&self.budget.all, bytes, self.bytes_max) {
             return Err(Refusal::BytesBusy);
         }

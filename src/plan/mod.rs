@@ -47,7 +47,7 @@ pub struct Plan {
     pub server: Server,
     /// Where /livez, /readyz and /metrics are served without a token, besides `admin`.
     pub monitor: Option<std::net::SocketAddr>,
-    /// Dashboard, API and the probes.
+    /// The API and the probes.
     pub admin: Admin,
     /// The store.
     pub store: StoreSettings,

@@ -216,7 +216,7 @@ fn media_type(node: &Node, problems: &mut Problems) -> Option<String> {
 /// JSON as YAML writes it.
 fn json(node: &Node, problems: &mut Problems) -> Option<JsonRule> {
     Some(match &node.value {
-        Value::Null => JsonRule::Plain("null".into()),
+        Value::Nothing | Value::Null => JsonRule::Plain("null".into()),
         Value::Scalar { text, quoted: false } if serde_json::from_str::<serde_json::Value>(text).is_ok_and(|v| !v.is_string()) => {
             JsonRule::Plain(as_text(node, "a value", problems)?.into())
         }

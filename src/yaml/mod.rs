@@ -65,7 +65,9 @@ pub struct Node {
 /// What a node holds.
 #[derive(Clone, PartialEq)]
 pub enum Value {
-    /// Nothing was written, or `null` or `~`.
+    /// Nothing was written: a key with nothing behind it, a file with nothing in it.
+    Nothing,
+    /// `null` or `~`, which switches a thing off.
     Null,
     /// Any scalar, as spelled. `quoted` tells `"true"` from `true`.
     Scalar {
@@ -100,7 +102,8 @@ impl Node {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.value {
-            Value::Null => "nothing",
+            Value::Nothing => "nothing",
+            Value::Null => "null",
             Value::Scalar { .. } => "a value",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
@@ -121,6 +124,7 @@ impl fmt::Debug for Value {
     /// Shapes only: a scalar may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Nothing => f.write_str("nothing"),
             Self::Null => f.write_str("null"),
             Self::Scalar { text, .. } => write!(f, "<{} bytes>", text.len()),
             Self::List(items) => f.debug_list().entries(items).finish(),

@@ -38,7 +38,7 @@ pub fn parse_own(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option
             }
         }
     }
-    Some(tree.root.unwrap_or(Node::new(start, Value::Null)))
+    Some(tree.root.unwrap_or(Node::new(start, Value::Nothing)))
 }
 
 /// The tree so far: finished root, and the collections that are still open.
@@ -73,9 +73,12 @@ impl Tree<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 Self::refuse_extras(anchor, tag.is_some(), &at, problems);
                 let quoted = style != ScalarStyle::Plain;
-                let null = !quoted && matches!(&*text, "" | "~" | "null");
                 let key_wanted = matches!(self.open.last(), Some(Open::Map(_, _, None, _)));
-                let value = if null && !key_wanted { Value::Null } else { Value::Scalar { text: text.into_owned(), quoted } };
+                let value = match &*text {
+                    "" if !quoted && !key_wanted => Value::Nothing,
+                    "~" | "null" if !quoted && !key_wanted => Value::Null,
+                    _ => Value::Scalar { text: text.into_owned(), quoted },
+                };
                 self.place(Node::new(at, value), problems)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -93,7 +96,7 @@ impl Tree<'_> {
             },
             Event::Alias(_) => {
                 problems.error(&at, "aliases (`*name`) are not taken: write the value out");
-                self.place(Node::new(at, Value::Null), problems)
+                self.place(Node::new(at, Value::Nothing), problems)
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => true,
         }
@@ -125,7 +128,7 @@ impl Tree<'_> {
                         }
                         *key = Some(Key { at: node.at, text });
                     }
-                    Value::Null | Value::List(_) | Value::Map(_) => {
+                    Value::Nothing | Value::Null | Value::List(_) | Value::Map(_) => {
                         problems.error(&node.at, "a key is a plain word");
                         return false;
                     }
@@ -174,6 +177,19 @@ mod tests {
         let Value::List(items) = &node.get("b").expect("b").value else { panic!("a list") };
         assert_eq!(items[0].value, Value::Scalar { text: "1e5".into(), quoted: false });
         assert_eq!((items[1].at.line, items[1].at.column), (4, 5));
+    }
+
+    #[test]
+    fn null_is_told_from_nothing() {
+        let (node, problems) = read("a: null\nb: ~\nc:\nd: \"\"\ne: \"null\"\nf: [~, null]\n");
+        assert_eq!(problems, Vec::<String>::new());
+        let node = node.expect("read");
+        let value = |key: &str| &node.get(key).expect("there").value;
+        let text = |text: &str| Value::Scalar { text: text.into(), quoted: true };
+        assert_eq!((value("a"), value("b"), value("c")), (&Value::Null, &Value::Null, &Value::Nothing));
+        assert_eq!((value("d"), value("e")), (&text(""), &text("null")));
+        assert!(matches!(value("f"), Value::List(items) if items.iter().all(|item| item.value == Value::Null)));
+        assert_eq!(read("# nothing\n").0.expect("read").value, Value::Nothing);
     }
 
     #[test]

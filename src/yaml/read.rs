@@ -18,8 +18,8 @@ impl<'a> Fields<'a> {
         let what = what.into();
         let entries: &[(Key, Node)] = match &node.value {
             Value::Map(entries) => entries,
-            Value::Null => &[],
-            Value::Scalar { .. } | Value::List(_) => {
+            Value::Nothing => &[],
+            Value::Null | Value::Scalar { .. } | Value::List(_) => {
                 problems.error(&node.at, format!("{what} is a mapping, and this is {}", node.kind()));
                 &[]
             }
@@ -72,13 +72,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Whether the value switches a thing off: `none`, `off`, `false`, `null`.
+/// Whether the value switches a thing off: `none`, `off`, `false`, `null`. Nothing written does not: it may have been forgotten.
 #[must_use]
 pub fn off(node: &Node) -> bool {
     match &node.value {
         Value::Null => true,
         Value::Scalar { text, quoted: false } => matches!(text.as_str(), "none" | "off" | "false" | "null" | "~"),
-        Value::Scalar { .. } | Value::List(_) | Value::Map(_) => false,
+        Value::Nothing | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => false,
     }
 }
 
@@ -86,7 +86,7 @@ pub fn off(node: &Node) -> bool {
 pub fn as_text<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> Option<&'a str> {
     match &node.value {
         Value::Scalar { text, .. } => Some(text),
-        Value::Null | Value::List(_) | Value::Map(_) => {
+        Value::Nothing | Value::Null | Value::List(_) | Value::Map(_) => {
             problems.error(&node.at, format!("{what} is one value, and this is {}", node.kind()));
             None
         }
@@ -109,8 +109,8 @@ pub fn as_bool(node: &Node, what: &str, problems: &mut Problems) -> Option<bool>
 #[must_use]
 pub fn as_list(node: &Node) -> &[Node] {
     match &node.value {
-        Value::Null => &[],
+        Value::Nothing => &[],
         Value::List(items) => items,
-        Value::Scalar { .. } | Value::Map(_) => std::slice::from_ref(node),
+        Value::Null | Value::Scalar { .. } | Value::Map(_) => std::slice::from_ref(node),
     }
 }

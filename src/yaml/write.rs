@@ -14,7 +14,7 @@ pub fn write(node: &Node) -> String {
     match &node.value {
         Value::Map(entries) if !entries.is_empty() => block(node, 0, &mut out),
         Value::List(items) if !items.is_empty() => block(node, 0, &mut out),
-        Value::Null | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+        Value::Nothing | Value::Null | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
             out.push_str(&inline(node));
             out.push('\n');
         }
@@ -49,7 +49,7 @@ fn block(node: &Node, indent: usize, out: &mut String) {
                 after(item, indent, out);
             }
         }
-        Value::Null | Value::Scalar { .. } => {}
+        Value::Nothing | Value::Null | Value::Scalar { .. } => {}
     }
 }
 
@@ -58,7 +58,7 @@ fn after(value: &Node, indent: usize, out: &mut String) {
     let nested = match &value.value {
         Value::Map(entries) => !entries.is_empty(),
         Value::List(items) => !items.is_empty(),
-        Value::Null | Value::Scalar { .. } => false,
+        Value::Nothing | Value::Null | Value::Scalar { .. } => false,
     };
     if nested {
         out.push('\n');
@@ -72,6 +72,7 @@ fn after(value: &Node, indent: usize, out: &mut String) {
 
 fn inline(node: &Node) -> String {
     match &node.value {
+        Value::Nothing => String::new(),
         Value::Null => "null".to_owned(),
         // In quotes these are texts, where the difference is made.
         Value::Scalar { text, quoted: true } if is_literal(text) => quoted(text),
@@ -130,6 +131,7 @@ mod tests {
     /// The tree without places, for comparison.
     fn shape(node: &Node) -> String {
         match &node.value {
+            Value::Nothing => String::new(),
             Value::Null => "~".into(),
             Value::Scalar { text, .. } => format!("{text:?}"),
             Value::List(items) => format!("{:?}", items.iter().map(shape).collect::<Vec<_>>()),
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_the_same() {
-        let text = "a: 0123\nb: [1, \"null\", {c: 'x: y', d: []}, [[e]]]\nf: {}\n\"odd: key\": \"-\"\ng: null\n";
+        let text = "a: 0123\nb: [1, \"null\", {c: 'x: y', d: []}, [[e]]]\nf: {}\n\"odd: key\": \"-\"\ng: null\nh:\n";
         let node = read(text);
         assert_eq!(shape(&read(&write(&node))), shape(&node));
     }

@@ -98,10 +98,11 @@ pub(super) fn asked_in_vain(config: &Config, problems: &mut Problems) {
 }
 
 /// Refuses a source that anybody could ring, unless that is said. `proved` is whether its provider's checks prove anything.
-pub(super) fn guarded(name: &str, source: &Source, provider: &Provider, proved: bool, problems: &mut Problems) {
+pub(super) fn guarded(config: &Config, (name, source): (&str, &Source), provider: &Provider, proved: bool, problems: &mut Problems) {
     let allowed = &source.allow_unsigned;
     if proved {
-        if **allowed {
+        // Allowed for all sources, it is for those that need it.
+        if **allowed && !config.is_inherited(&allowed.at) {
             let said = format!("`allow_unsigned` changes nothing: `{}` proves who rings, and `{name}` asks for that", provider.slug);
             problems.warning(&allowed.at, said);
         }

@@ -203,6 +203,43 @@ mod tests {
     }
 
     #[test]
+    fn what_all_have_is_no_mistake_of_the_one_it_does_not_fit() {
+        let defaults =
+            "defaults:\n  source: { tolerance: 10m, allow_unsigned: true }\n  target: { connect_timeout: 5s, tls: { ca: a.pem } }\n";
+        let text = file("", ", timeout: 2s", &format!("{ROUTE}\n{defaults}"));
+        let (plan, problems) = compiled(&text, &[]);
+        assert_eq!(problems, Vec::<String>::new());
+        let plan = plan.expect("compiled");
+        let target = plan.targets.values().next().expect("a target");
+        assert_eq!((target.connect_timeout, target.timeout), (Duration::from_secs(2), Duration::from_secs(2)));
+        assert!(target.tls.ca.is_none());
+        // What a target says itself is held against it.
+        let own = text.replace("timeout: 2s", "timeout: 2s, connect_timeout: 3s");
+        assert_eq!(compiled(&own, &[]).1, ["f.yaml:4:71: `connect_timeout` (3s) is longer than `timeout` (2s)"]);
+    }
+
+    #[test]
+    fn a_source_has_room_for_its_largest_body_or_does_not_start() {
+        let limits = |in_flight: &str, share: &str| {
+            let limits = format!("body: 1MiB, body_max: 1MiB, in_flight: {in_flight}, in_flight_per_source: {share}");
+            compiled(&file("", "", &format!("{ROUTE}\nserver: {{ limits: {{ {limits} }} }}")), &[]).1
+        };
+        // 25 % of a MiB that is no multiple of 100 bytes is exactly one body.
+        assert_eq!(limits("4MiB", "25%"), Vec::<String>::new());
+        assert_eq!(limits("2MiB", "50%"), Vec::<String>::new());
+        assert_eq!(
+            limits("4MiB", "24%"),
+            ["f.yaml:6:88: a source may hold 1006632B in flight, which is less than one body of `a` (1MiB); raise \
+              `server.limits.in_flight` or its share"]
+        );
+        assert_eq!(
+            limits("1MiB", "100%"),
+            ["f.yaml:6:60: what is not verified yet may hold 512KiB in flight, which is less than one body of `a` (1MiB); raise \
+              `server.limits.in_flight` or its share"]
+        );
+    }
+
+    #[test]
     fn mistakes_in_guards_are_told_with_their_place() {
         let provider =
             |slug: &str, more: &str| file("", "", ROUTE).replace("github", slug).replace(" }\ntargets", &format!("{more} }}\ntargets"));

@@ -10,7 +10,7 @@ use super::{answers, guard, provider};
 use crate::{
     clock::UnixMs,
     config::{self, BodyLimit, Config, OnRepeat, OneOrMany, Size, Window},
-    limits::ACTIVE_SECRETS_MAX,
+    limits::{ACTIVE_SECRETS_MAX, UNVERIFIED_SHARE_PERCENT, percent_of},
     name::SourceName,
     plan::{Dedup, DedupBy, Source, Unrouted, with_token},
     provider::{Catalogue, Provider, Retries, dedup_key},
@@ -132,7 +132,7 @@ impl Written<'_> {
         let observe_until = guard::observe_until(self.config, self.name, written, problems);
         let verifier = self.verifier(provider, endpoint.as_ref(), problems);
         if let Some(verifier) = &verifier {
-            guard::guarded(self.name, written, provider, verifier.verification() != "none", problems);
+            guard::guarded(self.config, (self.name, written), provider, verifier.verification() != "none", problems);
         }
         provider::known_answers(self.name, written, provider, catalogue, problems);
         let body_limit = self.body_limit(provider, problems);
@@ -218,7 +218,10 @@ impl Written<'_> {
     /// What its requests are verified with.
     fn setting<'p>(self, provider: &'p Provider, endpoint: Option<&url::Url>, problems: &mut Problems) -> Option<Setting<'p>> {
         let credentials = self.credentials(provider, problems)?;
+        let is_timed = provider.checks.iter().any(|check| check.timestamp.is_some());
         let tolerance = match *self.source.tolerance {
+            // What is said for all sources is for those that it fits.
+            _ if !is_timed && self.config.is_inherited(&self.source.tolerance.at) => None,
             config::Tolerance::Provider => None,
             config::Tolerance::None => Some(Tolerance::None),
             config::Tolerance::Within(period) => Some(Tolerance::Within(period.0)),
@@ -323,12 +326,18 @@ impl Written<'_> {
             }
             BodyLimit::Provider => provider.body_limit.unwrap_or(limits.body.0).min(most),
         };
-        let share = u64::try_from(u128::from(limits.in_flight.0) * u128::from(limits.in_flight_per_source.0) / 100).unwrap_or(u64::MAX);
+        let share = percent_of(limits.in_flight.0, u64::from(limits.in_flight_per_source.0));
+        // A body is unverified until its last byte is there.
+        let unverified = percent_of(limits.in_flight.0, UNVERIFIED_SHARE_PERCENT);
+        let (who, held, at) = if share <= unverified {
+            ("a source", share, &limits.in_flight_per_source.at)
+        } else {
+            ("what is not verified yet", unverified, &limits.in_flight.at)
+        };
         // A total that is too small for any body was reported where it is written.
-        if limits.in_flight.0 >= most && share < limit.min(most) {
-            let said =
-                format!("a source may hold {} in flight, which is less than one body of `{}` ({})", Size(share), self.name, Size(limit));
-            problems.error_hint(&limits.in_flight_per_source.at, said, "raise `server.limits.in_flight` or its share");
+        if limits.in_flight.0 >= most && held < limit.min(most) {
+            let said = format!("{who} may hold {} in flight, which is less than one body of `{}` ({})", Size(held), self.name, Size(limit));
+            problems.error_hint(at, said, "raise `server.limits.in_flight` or its share");
         }
         limit
     }

@@ -44,7 +44,7 @@ pub(super) fn targets(config: &Config, egress: &Egress, problems: &mut Problems)
     let mut old_names = HashSet::new();
     let compiled = config.targets.0.iter().filter_map(|(key, written)| {
         let formerly = formerly(config, written, &mut old_names, problems);
-        let target = target(TargetName::parse(&key.text), written, egress, problems)?;
+        let target = target(config, (TargetName::parse(&key.text), written), egress, problems)?;
         Some((target.name.clone(), Arc::new(Target { formerly, ..target })))
     });
     compiled.collect()
@@ -69,11 +69,16 @@ fn formerly(config: &Config, written: &config::Target, taken: &mut HashSet<Targe
 }
 
 /// One target. Everything is judged before anything is missed, so that all of its mistakes are told.
-fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, problems: &mut Problems) -> Option<Target> {
+fn target(
+    config: &Config,
+    (name, written): (Option<TargetName>, &config::Target),
+    egress: &Egress,
+    problems: &mut Problems,
+) -> Option<Target> {
     let url = url(written, egress, problems);
     let headers = headers(&written.headers, written.auth.is_some(), problems);
     let auth = written.auth.as_ref().and_then(|auth| show_who(auth, problems));
-    let tls = tls(written, problems);
+    let tls = tls(config, written, problems);
     let retry = retry(&written.retry, problems);
     let order_by = written.order_by.as_ref().and_then(|by| order_by(by, problems));
     let rate = |rate: &config::Rate| Rate { count: rate.count, per: rate.per() };
@@ -84,7 +89,8 @@ fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, p
     if written.timeout.0 > limits::TIMEOUT_MAX {
         problems.error(&written.timeout.at, format!("`timeout` is at most {}s", limits::TIMEOUT_MAX.as_secs()));
     }
-    if written.connect_timeout.0 > written.timeout.0 {
+    let is_own = |at| !config.is_inherited(at);
+    if written.connect_timeout.0 > written.timeout.0 && is_own(&written.connect_timeout.at) {
         let said = format!("`connect_timeout` ({}) is longer than `timeout` ({})", *written.connect_timeout, *written.timeout);
         problems.error(&written.connect_timeout.at, said);
     }
@@ -100,7 +106,7 @@ fn target(name: Option<TargetName>, written: &config::Target, egress: &Egress, p
         auth,
         tls,
         timeout: written.timeout.0,
-        connect_timeout: written.connect_timeout.0,
+        connect_timeout: written.connect_timeout.0.min(written.timeout.0),
         concurrency: *written.concurrency,
         rate_limit,
         retry,
@@ -181,7 +187,7 @@ fn show_who(written: &config::Auth, problems: &mut Problems) -> Option<Auth> {
     None
 }
 
-fn tls(written: &config::Target, problems: &mut Problems) -> ClientTls {
+fn tls(config: &Config, written: &config::Target, problems: &mut Problems) -> ClientTls {
     let Some(tls) = &written.tls else { return ClientTls::default() };
     if tls.cert.is_some() != tls.key.is_some() {
         problems.error(&tls.at, "`cert` and `key` go together");
@@ -189,6 +195,9 @@ fn tls(written: &config::Target, problems: &mut Problems) -> ClientTls {
     if let Some(link) = &written.url
         && link.url.scheme() == "http"
     {
+        if config.is_inherited(&tls.at) {
+            return ClientTls::default();
+        }
         problems.error_hint(&tls.at, "`tls` says nothing about an http URL", "write https, or leave `tls` out");
     }
     ClientTls { ca: tls.ca.as_ref().map(pem), cert: tls.cert.as_ref().map(pem), key: tls.key.as_ref().map(pem) }

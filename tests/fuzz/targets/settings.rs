@@ -58,7 +58,7 @@ pub(super) fn yaml(input: &[u8]) {
 /// Whether two trees are the same but for places and quotes.
 fn same(one: &Node, other: &Node) -> bool {
     match (&one.value, &other.value) {
-        (Value::Null, Value::Null) => true,
+        (Value::Nothing, Value::Nothing) | (Value::Null, Value::Null) => true,
         (Value::Scalar { text: one, .. }, Value::Scalar { text: other, .. }) => one == other,
         (Value::List(one), Value::List(other)) => one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other)),
         (Value::Map(one), Value::Map(other)) => {
