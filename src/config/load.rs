@@ -186,8 +186,8 @@ fn append(into: &mut Node, more: Node, problems: &mut Problems) {
     }
 }
 
-/// The value of a key, which is made when it is missing, in a mapping, which is made of what is switched off. `None` in anything else, which
-/// is reported where it is read.
+/// The value of a key, which is made when it is missing, in a mapping, which is made of what is switched off. `None` in anything else,
+/// which is reported where it is read.
 fn entry<'a>(node: &'a mut Node, key: &Key) -> Option<&'a mut Node> {
     if node.value == Value::Nothing || off(node) {
         node.value = Value::Map(Vec::new());

@@ -740,8 +740,8 @@ mod tests {
             (
                 "HOOKGATE__SERVER__PROXY_PROTOCOL",
                 "true",
-                "the environment variable HOOKGATE__SERVER__PROXY_PROTOCOL overrides `server.proxy_protocol`, which is planned and not built \
-                 yet",
+                "the environment variable HOOKGATE__SERVER__PROXY_PROTOCOL overrides `server.proxy_protocol`, which is planned and not \
+                 built yet",
             ),
             (
                 "HOOKGATE__STORE__SPOOL__MAX_AGE",
@@ -808,10 +808,12 @@ mod tests {
         server: { tls: OFF, public_url: OFF, trusted_proxies: OFF, shutdown: { delay: OFF } }\nadmin: { token: OFF, tokens: OFF }\n\
         monitor: OFF\nproviders_dir: OFF\nalerts: OFF\negress: { deny: OFF, allow: OFF }\nstore: { min_free: OFF, \
         retention: { rejected: OFF } }\nlog: { requests: OFF, attempts: OFF }\n\
-        sources: { s: { provider: p, public_url: OFF, url_token: OFF, credentials: OFF, allow_ips: OFF, client_cert: OFF, allow_methods: OFF, tolerance: OFF, dedup: OFF, \
-        observe_until: OFF, respond: OFF, expect_every: OFF, allow_unsigned: OFF, disabled: OFF } }\n\
+        sources: { s: { provider: p, public_url: OFF, url_token: OFF, credentials: OFF, allow_ips: OFF, client_cert: OFF, \
+        allow_methods: OFF, tolerance: OFF, dedup: OFF, observe_until: OFF, respond: OFF, expect_every: OFF, \
+        allow_unsigned: OFF, disabled: OFF } }\n\
         targets: { t: { url: http://x/, rate_limit: OFF, retry: OFF, breaker: OFF, order_by: OFF, auth: OFF, tls: OFF, headers: OFF, \
-        disabled: OFF, formerly: OFF }, u: { url: http://x/, breaker: { ramp: OFF }, retry: { give_up_after: OFF, attempts: OFF, dead_on: OFF }, tls: { ca: OFF } } }\n\
+        disabled: OFF, formerly: OFF }, u: { url: http://x/, breaker: { ramp: OFF }, \
+        retry: { give_up_after: OFF, attempts: OFF, dead_on: OFF }, tls: { ca: OFF } } }\n\
         routes: [{ to: t, disabled: OFF }]\n";
 
     #[test]
