@@ -809,7 +809,8 @@ mod tests {
         monitor: OFF\nproviders_dir: OFF\nalerts: OFF\negress: { deny: OFF, allow: OFF }\nstore: { min_free: OFF, \
         retention: { rejected: OFF } }\nlog: { requests: OFF, attempts: OFF }\n\
         sources: { s: { provider: p, public_url: OFF, url_token: OFF, credentials: OFF, allow_ips: OFF, client_cert: OFF, \
-        allow_methods: OFF, tolerance: OFF, dedup: OFF, observe_until: OFF, respond: OFF, expect_every: OFF, allow_unsigned: OFF, disabled: OFF } }\n\
+        allow_methods: OFF, tolerance: OFF, dedup: OFF, observe_until: OFF, respond: OFF, expect_every: OFF, \
+        allow_unsigned: OFF, disabled: OFF } }\n\
         targets: { t: { url: http://x/, rate_limit: OFF, retry: OFF, breaker: OFF, order_by: OFF, auth: OFF, tls: OFF, headers: OFF, \
         disabled: OFF, formerly: OFF }, u: { url: http://x/, breaker: { ramp: OFF }, \
         retry: { give_up_after: OFF, attempts: OFF, dead_on: OFF }, tls: { ca: OFF } } }\n\
