@@ -436,7 +436,8 @@ mod tests {
         assert!(status == 404 && answer.contains("retention.rejected"), "what is switched off says so: {answer}");
         assert_eq!(look_with_token(served.admin, "/api/v1/events/evt_0000000000001", TOKEN).0, 404);
         assert_eq!(look_with_token(served.admin, "/api/v1/events/1", TOKEN).0, 400);
-        assert_eq!(look_with_token(served.admin, "/", TOKEN).0, 404);
+        assert_eq!(look_with_token(served.admin, "/", TOKEN).0, 501);
+        assert_eq!(look_with_token(served.admin, "/index.html", TOKEN).0, 404);
     }
 
     #[test]
