@@ -10,6 +10,8 @@ mod alerts;
 mod answers;
 mod breaker;
 mod credential;
+mod dedup;
+mod header;
 mod inline;
 mod interpolate;
 mod load;
@@ -18,6 +20,7 @@ mod overrides;
 mod placed;
 mod providers;
 mod rate;
+mod retry;
 mod route;
 mod schema;
 mod section;
@@ -39,22 +42,25 @@ pub use alerts::Alerts;
 pub use answers::{Body, OnReject, Respond};
 pub use breaker::{Breaker, Ramp};
 pub use credential::Credential;
+pub use dedup::{Dedup, DedupBy, OnRepeat, Window};
+pub use header::HeaderText;
 pub use inline::Inline;
 pub use load::{Located, load, locate};
 pub use method::EventMethod;
 pub use placed::{Guarded, Link, Named, OneOrMany, Period, Placed, Share, Size, Text};
 pub use providers::catalogue;
 pub use rate::{Rate, RateLimit};
+pub use retry::{Attempts, GiveUp, Jitter, Retry, Status};
 pub use route::Route;
 pub use schema::schema;
 pub use server::{Certificate, Limits, Listen, Monitor, Server, Shutdown, Tls, TlsVersion};
-pub use source::{BodyLimit, ClientCert, Dedup, DedupBy, Expected, OnRepeat, Source, Tolerance, Unrouted, Window};
+pub use source::{BodyLimit, ClientCert, Expected, Source, Tolerance, Unrouted};
 pub use store::{
     Denied, Durability, Egress, Log, LogAttempts, LogFormat, LogLevel, LogRequests, PayloadAge, RejectedAge, Retention, Store, StoreUrl,
 };
 pub use surroundings::{Asked, Contents, Surroundings};
 pub use switch::OrNone;
-pub use target::{Attempts, Auth, GiveUp, HeaderText, Jitter, Kind, Method, Retry, Status, Target, TargetTls};
+pub use target::{Auth, Kind, Method, Target, TargetTls};
 
 use crate::{
     clock::UnixMs,

@@ -15,13 +15,21 @@ use super::placed::{INSERTED, Period, Share, Size, Text};
 use crate::{
     clock::UnixMs,
     subject::SubjectName,
-    yaml::{Node, Problems, as_text, nearest, off},
+    yaml::{Node, Problems, Value, as_text, nearest, off},
 };
 
 /// Characters of a value that a message shows.
 const SHOWN_CHARS_MAX: usize = 60;
 /// The longest period that can be written: longer ones are mistakes, and milliseconds of it fit every counter.
 const PERIOD_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
+/// The text of a scalar; nothing is said of anything else.
+pub(super) fn plain(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Scalar { text, .. } => Some(text),
+        Value::Nothing | Value::Null | Value::List(_) | Value::Map(_) => None,
+    }
+}
 
 /// The value for a message: quoted, cut, and not at all when it came from outside the file.
 pub(super) fn shown(node: &Node, text: &str) -> String {
