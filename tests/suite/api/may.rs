@@ -163,7 +163,8 @@ fn what_is_not_understood_is_refused_and_says_what_to_do() {
         ("/api/v1/events/evt_0000000000001", 404),
         ("/api/v1/jobs/1", 400),
         ("/api/v1/nothing", 404),
-        ("/", 404),
+        ("/", 501),
+        ("/index.html", 404),
     ] {
         let answer = ask(&gateway, "GET", path, READ_TOKEN, &[], "");
         assert_eq!(answer.status, status, "{path}: {}", answer.text());
