@@ -115,7 +115,7 @@ def campaign(folder, admin, cases, seed):
         "--checks=all",
         f"--max-examples={each}",
         f"--seed={seed}",
-        "--exclude-path-regex=/(reload|tail)$",
+        "--exclude-path-regex=^/$|/(reload|tail)$",
         f"--request-timeout={PATIENCE}",
         "--continue-on-failure",
         "--output-truncate=false",

@@ -177,6 +177,21 @@ fn a_lease_that_comes_back_while_its_attempt_runs_is_not_started_again() {
 }
 
 #[test]
+fn a_lease_that_comes_by_the_gate_behind_the_claim_that_replaced_it_is_void() {
+    let mut shard = Shard::at_rest([made::target("app")]);
+    let late = shard.lease("app", 1);
+    let again = Lease { attempt: 2, crashes: 1, ..shard.lease("app", 1) };
+    let new = again.reference();
+    let claimed = Input::Claimed(vec![Claimed { target: made::name("app"), leases: vec![again], next_due: None }]);
+    assert_eq!(started(&shard.feed(claimed)), [new]);
+    assert!(started(&shard.feed(Input::Handed(late))).is_empty());
+    let written = settles(&shard.feed(Input::Finished(new, ended(AttemptResult::Delivered))));
+    assert!(matches!(written[..], [Fenced::Delivered(lease, _)] if lease == new), "the store knows this one alone: {written:?}");
+    shard.feed(Input::Fates(done(&written)));
+    assert!(shard.lanes.is_idle());
+}
+
+#[test]
 fn a_lease_that_follows_a_write_whose_answer_was_lost_is_a_new_attempt() {
     let mut shard = Shard::at_rest([made::target("app")]);
     let first = shard.hand("app", 1..2)[0];
