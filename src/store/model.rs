@@ -192,12 +192,17 @@ impl Model {
         self.announce_unknown();
     }
 
-    /// A new process takes the store over: the tail is gone, every lease is void and due at once, and times that only a clock that had run
-    /// ahead could have written are due at once too.
-    pub fn boot(&mut self, now: UnixMs) {
+    /// The process is gone, and with it the tail and whoever was to be told.
+    pub fn crash(&mut self) {
         self.effects.clear();
         self.gates.clear();
         self.rows.roll_back(false);
+    }
+
+    /// A new process takes the store over: the tail is gone, every lease is void and due at once, and times that only a clock that had run
+    /// ahead could have written are due at once too.
+    pub fn boot(&mut self, now: UnixMs) {
+        self.crash();
         self.boots += 1;
         self.tokens = 0;
         if self.is_planted(Fault::PauseForgotten) {

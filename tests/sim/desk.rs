@@ -94,8 +94,9 @@ impl Desk {
         self.model.boot(now);
     }
 
-    /// The process is gone: nothing waits any more.
+    /// The process is gone: nothing waits any more, and what was not committed never was.
     pub(crate) fn forget(&mut self) {
+        self.model.crash();
         self.calls.clear();
         self.admits.clear();
         self.batch = None;

@@ -1,6 +1,9 @@
 //! Order, suspicion and age, as they look from outside: who went before whom, who was under way when the process ended, and who died young.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use hookgate::{
     delivery::{DeadReason, DeliveryId, State},
@@ -77,13 +80,17 @@ impl World {
         }
     }
 
-    /// The process ends, and whoever was the one suspect under way is noted; also who was only about to be, which no row can tell apart.
-    pub(crate) fn note_trial(&mut self) {
-        let under_way = self.under_way().filter(|lease| lease.is_suspect()).map(|lease| lease.id).collect::<Vec<_>>();
-        let tried = |row: &DeliveryRow| row.state == State::InFlight && row.tried.is_some() && row.tried == row.token;
-        let about_to = self.desk.model.deliveries().filter(|(id, row)| tried(row) && !under_way.contains(id));
-        let about_to = about_to.map(|(id, _)| *id).collect::<Vec<_>>();
-        for id in under_way.into_iter().chain(about_to) {
+    /// Who is under way on suspicion.
+    pub(crate) fn suspects_under_way(&self) -> BTreeSet<DeliveryId> {
+        self.under_way().filter(|lease| lease.is_suspect()).map(|lease| lease.id).collect()
+    }
+
+    /// The process has ended, and whoever was the one suspect under way is noted; also whose trial is written and not how it ended: it was
+    /// only about to start, or was let go in a commit that never came to be, and no row can tell these apart.
+    pub(crate) fn note_trials(&mut self, mut on_trial: BTreeSet<DeliveryId>) {
+        let is_tried = |row: &DeliveryRow| row.state == State::InFlight && row.tried.is_some() && row.tried == row.token;
+        on_trial.extend(self.desk.model.deliveries().filter(|(_, row)| is_tried(row)).map(|(id, _)| *id));
+        for id in on_trial {
             *self.books.trials.entry(id).or_default() += 1;
         }
     }

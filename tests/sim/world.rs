@@ -328,11 +328,12 @@ impl World {
     pub(crate) fn end_process(&mut self) {
         self.say(|| "the process ends".to_owned());
         self.note_leases();
-        self.note_trial();
+        let on_trial = self.suspects_under_way();
         self.gateway = None;
         self.frozen_until = 0;
         self.life += 1;
         self.desk.forget();
+        self.note_trials(on_trial);
         self.books.end_life(self.now().wall);
         let unanswered = self.script.events.iter().enumerate().filter(|(_, event)| event.at + SECOND <= self.at);
         let unanswered = unanswered.map(|(index, _)| index).filter(|index| !self.books.promised.contains_key(index));
