@@ -1,6 +1,6 @@
 //! `order_by` over sockets: events of one customer arrive one after the other, whatever fails and whoever is killed in between.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use crate::{
     crash::setting,
@@ -8,15 +8,12 @@ use crate::{
         campaign::one_at_a_time,
         gateway::Gateway,
         listener::{Reaction, Received},
-        patience::{holds_within, wait_until},
+        patience::{wait_until, wait_while_it_grows},
         recorder::Recorder,
         sender::{SECRET, github},
         wire::Connection,
     },
 };
-
-/// How long nothing may move while it goes to its end: longer than the lease of a killed process's delivery.
-const STANDS_STILL: Duration = Duration::from_secs(45);
 
 fn gateway(target: &Recorder) -> Gateway {
     Gateway::start(&format!(
@@ -68,12 +65,7 @@ fn each_key_arrives_in_order_over_failures_and_kills() {
             killed += 1;
         }
     }
-    let mut before = target.count();
-    while !holds_within(STANDS_STILL, || gateway.open_deliveries() == 0) {
-        let count = target.count();
-        assert!(count > before, "nothing moves, and {} are open", gateway.open_deliveries());
-        before = count;
-    }
+    wait_while_it_grows("attempts", || target.count() as u64, || gateway.open_deliveries() == 0);
     let mut last = BTreeMap::new();
     let seen = target.seen();
     for received in &seen {

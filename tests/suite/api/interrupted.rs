@@ -8,7 +8,6 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use super::{ended, get, post, text};
@@ -18,14 +17,11 @@ use crate::{
         campaign::{CONCURRENCY, one_at_a_time},
         gateway::Gateway,
         listener::{Listener, Reaction},
-        patience::{holds_within, now, wait_until},
+        patience::{now, wait_until, wait_while_it_grows},
         sender::SECRET,
     },
     waiting::fill,
 };
-
-/// How long nothing may move while it goes to its end: longer than the lease of a killed process's delivery.
-const STANDS_STILL: Duration = Duration::from_secs(45);
 
 /// What came once the target was back: by event, the ids of its deliveries; and how much there was in all.
 #[derive(Default)]
@@ -63,7 +59,7 @@ fn a_replay_that_is_killed_goes_on_and_gives_each_dead_letter_one_new_delivery()
     gateway.boot();
     let dead = |gateway: &Gateway| gateway.metrics().count("queue_deliveries", &[("target", "dead"), ("state", "dead")]);
     let began = now();
-    move_on("dead letters", || dead(&gateway), events as u64);
+    wait_while_it_grows("dead letters", || dead(&gateway), || dead(&gateway) == events as u64);
     println!("replay: {events} dead letters in {:.0} s", began.elapsed().as_secs_f64());
 
     is_back.store(true, Ordering::Release);
@@ -83,7 +79,8 @@ fn a_replay_that_is_killed_goes_on_and_gives_each_dead_letter_one_new_delivery()
     }
     let job = ended(&gateway, &begun["job"]);
     assert_eq!((text(&job, "state"), &job["progress"]["done"]), ("done", &events.into()), "{job}");
-    move_on("events came", || came.lock().unwrap_or_else(PoisonError::into_inner).by_event.len() as u64, events as u64);
+    let there = || came.lock().unwrap_or_else(PoisonError::into_inner).by_event.len() as u64;
+    wait_while_it_grows("events came", there, || there() == events as u64);
     wait_until("the last is written down", || gateway.open_deliveries() == 0);
     let came = came.lock().unwrap_or_else(PoisonError::into_inner);
     let ids: usize = came.by_event.values().map(HashSet::len).sum();
@@ -108,26 +105,8 @@ targets:
 routes:
   - {{ from: github, to: dead }}
 log: {{ requests: none, attempts: none }}
-admin:
-  listen: "127.0.0.1:@ADMIN@"
-  tokens:
-    - {{ name: eye, role: read, token: "{}" }}
-    - {{ name: hand, role: operate, token: "{}" }}
-    - {{ name: tests, role: admin, token: "{}" }}
-"#,
+{}"#,
         target.url(),
-        super::READ_TOKEN,
-        super::OPERATE_TOKEN,
-        crate::support::gateway::ADMIN_TOKEN
+        super::admin()
     )
-}
-
-/// Waits until there are so many, for as long as they become more.
-fn move_on(what: &str, mut count: impl FnMut() -> u64, goal: u64) {
-    let mut before = count();
-    while !holds_within(STANDS_STILL, || count() >= goal) {
-        let there = count();
-        assert!(there > before, "{what}: {there} of {goal}, and nothing moves");
-        before = there;
-    }
 }

@@ -35,15 +35,23 @@ fn configuration(target: &Recorder, target_keys: &str) -> String {
 sources:
   hub: {{ provider: github, secret: "{SECRET}" }}
   other: {{ provider: github, secret: "{SECRET}" }}
-admin:
+{}"#,
+        admin()
+    );
+    all_to(target, &sections).replace("app: { ", &format!("app: {{ {target_keys}"))
+}
+
+/// The section with a token of every role.
+fn admin() -> String {
+    format!(
+        r#"admin:
   listen: "127.0.0.1:@ADMIN@"
   tokens:
     - {{ name: eye, role: read, token: "{READ_TOKEN}" }}
     - {{ name: hand, role: operate, token: "{OPERATE_TOKEN}" }}
     - {{ name: tests, role: admin, token: "{ADMIN_TOKEN}" }}
 "#
-    );
-    all_to(target, &sections).replace("app: { ", &format!("app: {{ {target_keys}"))
+    )
 }
 
 /// A request as a program would send it; `fields` come besides the token.

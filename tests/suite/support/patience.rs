@@ -8,6 +8,9 @@ use std::{
 /// How long a condition may take that is expected to hold soon: generous, because the machine may be busy with other tests.
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// How long nothing may move while it goes to its end: longer than the lease of a killed process's delivery.
+const STANDS_STILL: Duration = Duration::from_secs(45);
+
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// The monotonic clock of the tests themselves.
@@ -41,4 +44,15 @@ pub fn holds_within(deadline: Duration, mut condition: impl FnMut() -> bool) -> 
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(holds_within(SOON, condition), "waited {SOON:?} in vain until {what}");
+}
+
+/// Waits until it is done, for as long as the count grows.
+#[track_caller]
+pub fn wait_while_it_grows(what: &str, mut count: impl FnMut() -> u64, mut is_done: impl FnMut() -> bool) {
+    let mut before = count();
+    while !holds_within(STANDS_STILL, &mut is_done) {
+        let there = count();
+        assert!(there > before, "{what}: {there}, and nothing moves");
+        before = there;
+    }
 }
