@@ -49,7 +49,8 @@ pub(super) enum Read {
     Jobs(Asker<Vec<Job>>),
     Audit(usize, Asker<Vec<AuditLine>>),
     Count(Box<(Task, Arc<Plan>, EventId)>, Asker<Counted>),
-    Stop,
+    /// Nothing: whoever waits for a question looks up.
+    Wake,
 }
 
 /// Lets readers in one statement at a time, and keeps them out while the writer needs the log to itself.
@@ -73,6 +74,8 @@ pub(super) struct Questions(mpsc::SyncSender<Read>);
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) questions: Questions,
+    /// Whether it has to end, whoever waits.
+    is_over: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -88,7 +91,7 @@ impl Read {
             Self::Jobs(reply) => drop(reply.send(Err(broken))),
             Self::Audit(_, reply) => drop(reply.send(Err(broken))),
             Self::Count(_, reply) => drop(reply.send(Err(broken))),
-            Self::Stop => {}
+            Self::Wake => {}
         }
     }
 }
@@ -147,26 +150,31 @@ impl Reader {
         conn.progress_handler(STEPS_BETWEEN_LOOKS, Some(interrupted))?;
         let (questions, asked) = mpsc::sync_channel(READ_WAITING_MAX);
         let (gate, clock) = (Arc::clone(gate), clock.clone());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let is_told = Arc::clone(&is_over);
         let body = move || {
             let _guard = AbortOnPanic;
             // The statements were tried when the schema was; a failure here is answered question by question.
             let mut sql = views::Sql::prepare(&conn);
             for read in asked {
+                if is_told.load(Ordering::Acquire) {
+                    break;
+                }
                 match (read, &mut sql) {
-                    (Read::Stop, _) => break,
                     (read, Ok(sql)) => Desk { sql, gate: &gate, clock: &clock, started: &started }.answer(read),
                     (read, Err(error)) => read.refuse(error),
                 }
             }
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
-        Ok(Self { questions: Questions(questions), thread })
+        Ok(Self { questions: Questions(questions), is_over, thread })
     }
 
-    /// Ends the thread after the question it is at.
+    /// Ends the thread after the question it is at. Those that wait get no answer.
     pub(super) fn stop(self) {
-        // A thread that is gone has nothing left to hear, or to wait for.
-        let _ = self.questions.0.send(Read::Stop);
+        self.is_over.store(true, Ordering::Release);
+        // Only to wake it: where there is no room for it, there is something else that does; and a thread that is gone hears nothing.
+        let _ = self.questions.0.try_send(Read::Wake);
         let _ = self.thread.join();
     }
 }
@@ -187,8 +195,10 @@ mod tests {
     use super::*;
     use crate::store::sqlite::schema;
 
-    #[test]
-    fn questions_are_bounded() {
+    type Answer = oneshot::Receiver<Result<Vec<Job>, StoreError>>;
+
+    /// A reader with as many questions as it may have, which it cannot answer before this returns; and what to do then.
+    fn full(then: impl FnOnce(&Reader)) -> (Reader, Vec<Answer>) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("a.db");
         let conn = Connection::open(&path).expect("a file");
@@ -206,8 +216,23 @@ mod tests {
             }
             // One more is in the reader's hands, outside the gate.
             assert!((READ_WAITING_MAX..=READ_WAITING_MAX + 1).contains(&replies.len()), "{}", replies.len());
+            then(&reader);
         });
+        (reader, replies)
+    }
+
+    #[test]
+    fn questions_are_bounded() {
+        let (reader, replies) = full(|_| {});
         replies.into_iter().for_each(|reply| assert_eq!(reply.blocking_recv().expect("an answer"), Ok(Vec::new())));
         reader.stop();
+    }
+
+    #[test]
+    fn an_end_does_not_wait_for_all_who_ask() {
+        let (reader, replies) = full(|reader| reader.is_over.store(true, Ordering::Release));
+        reader.stop();
+        let answered = replies.into_iter().filter_map(|reply| reply.blocking_recv().ok()).count();
+        assert!(answered <= 1, "{answered}");
     }
 }

@@ -53,7 +53,7 @@ impl<'c> Desk<'_, 'c> {
                 let (task, plan, from) = *of;
                 self.ask(|sql| sql.acts.count(&task, &plan, from))
             }),
-            Read::Stop => {}
+            Read::Wake => {}
         }
     }
 
