@@ -137,7 +137,7 @@ pub const BODY_TIME_PER_MIB: Duration = Duration::from_secs(1);
 /// answer.
 pub const DRAINED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes a body's buffer grows by: what it may hold beyond what has come, and been counted.
-pub const BODY_BLOCK_BYTES: usize = 16 * 1024;
+pub const BODY_BLOCK_BYTES: usize = 8 * 1024;
 /// So many percent of a number of bytes, rounded down: what may be held of the bytes in flight, and what a configuration is checked for.
 #[must_use]
 pub fn percent_of(bytes: u64, percent: u64) -> u64 {

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Patience, sips::Course};
+use super::{Patience, course::Course};
 use crate::{
     clock::{Clock, Mono},
     limits::REQUESTS_PER_CONNECTION_MAX,

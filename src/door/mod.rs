@@ -16,6 +16,7 @@
 mod certificates;
 mod clients;
 mod connections;
+mod course;
 mod descriptors;
 mod framing;
 mod handle;
