@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
+use memchr::{memchr, memchr3};
 use smallvec::SmallVec;
 
 use crate::{clock::UnixMs, limits::HEADER_FIELDS_MAX};
@@ -130,9 +131,10 @@ impl Headers {
         let mut fields = SmallVec::new();
         let mut at = 0;
         while at < block.len() {
-            let line_bytes = block[at..].windows(2).position(|pair| pair == b"\r\n")?;
+            // No field has a CR in it, so the first one ends it.
+            let line_bytes = memchr(b'\r', &block[at..]).filter(|end| block.get(at + end + 1) == Some(&b'\n'))?;
             let line = &block[at..at + line_bytes];
-            let name_bytes = line.iter().position(|byte| *byte == b':')?;
+            let name_bytes = memchr(b':', line)?;
             std::str::from_utf8(&line[..name_bytes]).ok()?;
             if line.get(name_bytes + 1) != Some(&b' ') || fields.len() == HEADER_FIELDS_MAX * 2 {
                 return None;
@@ -197,7 +199,7 @@ impl HeadersBuilder {
     /// the answer is `false`.
     pub fn push(&mut self, name: &str, value: &[u8]) -> bool {
         let name_fits = is_token(name);
-        let value_fits = memchr::memchr3(b'\r', b'\n', 0, value).is_none();
+        let value_fits = memchr3(b'\r', b'\n', 0, value).is_none();
         let (Ok(name_bytes), true, true) = (u16::try_from(name.len()), name_fits, value_fits) else {
             return false;
         };

@@ -9,6 +9,8 @@
 //! Bytes are followed from the first of a connection on, body by body. What is not understood ends that for the rest of the connection:
 //! then nothing is changed any more.
 
+use memchr::{memchr, memchr3};
+
 use crate::{
     limits::{CHUNK_EXTENSION_BYTES_MAX, HEADER_FIELDS_MAX},
     request::is_token_byte,
@@ -16,6 +18,8 @@ use crate::{
 
 /// What no request line has in it.
 const NO_TARGET: u8 = 0x7f;
+/// What a target may end at, one way or another.
+const TARGET_ENDS: [u8; 3] = [b' ', b'#', b'\n'];
 /// What stands in no line of chunks.
 const NO_LINE: u8 = 0;
 /// The name of a field is compared as far as it may be one of these.
@@ -99,6 +103,12 @@ impl Framing {
             let passed = match self.place {
                 Place::Lost => return,
                 Place::Body(left) | Place::Chunk(left) => self.pass(left, rest.len()),
+                // Most of a head are values in which only their end matters.
+                Place::Value(Field::Other) if *first != b'\n' => memchr(b'\n', rest).unwrap_or(rest.len()),
+                Place::Target if !TARGET_ENDS.contains(first) => {
+                    let [blank, fragment, line] = TARGET_ENDS;
+                    memchr3(blank, fragment, line, rest).unwrap_or(rest.len())
+                }
                 Place::Between | Place::Method | Place::Target | Place::Version(_) | Place::Line => self.in_line(first),
                 Place::Name(_) | Place::HeadEnd | Place::Value(_) => self.in_fields(first),
                 Place::Size(_) | Place::Blank(_) | Place::Extension(_) | Place::SizeEnd(_) | Place::ChunkCr | Place::ChunkLf => {
