@@ -222,13 +222,14 @@ impl Campaign {
         }
         loop {
             let before = missing.len();
-            let over = holds_within(self.drain_within, || {
+            // It stands still from the last delivery on, and not from the last look.
+            let moves = holds_within(self.drain_within, || {
                 supervise(gateway);
                 let settled = gateway.is_settled();
                 missing.retain(|(id, target)| !targets.books[*target].1.has_taken(id));
-                missing.is_empty() || settled
+                missing.len() < before || settled
             });
-            if over || missing.len() == before {
+            if missing.is_empty() || !moves || missing.len() == before {
                 return missing.is_empty();
             }
         }
