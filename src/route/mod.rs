@@ -6,7 +6,7 @@
 
 mod types;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 
@@ -67,19 +67,23 @@ impl Routes {
     #[must_use]
     pub fn compile(rules: &[Rule]) -> Self {
         let mut by_source: HashMap<SourceName, Vec<Branch>> = HashMap::new();
+        // What rules without a condition have taken: no later rule decides about it.
+        let mut taken: HashMap<&SourceName, HashSet<&TargetName>> = HashMap::new();
         for rule in rules {
             let types = if rule.types.iter().any(TypePattern::is_any) { Vec::new() } else { rule.types.clone() };
             for source in &rule.from {
-                let branches = by_source.entry(source.clone()).or_default();
+                let taken = taken.entry(source).or_default();
                 let mut to: Vec<TargetName> = Vec::new();
                 for target in &rule.to {
-                    let taken = branches.iter().any(|earlier| earlier.types.is_empty() && earlier.to.contains(target));
-                    if !taken && !to.contains(target) {
+                    if !taken.contains(target) && !to.contains(target) {
                         to.push(target.clone());
                     }
                 }
+                if types.is_empty() {
+                    taken.extend(&rule.to);
+                }
                 if !to.is_empty() {
-                    branches.push(Branch { route: rule.name.clone(), types: types.clone(), to });
+                    by_source.entry(source.clone()).or_default().push(Branch { route: rule.name.clone(), types: types.clone(), to });
                 }
             }
         }
@@ -102,18 +106,21 @@ impl Routes {
         }
         hits
     }
+}
 
-    /// All targets an event of this source may be owed to, each once.
-    #[must_use]
-    pub fn reach(&self, source: &SourceName) -> Vec<&TargetName> {
-        let mut reach: Vec<&TargetName> = Vec::new();
-        for target in self.by_source.get(source).into_iter().flatten().flat_map(|branch| &branch.to) {
-            if !reach.contains(&target) {
-                reach.push(target);
+/// The sources whose events may be owed to more targets than `most`.
+#[must_use]
+pub fn too_far(rules: &[Rule], most: usize) -> HashSet<&SourceName> {
+    let mut reach: HashMap<&SourceName, HashSet<&TargetName>> = HashMap::new();
+    for rule in rules {
+        for source in &rule.from {
+            let reach = reach.entry(source).or_default();
+            if reach.len() <= most {
+                reach.extend(&rule.to);
             }
         }
-        reach
     }
+    reach.into_iter().filter(|(_, reach)| reach.len() > most).map(|(source, _)| source).collect()
 }
 
 /// Rules that never decide anything. Only what is certain is said: an earlier rule takes a target from a later one when it has no
@@ -124,11 +131,14 @@ pub fn shadowed(rules: &[Rule]) -> Vec<Shadowed> {
         let wide = earlier.types.is_empty() || earlier.types.iter().any(TypePattern::is_any);
         wide || (!later.types.is_empty() && later.types.iter().all(|pattern| earlier.types.contains(pattern)))
     };
+    let sources: Vec<HashSet<&SourceName>> = rules.iter().map(|rule| rule.from.iter().collect()).collect();
     let mut found = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let earlier = rules.get(..index).unwrap_or_default();
+        // Looked for once for all sources of the rule: most rules cover no other.
+        let earlier = rules.iter().zip(&sources).enumerate().take(index);
+        let earlier: Vec<(usize, (&Rule, &HashSet<&SourceName>))> = earlier.filter(|(_, (other, _))| covers(other, rule)).collect();
         let taker = |source: &SourceName, target: &TargetName| {
-            earlier.iter().position(|other| other.from.contains(source) && other.to.contains(target) && covers(other, rule))
+            earlier.iter().find(|(_, (other, from))| other.to.contains(target) && from.contains(source)).map(|(index, _)| *index)
         };
         let pairs = rule.from.iter().flat_map(|source| rule.to.iter().map(move |target| (source, target)));
         let takers: Option<Vec<usize>> = pairs.map(|(source, target)| taker(source, target)).collect();
@@ -196,10 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn reach_is_every_target_an_event_may_be_owed_to() {
-        let rules = [rule("a", &["s"], &["x"], &["t", "u"]), rule("b", &["s"], &["y"], &["u", "v"])];
-        let routes = Routes::compile(&rules);
-        let reach: Vec<&str> = routes.reach(&SourceName::parse("s").expect("a name")).into_iter().map(TargetName::as_str).collect();
-        assert_eq!(reach, ["t", "u", "v"]);
+    fn too_far_is_who_may_be_owed_to_more_targets_than_that() {
+        let rules = [rule("a", &["s", "u"], &["x"], &["t", "u"]), rule("b", &["s"], &["y"], &["u", "v"])];
+        let (s, none) = (SourceName::parse("s").expect("a name"), HashSet::new());
+        assert_eq!((too_far(&rules, 2), too_far(&rules, 3)), (HashSet::from([&s]), none));
     }
 }

@@ -557,7 +557,19 @@ mod tests {
             "sources:\n  a: {{ provider: github, secret: {SECRET} }}\ntargets:\n{targets}routes:\n  - {{ to: [{}] }}\n",
             to.join(", ")
         );
-        assert_eq!(compiled(&text, &[]).1, ["f.yaml:2:3: events of `a` may go to 65 targets, and 64 is the most"]);
+        assert_eq!(compiled(&text, &[]).1, ["f.yaml:2:3: events of `a` may go to more than 64 targets, which is the most"]);
+    }
+
+    #[test]
+    fn a_large_file_is_refused_as_fast_as_a_small_one() {
+        const EACH: usize = 1_000;
+        let lines = |line: fn(usize) -> String| (0..EACH).map(line).collect::<String>();
+        let sources = lines(|n| format!("  s{n}: {{ provider: github, secret: {SECRET}{n} }}\n"));
+        let targets = lines(|n| format!("  t{n}: {{ url: http://x/ }}\n"));
+        let routes = lines(|n| format!("  - {{ to: t{n} }}\n"));
+        let problems = compiled(&format!("sources:\n{sources}targets:\n{targets}routes:\n{routes}"), &[]).1;
+        let far = problems.iter().filter(|problem| problem.ends_with(" may go to more than 64 targets, which is the most")).count();
+        assert_eq!(far, EACH, "{:?}", problems.first());
     }
 
     /// A file with one source `a`, of which this is said beside its secret.

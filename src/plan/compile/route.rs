@@ -6,7 +6,7 @@ use crate::{
     config::{self, Config, Placed},
     limits::FAN_OUT_MAX,
     name::{RouteName, SourceName, TargetName},
-    route::{Routes, Rule, TypePattern, shadowed},
+    route::{Routes, Rule, TypePattern, shadowed, too_far},
     yaml::{At, Problems},
 };
 
@@ -33,19 +33,21 @@ pub(super) fn routes(config: &Config, problems: &mut Problems) -> Routes {
     }
     forgotten(config, &named, &forgiven, problems);
     let (rules, places): (Vec<Rule>, Vec<&At>) = rules.into_iter().unzip();
+    let far = too_far(&rules, FAN_OUT_MAX);
+    for (key, _) in &config.sources.0 {
+        if SourceName::parse(&key.text).is_some_and(|name| far.contains(&name)) {
+            problems.error(&key.at, format!("events of `{}` may go to more than {FAN_OUT_MAX} targets, which is the most", key.text));
+        }
+    }
+    if !far.is_empty() {
+        return Routes::default();
+    }
     for found in shadowed(&rules) {
         if let (Some(rule), Some(at), Some(by)) = (rules.get(found.rule), places.get(found.rule), rules.get(found.by)) {
             problems.warning(at, format!("`{}` never decides: `{}` takes its targets before it", rule.name, by.name));
         }
     }
-    let routes = Routes::compile(&rules);
-    for (key, _) in &config.sources.0 {
-        let reach = SourceName::parse(&key.text).map_or(0, |name| routes.reach(&name).len());
-        if reach > FAN_OUT_MAX {
-            problems.error(&key.at, format!("events of `{}` may go to {reach} targets, and {FAN_OUT_MAX} is the most", key.text));
-        }
-    }
-    routes
+    Routes::compile(&rules)
 }
 
 /// The name of each rule, its own or by its place; `None` where it cannot have it.
