@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Gateway, answer::Problem, rejected::Desk};
+use super::{Gateway, answer::Problem, once::Once, rejected::Desk};
 use crate::store::StoreError;
 
 /// Bytes of a request's body: the largest filter there can be has a quarter of that.
@@ -63,12 +63,15 @@ impl Call {
     /// The body as what the endpoint takes; an empty one is an object without fields.
     pub(super) fn read<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
-        let no_object = |error: serde_json::Error| {
+        let wrong = |what: &str, error: &serde_json::Error| {
             // What serde says may repeat what was sent; the place does not.
-            Problem::bad(format!("the body is no JSON object (line {}, column {})", error.line(), error.column()))
+            Problem::bad(format!("{what} (line {}, column {})", error.line(), error.column()))
         };
+        serde_json::from_slice::<Once>(body).map_err(|error| {
+            wrong(if error.is_data() { "a field stands twice in the body" } else { "the body is no JSON object" }, &error)
+        })?;
         // Read twice, because what is derived would take a list of its fields for an object, too.
-        let fields: Map<String, Value> = serde_json::from_slice(body).map_err(no_object)?;
+        let fields: Map<String, Value> = serde_json::from_slice(body).map_err(|error| wrong("the body is no JSON object", &error))?;
         T::deserialize(Value::Object(fields)).map_err(|_| Problem::bad(misread(schemars::schema_for!(T).as_value())))
     }
 }

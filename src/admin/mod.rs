@@ -22,6 +22,7 @@ mod gauges;
 mod handed;
 mod jobs;
 mod lists;
+mod once;
 mod openapi;
 mod parameter;
 mod probe;

@@ -120,6 +120,7 @@ fn what_is_not_understood_is_refused_and_says_what_to_do() {
         ("/api/v1/replay", vec![], "[]", 400),
         ("/api/v1/admit", vec![], "[null,null]", 400),
         ("/api/v1/replay", vec![], "{\"filter\":[]}", 400),
+        ("/api/v1/replay", vec![], "{\"filter\":{\"target\":\"app\",\"target\":\"app\"}}", 400),
         ("/api/v1/replay", vec![], "{\"filter\":{},\"rate\":1.5}", 400),
         ("/api/v1/replay", vec![], "{\"filter\":{},\"dry_rnu\":true}", 400),
         ("/api/v1/replay", vec![], "{\"filter\":{\"states\":[\"dead\"]}}", 400),
