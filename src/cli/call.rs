@@ -44,6 +44,14 @@ pub(super) struct Access {
     config: ConfigFile,
 }
 
+/// An admin side: where it is, and the name it is asked by.
+#[derive(Debug)]
+pub(super) struct Admin {
+    url: url::Url,
+    /// One of its `admin.hosts`, which need not have its address among them; `None` for that of the URL.
+    host: Option<String>,
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -168,7 +176,7 @@ impl Access {
     fn call(&self, method: Method, path: &str, sent: Sent<'_>) -> Result<Answer, CallError> {
         // The configuration only says where things are; what is wrong with it is for `check` to say.
         let written = config::load(self.config.named(), &Surroundings::system(), &mut Problems::new());
-        let admin = admin_of(self.admin.as_ref(), written.as_ref())?;
+        let admin = Admin::of(self.admin.as_ref(), written.as_ref())?;
         let token = match &self.token {
             Some(token) => Secret::new(token.trim()),
             None => {
@@ -180,23 +188,43 @@ impl Access {
         };
         let answer = call(&admin, method, path, Some(&token), sent)?;
         match answer.status {
-            StatusCode::UNAUTHORIZED => Err(CallError::Refused(admin)),
-            StatusCode::FORBIDDEN => Err(CallError::Forbidden(admin, answer.problem())),
+            StatusCode::UNAUTHORIZED => Err(CallError::Refused(admin.url)),
+            StatusCode::FORBIDDEN => Err(CallError::Forbidden(admin.url, answer.problem())),
             _ => Ok(answer),
         }
     }
 }
 
-/// The admin side of a gateway: as it was named, as its configuration has it, or where it listens when nobody says.
-///
-/// # Errors
-/// It listens where no URL leads.
-pub(super) fn admin_of(named: Option<&url::Url>, written: Option<&Config>) -> Result<url::Url, CallError> {
-    match (named, written) {
-        (Some(named), _) => Ok(named.clone()),
-        (None, Some(written)) => url_of(written.admin.listen.value.0),
-        (None, None) => url_of(DEFAULT_ADMIN),
+impl Admin {
+    /// At this URL.
+    pub(super) fn at(url: url::Url) -> Self {
+        Self { url, host: None }
     }
+
+    /// The admin side of a gateway: as it was named, as its configuration has it, or where it listens when nobody says.
+    ///
+    /// # Errors
+    /// It listens where no URL leads.
+    pub(super) fn of(named: Option<&url::Url>, written: Option<&Config>) -> Result<Self, CallError> {
+        match (named, written) {
+            (Some(named), _) => Ok(Self::at(named.clone())),
+            (None, Some(written)) => {
+                let host =
+                    written.admin.hosts.first().map(|host| if is_bare_v6(host) { format!("[{}]", **host) } else { (**host).clone() });
+                Ok(Self { url: url_of(written.admin.listen.value.0)?, host })
+            }
+            (None, None) => url_of(DEFAULT_ADMIN).map(Self::at),
+        }
+    }
+
+    /// GETs `path`, as whoever the token stands for.
+    pub(super) fn get(&self, path: &str, token: Option<&Secret>) -> Result<Answer, CallError> {
+        call(self, Method::GET, path, token, Sent::default())
+    }
+}
+
+fn is_bare_v6(host: &str) -> bool {
+    host.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 /// The URL of a listener, from this machine.
@@ -205,21 +233,19 @@ fn url_of(listen: SocketAddr) -> Result<url::Url, CallError> {
     url::Url::parse(&format!("http://{}", SocketAddr::new(ip, listen.port()))).map_err(|error| CallError::Address(listen, error))
 }
 
-/// GETs `path` from the admin side at `admin`, as whoever the token stands for.
-pub(super) fn get(admin: &url::Url, path: &str, token: Option<&Secret>) -> Result<Answer, CallError> {
-    call(admin, Method::GET, path, token, Sent::default())
-}
-
 /// How a command ends when nobody answers.
 pub(super) fn told(error: &CallError) -> (Exit, String) {
     (error.exit(), error.to_string())
 }
 
-fn call(admin: &url::Url, method: Method, path: &str, token: Option<&Secret>, sent: Sent<'_>) -> Result<Answer, CallError> {
-    let unreachable = |what: String| CallError::Unreachable(admin.clone(), what);
-    let (Some(host), "http") = (admin.host(), admin.scheme()) else { return Err(CallError::Url(admin.clone())) };
-    let authority = format!("{host}:{}", admin.port_or_known_default().unwrap_or(80));
-    let mut request = Request::builder().method(method).uri(path).header(header::HOST, &authority);
+fn call(admin: &Admin, method: Method, path: &str, token: Option<&Secret>, sent: Sent<'_>) -> Result<Answer, CallError> {
+    let Admin { url, host: name } = admin;
+    let unreachable = |what: String| CallError::Unreachable(url.clone(), what);
+    let (Some(host), "http") = (url.host(), url.scheme()) else { return Err(CallError::Url(url.clone())) };
+    let port = url.port_or_known_default().unwrap_or(80);
+    let authority = format!("{host}:{port}");
+    let known_as = name.as_ref().map_or_else(|| authority.clone(), |name| format!("{name}:{port}"));
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, known_as);
     if let Some(token) = token {
         let shown = [b"Bearer ", token.reveal()].concat();
         let mut shown = HeaderValue::from_bytes(&shown).map_err(|error| unreachable(format!("the token: {error}")))?;

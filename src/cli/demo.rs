@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     bell::{Bell, Papers, Tally, percentile_ms},
-    call,
+    call::Admin,
     echo::{Echo, Received},
     send,
 };
@@ -165,13 +165,13 @@ impl Stage {
 
     /// Whether it is ready; not when the curtain fell before.
     fn wait_until_ready(&mut self, runtime: &Runtime, curtain: &mut Curtain) -> anyhow::Result<bool> {
-        let admin = format!("http://127.0.0.1:{}", self.admin).parse()?;
+        let admin = Admin::at(format!("http://127.0.0.1:{}", self.admin).parse()?);
         let end = Clock::System.mono() + READY_WITHIN;
         loop {
             if let Some(status) = self.gateway.try_wait()? {
                 anyhow::bail!("the gateway ended with {status}:\n{}", self.last_of_log());
             }
-            if call::get(&admin, "/readyz", None).is_ok_and(|answer| answer.status.is_success()) {
+            if admin.get("/readyz", None).is_ok_and(|answer| answer.status.is_success()) {
                 return Ok(true);
             }
             if Clock::System.mono() >= end {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{call, file::ConfigFile};
+use super::{call::Admin, file::ConfigFile};
 use crate::{
     app::Exit,
     config::{self, Surroundings},
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args) -> Exit {
     // The configuration only says where to ask; what is wrong with it is for `check` to say.
     let written = || config::load(args.config.named(), &Surroundings::system(), &mut Problems::new());
     let written = if args.admin.is_some() { None } else { written() };
-    match call::admin_of(args.admin.as_ref(), written.as_ref()).and_then(|admin| call::get(&admin, path, None)) {
+    match Admin::of(args.admin.as_ref(), written.as_ref()).and_then(|admin| admin.get(path, None)) {
         Ok(answer) => {
             super::say(format_args!("{}", String::from_utf8_lossy(&answer.body).trim_end()));
             if answer.status == StatusCode::OK { Exit::Fine } else { Exit::No }
