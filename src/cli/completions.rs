@@ -1,9 +1,10 @@
 //! `hookgate completions SHELL`.
 
-use std::io;
+use std::io::Write as _;
 
 use clap_complete::Shell;
 
+use super::output::Output;
 use crate::app::Exit;
 
 /// What to print completions for.
@@ -18,6 +19,6 @@ pub(super) fn run(args: &Args) -> Exit {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut super::tree(), "hookgate", &mut text);
     // A closed pipe ends the output, not the command.
-    let _ = io::Write::write_all(&mut io::stdout().lock(), &text);
+    let _ = Output.write_all(&text);
     Exit::Fine
 }

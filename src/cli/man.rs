@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use clap_mangen::Man;
 
+use super::output::Output;
 use crate::app::Exit;
 
 /// Prints the manual page in roff.
@@ -11,7 +12,7 @@ pub(super) fn run() -> Exit {
     match page() {
         Ok(page) => {
             // A closed pipe ends the output, not the command.
-            let _ = io::stdout().lock().write_all(&page);
+            let _ = Output.write_all(&page);
             Exit::Fine
         }
         Err(error) => {

@@ -18,6 +18,7 @@ mod init;
 mod jobs;
 mod kept;
 mod man;
+mod output;
 mod providers;
 #[doc(hidden)]
 pub mod raw;
@@ -44,6 +45,7 @@ use clap::{
 };
 
 use crate::app::Exit;
+use output::Output;
 
 /// Commands of the contract that this version does not have.
 const PLANNED: [&str; 5] = ["route", "test", "tail", "listen", "reload"];
@@ -108,9 +110,16 @@ enum Command {
     Man,
 }
 
-/// Runs the command line of this process.
+/// Runs the command line of this process. A result that could not be written is none, whatever the command says.
 #[must_use]
 pub fn main() -> ExitCode {
+    let code = command();
+    let Some(why) = Output::lost() else { return code };
+    complain(format_args!("the output could not be written: {why}"));
+    Exit::Internal.into()
+}
+
+fn command() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
@@ -144,10 +153,12 @@ pub fn main() -> ExitCode {
 
 /// Runs a command on the process's own output. An output that is closed ends the command where it stands, without a complaint to nobody.
 fn answer(command: impl FnOnce(&mut dyn io::Write, &mut dyn io::Write) -> anyhow::Result<u8>) -> ExitCode {
-    match command(&mut io::stdout(), &mut io::stderr()) {
+    match command(&mut Output, &mut io::stderr()) {
         Ok(code) => code.into(),
         Err(error) => {
-            complain(format_args!("{error:#}"));
+            if Output::lost().is_none() {
+                complain(format_args!("{error:#}"));
+            }
             Exit::Internal.into()
         }
     }
@@ -173,7 +184,7 @@ fn tree() -> clap::Command {
 
 /// Writes a line of the result. A closed pipe behind it ends the output, not the command.
 fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    let _ = Output.write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes a line to people: what is wrong, what to do next.

@@ -1,6 +1,6 @@
 //! `hookgate rejected`: what a running gateway did not believe, and the way in for it once the secret is right.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     call::Access,
     kept::{get, path_of},
+    output::Output,
 };
 use crate::app::Exit;
 
@@ -116,7 +117,7 @@ fn show(args: &Args, id: &str) -> Result<Exit, (Exit, String)> {
     if args.raw {
         let message = get(&args.access, &format!("{path}/request"))?.body;
         // A closed pipe behind it ends the output, not the command.
-        let _ = io::stdout().lock().write_all(&message);
+        let _ = Output.write_all(&message);
         return Ok(Exit::Fine);
     }
     let answer = get(&args.access, &path)?;

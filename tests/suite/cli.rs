@@ -191,3 +191,41 @@ fn health_tells_ready_from_stopping_from_gone() {
     assert_eq!(gateway.wait().code(), Some(0));
     assert_eq!(code(&gateway.command(&["health", "--admin", "ftp://localhost"])), Some(2), "no URL to ask");
 }
+
+#[test]
+fn an_admin_side_that_goes_by_another_name_is_asked_by_it() {
+    let target = Recorder::start();
+    let admin = "admin: { listen: \"127.0.0.1:@ADMIN@\", hosts: hooks.internal }\n";
+    let gateway = Gateway::written(&(one_target(&target, "") + admin));
+    assert_eq!(code(&gateway.command(&["check"])), Some(0));
+    let file = gateway.configuration_file();
+    let mut child = std::process::Command::new(crate::support::gateway::binary())
+        .args(["run", "-c"])
+        .arg(&file)
+        .current_dir(gateway.folder())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let file = file.to_string_lossy().into_owned();
+    wait_until("it is ready", || code(&gateway.command(&["health", "-c", &file])) == Some(0));
+    let status = gateway.command(&["status", "-c", &file]);
+    let by_address = gateway.command(&["health", "--admin", &format!("http://{}", gateway.admin())]);
+    child.kill().expect("our own child");
+    child.wait().expect("our own child");
+    assert_eq!(code(&status), Some(0), "{}", said(&status));
+    assert_eq!(code(&by_address), Some(1), "the address is not on the list: {}", said(&by_address));
+}
+
+#[test]
+fn a_result_that_nobody_could_be_given_is_none() {
+    let gateway = Gateway::written("");
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has one");
+    for arguments in [&["providers"][..], &["providers", "github"], &["man"], &["completions", "bash"], &["schema"]] {
+        let mut command = std::process::Command::new(crate::support::gateway::binary());
+        let output = command.args(arguments).current_dir(gateway.folder()).stdout(full()).output().expect("the binary starts");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), told.lines().count()), (Some(70), 1), "{arguments:?}: {told}");
+        assert!(told.starts_with("the output could not be written: "), "{arguments:?}: {told}");
+    }
+}
