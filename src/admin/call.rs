@@ -70,7 +70,7 @@ impl Call {
         serde_json::from_slice::<Once>(body).map_err(|error| {
             wrong(if error.is_data() { "a field stands twice in the body" } else { "the body is no JSON object" }, &error)
         })?;
-        // Read twice, because what is derived would take a list of its fields for an object, too.
+        // Read again as an object, because what is derived would take a list of its fields for an object, too.
         let fields: Map<String, Value> = serde_json::from_slice(body).map_err(|error| wrong("the body is no JSON object", &error))?;
         T::deserialize(Value::Object(fields)).map_err(|_| Problem::bad(misread(schemars::schema_for!(T).as_value())))
     }

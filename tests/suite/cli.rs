@@ -192,6 +192,17 @@ fn health_tells_ready_from_stopping_from_gone() {
     assert_eq!(code(&gateway.command(&["health", "--admin", "ftp://localhost"])), Some(2), "no URL to ask");
 }
 
+/// A gateway that ends with the test, however that ends.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Our own child, by its pid; it may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn an_admin_side_that_goes_by_another_name_is_asked_by_it() {
     let target = Recorder::start();
@@ -199,7 +210,7 @@ fn an_admin_side_that_goes_by_another_name_is_asked_by_it() {
     let gateway = Gateway::written(&(one_target(&target, "") + admin));
     assert_eq!(code(&gateway.command(&["check"])), Some(0));
     let file = gateway.configuration_file();
-    let mut child = std::process::Command::new(crate::support::gateway::binary())
+    let child = std::process::Command::new(crate::support::gateway::binary())
         .args(["run", "-c"])
         .arg(&file)
         .current_dir(gateway.folder())
@@ -207,12 +218,11 @@ fn an_admin_side_that_goes_by_another_name_is_asked_by_it() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the binary starts");
+    let _child = Ended(child);
     let file = file.to_string_lossy().into_owned();
     wait_until("it is ready", || code(&gateway.command(&["health", "-c", &file])) == Some(0));
     let status = gateway.command(&["status", "-c", &file]);
     let by_address = gateway.command(&["health", "--admin", &format!("http://{}", gateway.admin())]);
-    child.kill().expect("our own child");
-    child.wait().expect("our own child");
     assert_eq!(code(&status), Some(0), "{}", said(&status));
     assert_eq!(code(&by_address), Some(1), "the address is not on the list: {}", said(&by_address));
 }

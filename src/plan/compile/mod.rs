@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_is_refused_as_fast_as_a_small_one() {
+    fn every_source_of_a_large_file_that_goes_too_far_is_named() {
         const EACH: usize = 1_000;
         let lines = |line: fn(usize) -> String| (0..EACH).map(line).collect::<String>();
         let sources = lines(|n| format!("  s{n}: {{ provider: github, secret: {SECRET}{n} }}\n"));

@@ -223,13 +223,13 @@ impl Campaign {
         loop {
             let before = missing.len();
             // It stands still from the last delivery on, and not from the last look.
-            let moves = holds_within(self.drain_within, || {
+            holds_within(self.drain_within, || {
                 supervise(gateway);
                 let settled = gateway.is_settled();
                 missing.retain(|(id, target)| !targets.books[*target].1.has_taken(id));
                 missing.len() < before || settled
             });
-            if missing.is_empty() || !moves || missing.len() == before {
+            if missing.is_empty() || missing.len() == before {
                 return missing.is_empty();
             }
         }
