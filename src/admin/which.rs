@@ -2,14 +2,16 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{answer::Problem, parameter};
 use crate::store::{FILTER_LIMIT_MAX, FILTER_VALUES_MAX};
 
-/// Which deliveries are meant: everything that is given must hold, and of several values of one kind any may.
+/// Which deliveries are meant: everything that is given must hold, and of several values of one kind any may. At least one thing besides
+/// `limit` must be given.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "Filter")]
+#[schemars(rename = "Filter", transform = say_something)]
 pub(super) struct Which {
     /// Events of one of these sources.
     #[serde(deserialize_with = "parameter::texts")]
@@ -46,7 +48,11 @@ pub(super) struct Which {
 }
 
 impl Which {
-    /// As the parameters of a query.
+    /// As the parameters of a query. A filter that says nothing is refused: programs leave out a field whose value they do not know, and
+    /// everything there is must be asked for in words.
+    ///
+    /// # Errors
+    /// It says nothing, or too much.
     pub(super) fn pairs(self) -> Result<Vec<(&'static str, String)>, Problem> {
         let lists = [("source", self.source), ("target", self.target), ("type", self.r#type), ("state", self.state), ("id", self.id)];
         if lists.iter().any(|(_, values)| values.len() > FILTER_VALUES_MAX) {
@@ -56,13 +62,27 @@ impl Which {
         for (name, values) in lists {
             pairs.extend(values.into_iter().map(|value| (name, value)));
         }
-        let single = [("since", self.since), ("until", self.until), ("limit", self.limit.map(|limit| limit.to_string()))];
-        pairs.extend(single.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        pairs.extend([("since", self.since), ("until", self.until)].into_iter().filter_map(|(name, value)| Some((name, value?))));
         if self.unrouted {
             pairs.push(("unrouted", "true".to_owned()));
         }
+        if pairs.is_empty() {
+            let why = "`filter` says which deliveries, by at least one of `source`, `target`, `type`, `state`, `since`, `until`, `id` and \
+                       `unrouted` (everything is `since: 1970-01-01T00:00:00Z`)";
+            return Err(Problem::bad(why));
+        }
+        pairs.extend(self.limit.map(|limit| ("limit", limit.to_string())));
         Ok(pairs)
     }
+}
+
+/// What [`Which::pairs`] refuses, said in the schema: one of the fields stands there with a value.
+fn say_something(schema: &mut Schema) {
+    let said = |name: &str, value: Value| json!({ "required": [name], "properties": { name: value } });
+    let lists = ["source", "target", "type", "state", "id"].map(|name| said(name, json!({ "not": { "const": [] } })));
+    let times = ["since", "until"].map(|name| said(name, json!({ "type": "string" })));
+    let unrouted = said("unrouted", json!({ "const": true }));
+    schema.insert("anyOf".to_owned(), lists.into_iter().chain(times).chain([unrouted]).collect());
 }
 
 fn sources(_: &mut SchemaGenerator) -> Schema {
