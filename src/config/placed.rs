@@ -108,11 +108,9 @@ impl fmt::Display for Period {
         if ms == 0 {
             return f.write_str("0s");
         }
-        let unit = UNITS.iter().find(|(length, _)| ms.is_multiple_of(*length));
-        match unit.filter(|_| self.0.subsec_nanos().is_multiple_of(1_000_000)) {
-            Some((length, unit)) => write!(f, "{}{unit}", ms / length),
-            None => write!(f, "{}", humantime::format_duration(self.0)),
-        }
+        // One millisecond divides every duration that is written in a configuration.
+        let (length, unit) = UNITS.into_iter().find(|(length, _)| ms.is_multiple_of(*length)).unwrap_or((1, "ms"));
+        write!(f, "{}{unit}", ms / length)
     }
 }
 

@@ -92,6 +92,10 @@ pub(super) fn period(node: &Node, what: &str, problems: &mut Problems) -> Option
         return None;
     }
     match humantime::parse_duration(text) {
+        Ok(duration) if !duration.subsec_nanos().is_multiple_of(1_000_000) => {
+            refuse(node, text, what, "counted in whole milliseconds", problems);
+            None
+        }
         Ok(duration) if duration <= PERIOD_MAX => Some(Period(duration)),
         Ok(_) => {
             refuse(node, text, what, "at most 100 years", problems);

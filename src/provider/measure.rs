@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::yaml::{Node, Problems, as_text};
 
-/// A duration such as `5m` or `3d`; a bare number is refused, since nobody can say what it counts.
+/// A duration such as `5m` or `3d`, in whole milliseconds; a bare number is refused, since nobody can say what it counts.
 pub(super) fn duration(node: &Node, what: &str, problems: &mut Problems) -> Option<Duration> {
     let text = as_text(node, what, problems)?;
     match humantime::parse_duration(text) {
-        Ok(duration) if duration > Duration::ZERO => Some(duration),
+        Ok(duration) if duration > Duration::ZERO && duration.subsec_nanos().is_multiple_of(1_000_000) => Some(duration),
         _ => {
             problems.error(&node.at, format!("{what} is a duration with its unit, such as `10s`, `5m` or `3d`"));
             None

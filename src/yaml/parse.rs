@@ -52,11 +52,12 @@ struct Tree<'a> {
 /// A collection that has begun and not ended.
 enum Open {
     List(At, Vec<Node>),
-    Map(At, Vec<(Key, Node)>, Option<Key>, Lines),
+    Map(At, Vec<(Key, Node)>, Option<Key>, Written),
 }
 
-/// The line each key of a mapping was first written at: a lookup, so that a mapping of a hundred thousand keys is read in no time.
-type Lines = HashMap<String, usize>;
+/// Where each key of a mapping was first written, by line and column: a lookup, so that a mapping of a hundred thousand keys is read in no
+/// time.
+type Written = HashMap<String, (usize, usize)>;
 
 impl Tree<'_> {
     /// Takes one event; `false` ends the reading (the reason is noted).
@@ -87,7 +88,7 @@ impl Tree<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 Self::refuse_extras(anchor, tag.is_some(), &at, problems);
-                self.begin(Open::Map(at, Vec::new(), None, Lines::new()), problems)
+                self.begin(Open::Map(at, Vec::new(), None, Written::new()), problems)
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::List(at, items)) => self.place(Node::new(at, Value::List(items)), problems),
@@ -117,14 +118,16 @@ impl Tree<'_> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List(_, items)) => items.push(node),
-            Some(Open::Map(_, entries, key, lines)) => match key.take() {
-                Some(key) => entries.push((key, node)),
+            Some(Open::Map(_, entries, key, written)) => match key.take() {
+                // Of a key that is written twice the first stands.
+                Some(key) if written.get(&key.text) == Some(&(key.at.line, key.at.column)) => entries.push((key, node)),
+                Some(_) => {}
                 None => match node.value {
                     Value::Scalar { text, .. } => {
-                        if let Some(first) = lines.get(&text) {
+                        if let Some((first, _)) = written.get(&text) {
                             problems.error(&node.at, format!("`{}` is written twice, first at line {first}", text.escape_debug()));
                         } else {
-                            lines.insert(text.clone(), node.at.line);
+                            written.insert(text.clone(), (node.at.line, node.at.column));
                         }
                         *key = Some(Key { at: node.at, text });
                     }
@@ -202,6 +205,17 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert!(read(text).1.contains(&expected.to_owned()), "{text:?} gave {:?}", read(text).1);
+        }
+    }
+
+    #[test]
+    fn of_a_key_that_is_written_twice_the_first_stands() {
+        for text in ["a: 1\nb: 3\na: 2\n", "{a: 1, a: 2, b: 3, a: [4]}"] {
+            let (node, problems) = read(text);
+            let Some(Value::Map(entries)) = node.map(|node| node.value) else { panic!("{text}: {problems:?}") };
+            let kept: Vec<_> = entries.iter().map(|(key, node)| (&*key.text, node.value.clone())).collect();
+            let plain = |text: &str| Value::Scalar { text: text.into(), quoted: false };
+            assert_eq!(kept, [("a", plain("1")), ("b", plain("3"))], "{text}");
         }
     }
 
