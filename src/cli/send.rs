@@ -78,6 +78,13 @@ fn prepared(args: &Args) -> Result<Tally, (Exit, String)> {
     let (config, catalogue) = args.config.load()?;
     let source = config.sources.get(&args.source).ok_or_else(|| (Exit::Usage, unknown_source(&args.source, &config)))?;
     let provider = provider(&args.source, source, &catalogue).map_err(|why| (Exit::Config, why))?;
+    if args.data.is_none() && provider.vectors.is_empty() {
+        let why = format!(
+            "{}: its provider comes without known answers, so there is no sample to send: give a body with --data FILE",
+            args.source
+        );
+        return Err((Exit::Usage, why));
+    }
     let to = place(args, source, &config).map_err(|why| (Exit::Usage, why))?;
     let believed = match &config.server.tls.value {
         Tls::Own { certs, .. } => certs.iter().map(|certificate| certificate.cert.value.as_path()).collect(),

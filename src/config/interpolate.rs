@@ -186,6 +186,11 @@ impl Insertion<'_> {
             self.warnings.push(format!("everyone on this machine may read the file {path}"));
         }
         let text = String::from_utf8(contents.bytes).map_err(|_| Fault::new(format!("the file {path} is not UTF-8 text")))?;
+        if text.starts_with('\u{feff}') {
+            return Err(Fault::new(format!(
+                "the file {path} begins with a byte order mark, which no secret does: save it as UTF-8 without one"
+            )));
+        }
         let text = text.strip_suffix('\n').map_or(&*text, |cut| cut.strip_suffix('\r').unwrap_or(cut));
         if text.is_empty() {
             return Err(Fault::new(format!("the file {path} is empty")));
@@ -246,7 +251,7 @@ mod tests {
 
     fn surroundings() -> Surroundings {
         let variables = [("A", "one"), ("EMPTY", ""), ("LOOP", "${A}"), ("DIR", "/run/secrets"), ("ODD", "x\"\n  y: [z")];
-        let files = [("/run/secrets/s", "line\n"), ("/two", "a\n\n"), ("/crlf", "a\r\n"), ("/none", "\n")];
+        let files = [("/run/secrets/s", "line\n"), ("/two", "a\n\n"), ("/crlf", "a\r\n"), ("/none", "\n"), ("/bom", "\u{feff}a\n")];
         let mut files: BTreeMap<PathBuf, Vec<u8>> = files.map(|(path, text)| (path.into(), text.into())).into();
         files.insert("/big".into(), vec![b'x'; FILE_BYTES_MAX + 1]);
         files.insert("/most".into(), vec![b'x'; FILE_BYTES_MAX]);
@@ -347,6 +352,7 @@ mod tests {
             ("${file:/big}", "t.yaml:1:4: the file /big is larger than 64 KiB, which no secret is"),
             ("${file:/binary}", "t.yaml:1:4: the file /binary is not UTF-8 text"),
             ("${file:/none}", "t.yaml:1:4: the file /none is empty"),
+            ("${file:/bom}", "t.yaml:1:4: the file /bom begins with a byte order mark, which no secret does: save it as UTF-8 without one"),
             ("${file:}", "t.yaml:1:4: `${file:}` names no file"),
             ("${file:${DIR}${DIR}}", "t.yaml:1:4: a `${file:...}` path holds one variable at most"),
         ];

@@ -71,6 +71,9 @@ fn a_source_says_itself_what_its_provider_is() {
     let status: serde_json::Value = serde_json::from_slice(&gateway.look("/api/v1/status").expect("status").body).expect("JSON");
     assert_eq!((&status["sources"][0]["provider"], &status["sources"][0]["verification"]), (&"inline".into(), &"unproved".into()));
 
+    let sent = gateway.command(&["send", "legacy", "-c", "hookgate.yaml"]);
+    let said = String::from_utf8_lossy(&sent.stderr);
+    assert!(sent.status.code() == Some(2) && said.contains("legacy: ") && said.contains("--data FILE"), "{said}");
     let sent = gateway.command(&["send", "legacy", "-c", "hookgate.yaml", "--data", "event.json"]);
     assert_eq!(sent.status.code(), Some(2), "there is no such file");
     fs::write(gateway.folder().join("event.json"), r#"{"id":"sent","kind":"x"}"#).expect("written");
