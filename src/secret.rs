@@ -22,6 +22,12 @@ impl Secret {
         &self.0
     }
 
+    /// How many bytes it has.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Four hex digits that tell secrets apart in logs and metrics without giving anything away.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::file;
 use crate::{
     app::Exit,
-    provider::{Catalogue, Provider, Retries},
+    config::Period,
+    provider::{Atom, Catalogue, EventRule, Provider, Retries, Template},
     verify::{Tried, prove, prove_handshakes, signable},
 };
 
@@ -211,7 +212,7 @@ fn by_source(provider: &Provider) -> BTreeMap<&str, usize> {
 
 fn retries(retries: Retries) -> String {
     match retries {
-        Retries::For(duration) => humantime::format_duration(duration).to_string(),
+        Retries::For(duration) => Period(duration).to_string(),
         Retries::None => "none".into(),
         Retries::Unknown => "unknown".into(),
     }
@@ -230,18 +231,44 @@ fn table(providers: &[&Provider]) -> String {
     text
 }
 
-fn described(provider: &Provider) -> String {
+/// What an event is known by, in order, and whether who has seen a request can change it.
+fn id(provider: &Provider) -> String {
+    let event = &provider.event;
     let signed = |yes| if yes { "signed" } else { "not signed" };
-    let written = |templates: &[crate::provider::Template]| match templates {
-        [] => "none: the body stands for the event".to_owned(),
-        some => some.iter().map(crate::provider::Template::text).collect::<Vec<_>>().join(", else "),
-    };
+    let ids = event.id.iter().map(Template::text).collect::<Vec<_>>().join(", else ");
+    match event {
+        EventRule { once: true, .. } if ids.is_empty() => "none: the signed text stands for the event".to_owned(),
+        EventRule { once: true, .. } => format!("{ids}, {}; repeats are known by the signed text", signed(event.id_signed)),
+        EventRule { always_new: true, .. } if ids.is_empty() => "none: each request is an event of its own".to_owned(),
+        EventRule { always_new: true, .. } => format!("{ids}, {}, else each request is an event of its own", signed(event.id_signed)),
+        _ if ids.is_empty() => format!("none: the body stands for the event, {}", signed(event.body_signed)),
+        _ => format!("{ids}, {}", signed(event.id_signed)),
+    }
+}
+
+fn kind(provider: &Provider) -> String {
+    let kinds = provider.event.types.iter().map(Template::text).collect::<Vec<_>>().join(", else ");
+    match provider.event.types_signed {
+        _ if kinds.is_empty() => "none".to_owned(),
+        true => format!("{kinds}, signed"),
+        false => format!("{kinds}, not signed"),
+    }
+}
+
+fn described(provider: &Provider) -> String {
     let entry = entry(provider);
     let mut text = format!("{} ({})\n\n", provider.title, provider.slug);
     let _ = writeln!(text, "scheme      {}, confidence {}", entry.scheme, entry.confidence);
-    let _ = writeln!(text, "event id    {}, {}", written(&provider.event.id), signed(entry.event_id_signed));
-    let _ = writeln!(text, "event type  {}, {}", written(&provider.event.types), signed(entry.event_type_signed));
+    let _ = writeln!(text, "event id    {}", id(provider));
+    let _ = writeln!(text, "event type  {}", kind(provider));
     let _ = writeln!(text, "retries     {}", entry.retries);
+    if entry.needs_public_url {
+        let _ = writeln!(text, "public URL  needed: it is part of what is verified");
+    }
+    let kept_back: Vec<String> = provider.credential_places.iter().map(Atom::to_string).collect();
+    if !kept_back.is_empty() {
+        let _ = writeln!(text, "kept back   {}: no target sees it", kept_back.join(", "));
+    }
     if !entry.handshakes.is_empty() {
         let _ = writeln!(text, "handshakes  {}", entry.handshakes.join(", "));
     }
@@ -249,7 +276,9 @@ fn described(provider: &Provider) -> String {
     for link in entry.docs {
         let _ = writeln!(text, "docs        {link}");
     }
-    let _ = writeln!(text, "\nCredentials");
+    if !entry.credentials.is_empty() {
+        let _ = writeln!(text, "\nCredentials");
+    }
     for credential in &entry.credentials {
         let place = credential.place.map(|place| format!(": {place}")).unwrap_or_default();
         let optional = if credential.required { "" } else { " (optional)" };

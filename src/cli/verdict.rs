@@ -8,7 +8,7 @@ use crate::{
     clock::UnixMs,
     config::Config,
     plan::{self, Source},
-    provider::{Catalogue, Provider},
+    provider::{Catalogue, Family, Provider},
     rejection::Rejection,
     request::RawRequest,
     verify::{Case, Explanation, Greeted, Neighbour, Setting, Unproved, Verifier, explain},
@@ -255,6 +255,9 @@ fn accepted(provider: &Provider, skew_ms: Option<i64>) -> String {
     };
     match provider.scheme().as_str() {
         "none" => "Nothing is signed: anyone who knows the URL can send this.".into(),
+        scheme if provider.checks.iter().all(|check| matches!(check.scheme.family(), Family::Token | Family::Basic | Family::None)) => {
+            format!("Proved by {scheme}; nothing is signed.")
+        }
         scheme => format!("Signed with {scheme}{timed}."),
     }
 }

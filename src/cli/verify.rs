@@ -17,7 +17,7 @@ use crate::{
     app::Exit,
     clock::{Clock, UnixMs},
     config::Config,
-    provider::Catalogue,
+    provider::{Catalogue, Provider},
     secret::Secret,
     verify::{Credential, Setting},
 };
@@ -95,7 +95,6 @@ pub(super) fn verify_with(args: &VerifyArgs, outside: Outside<'_>, out: &mut dyn
 }
 
 fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) -> Result<Exit, (Exit, String)> {
-    let usage = |why: String| (Exit::Usage, why);
     let (config, catalogue) = match (&args.source, &args.rejected) {
         (None, None) => (None, file::providers(args.access.config().named())?),
         _ => args.access.config().load().map(|(config, catalogue)| (Some(config), catalogue))?,
@@ -108,20 +107,35 @@ fn answered(args: &VerifyArgs, mut outside: Outside<'_>, out: &mut dyn Write) ->
         _ => {
             let named = args.first.as_deref().unwrap_or(Path::new("")).to_string_lossy();
             let provider = file::provider(&catalogue, &named)?;
-            let credentials = credentials(args, &outside).map_err(usage)?;
-            let setting = Setting { provider, credentials, retired: Vec::new(), endpoint: None, tolerance: None };
-            Known::of_provider(setting, &catalogue)
+            of_provider(args, provider, &catalogue, &outside)?
         }
     };
+    Ok(print(&of_file(args, &known, &mut outside)?, args.json, out))
+}
+
+/// A provider with the credentials of the command line.
+fn of_provider<'a>(
+    args: &VerifyArgs,
+    provider: &'a Provider,
+    catalogue: &'a Catalogue,
+    outside: &Outside<'_>,
+) -> Result<Known<'a>, (Exit, String)> {
+    let credentials = credentials(args, outside).map_err(|why| (Exit::Usage, why))?;
+    Ok(Known::of_provider(Setting { provider, credentials, retired: Vec::new(), endpoint: None, tolerance: None }, catalogue))
+}
+
+/// The answer to the request in the file.
+fn of_file<'a>(args: &VerifyArgs, known: &Known<'a>, outside: &mut Outside<'_>) -> Result<Answer<'a>, (Exit, String)> {
+    let usage = |why: String| (Exit::Usage, why);
     let at = args.at.map_or(outside.now, |seconds| UnixMs(seconds.saturating_mul(1000)));
     let file = args.second.as_deref().or(args.first.as_deref()).unwrap_or(Path::new("-"));
-    let captured = raw::captured(&read(file, &mut outside).map_err(usage)?, at).map_err(usage)?;
+    let captured = raw::captured(&read(file, outside).map_err(usage)?, at).map_err(usage)?;
     let mut answer = known.judge(captured.request, at, args.url.as_ref()).map_err(usage)?;
     if captured.ignored_bytes > 0 {
         let bytes = captured.ignored_bytes;
         answer.add(&format!(" Warning: the file has {bytes} bytes behind those that Content-Length counts; they are no part of the body."));
     }
-    Ok(print(&answer, args.json, out))
+    Ok(answer)
 }
 
 /// The answer to a kept request, by its source in the configuration, at the time it came.
@@ -269,23 +283,19 @@ mod tests {
                     vector.headers.iter().filter(|(name, _)| name.to_lowercase().contains("signature")).map(|(_, v)| &**v).collect();
                 for reject in &vector.rejects {
                     let edited = vector.edited(reject);
-                    for json in [true, false] {
-                        let (code, out, err) = ask(&provider.slug, &edited, json);
-                        assert_ne!(code, 0, "{} {}", provider.slug, reject.why);
-                        let all = format!("{out}{err}");
-                        let secrets = vector.credentials.iter().chain(&edited.credentials).flat_map(|(_, values)| values);
-                        let codes = right.iter().flat_map(|value| value.split([',', ' ', '=']).filter(|part| part.len() > 20));
-                        for hidden in secrets.map(|value| &**value).chain(codes) {
-                            assert!(!all.contains(hidden), "{} {}: {all}", provider.slug, reject.why);
-                        }
+                    let all = said(provider, &edited, &catalogue);
+                    let secrets = vector.credentials.iter().chain(&edited.credentials).flat_map(|(_, values)| values);
+                    let codes = right.iter().flat_map(|value| value.split([',', ' ', '=']).filter(|part| part.len() > 20));
+                    for hidden in secrets.map(|value| &**value).chain(codes) {
+                        assert!(!all.contains(hidden), "{} {}: {all}", provider.slug, reject.why);
                     }
                 }
             }
         }
     }
 
-    /// Runs `verify` on the request of a vector, with the first value of its first credential.
-    fn ask(slug: &str, vector: &Vector, json: bool) -> (u8, String, String) {
+    /// All that `verify` says of the request of a vector that is to be refused, with the first value of each of its credentials.
+    fn said(provider: &Provider, vector: &Vector, catalogue: &Catalogue) -> String {
         let mut request = format!("{} / HTTP/1.1\r\n", vector.method).into_bytes();
         for (name, value) in &vector.headers {
             request.extend(format!("{name}: {value}\r\n").bytes());
@@ -294,12 +304,22 @@ mod tests {
         request.extend(&vector.body);
         let at = vector.at.to_string();
         let pairs: Vec<String> = vector.credentials.iter().map(|(name, values)| format!("{name}={}", values[0])).collect();
-        let mut line: Vec<&str> = vec![slug, "--at", &at, "-"];
+        let mut line: Vec<&str> = vec!["verify", &provider.slug, "--at", &at, "-"];
         line.extend(pairs.iter().flat_map(|pair| ["--credential", pair]));
         let url = vector.url.as_ref().map(url::Url::as_str);
         line.extend(url.iter().flat_map(|url| ["--url", url]));
-        line.extend(json.then_some("--json"));
-        run(&line, std::str::from_utf8(&request).expect("vectors are text"))
+        let args = Line::try_parse_from(line).unwrap_or_else(|why| panic!("{why}")).args;
+        let mut outside = Outside { now: UnixMs(0), variable: &|_| None, stdin: &mut &*request };
+        let answered = of_provider(&args, provider, catalogue, &outside).and_then(|known| of_file(&args, &known, &mut outside));
+        let mut out = Vec::new();
+        match answered {
+            Ok(answer) => [true, false].into_iter().for_each(|json| assert_ne!(print(&answer, json, &mut out), Exit::Fine)),
+            Err((exit, why)) => {
+                assert_ne!(exit, Exit::Fine);
+                out.extend(why.into_bytes());
+            }
+        }
+        String::from_utf8(out).expect("text")
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::UnixMs,
     secret::Secret,
-    yaml::{Node, Problems, Value, as_list, off},
+    yaml::{At, Node, Problems, Value, as_list, off},
 };
 
 /// Bytes below which a secret can be guessed.
@@ -96,20 +96,41 @@ pub(super) fn credentials(node: &Node, what: &str, problems: &mut Problems) -> O
     OneOrMany(items.iter().filter_map(|item| credential(item, what, problems)).collect())
 }
 
+/// The same of a credential that is a secret: one that may be guessed is worth a warning.
+pub(super) fn secrets(node: &Node, what: &str, problems: &mut Problems) -> OneOrMany<Credential> {
+    let found = credentials(node, what, problems);
+    found.iter().for_each(|credential| warn_if_short(&credential.value.0, &credential.value.at, what, problems));
+    found
+}
+
+/// Warns of a secret that may be guessed. Whether a named credential is one, the provider says.
+pub(crate) fn warn_if_short(secret: &Secret, at: &At, what: &str, problems: &mut Problems) {
+    if secret.byte_len() < SHORT_BYTES {
+        problems.warning(at, format!("{what} is shorter than {SHORT_BYTES} bytes and may be guessed"));
+    }
+}
+
 fn credential(node: &Node, what: &str, problems: &mut Problems) -> Option<Credential> {
     if !matches!(node.value, Value::Map(_)) {
-        let value = Placed { at: node.at.clone(), written: true, hidden: node.hidden, value: guarded(node, what, problems)? };
+        let value = Placed { at: node.at.clone(), written: true, hidden: node.hidden, value: spelled(node, what, problems)? };
         return Some(Credential { value, until: None });
     }
     let mut section = Section::of(node, what, problems);
-    let value = section.needed("value", guarded);
+    let value = section.needed("value", spelled);
     let until = section.unless_off("until", values::moment);
     section.finish();
     Some(Credential { value: value?, until })
 }
 
-/// A credential, refused when it is plainly none.
+/// A secret, refused when it is plainly none; a short one is worth a warning.
 pub(super) fn guarded(node: &Node, what: &str, problems: &mut Problems) -> Option<Guarded> {
+    let guarded = spelled(node, what, problems)?;
+    warn_if_short(&guarded.0, &node.at, what, problems);
+    Some(guarded)
+}
+
+/// A credential, refused when it is plainly none.
+fn spelled(node: &Node, what: &str, problems: &mut Problems) -> Option<Guarded> {
     if problems.blames(&node.at) {
         return None;
     }
@@ -137,9 +158,6 @@ pub(super) fn guarded(node: &Node, what: &str, problems: &mut Problems) -> Optio
     }
     if text.trim().len() < text.len() {
         problems.warning(&node.at, format!("{what} begins or ends with white space, which is part of it"));
-    }
-    if text.len() < SHORT_BYTES {
-        problems.warning(&node.at, format!("{what} is shorter than {SHORT_BYTES} bytes and may be guessed"));
     }
     Some(Guarded(Secret::new(text.as_bytes())))
 }

@@ -16,11 +16,12 @@ use crate::{
 };
 
 /// What each key says, in the words of the provider files.
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 18] = [
     ("scheme", "How a request is signed: `hmac-sha256`, `ed25519`, `token`, `basic` and so on, as in a provider file."),
     ("each", "The array of the JSON document for each of whose elements the check must hold: `json:/items`."),
     ("signature", "Where the signature stands and how it is written: `{ at: header:X-Signature, encoding: hex }`."),
     ("message", "What was signed, as a template: `\"{header:X-Time}.{body}\"`."),
+    ("digest", "`sha256` when the hash of the message was signed in its place."),
     ("url", "The spellings of the public URL that are tried: `exact`, `default-port`, `decoded`."),
     ("key", "Which credential is the key, and how it is written: `{ from: secret, form: text }`."),
     ("timestamp", "When it was signed: `{ at: header:X-Time, unit: s, tolerance: 5m }`."),
@@ -29,7 +30,11 @@ const KEYS: [(&str, &str); 17] = [
     ("credentials", "What the source has to bring, by name; left out: what the checks and handshakes name, all of it required."),
     ("document", "Where the JSON document is: `body`, or a field of a form such as `form:payload`."),
     ("verify", "The checks, when they are several: all must hold. Instead of the keys of one."),
-    ("event", "What a request is: `{ id: \"{json:/id}\", type: \"{json:/type}\" }`; without `id` the body stands for it."),
+    (
+        "event",
+        "What a request is: `{ id: \"{json:/id}\", type: \"{json:/type}\" }`; without `id` the body stands for it, or, with `repeats: \
+         none`, each request is an event of its own.",
+    ),
     ("handshakes", "What the sender asks an endpoint before it trusts it, and the answers."),
     ("replies", "The answers: `accepted` and `rejected`."),
     ("limits", "The largest body: `{ body: 1MiB }`."),

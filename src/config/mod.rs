@@ -42,6 +42,7 @@ pub use alerts::Alerts;
 pub use answers::{Body, OnReject, Respond};
 pub use breaker::{Breaker, Ramp};
 pub use credential::Credential;
+pub(crate) use credential::warn_if_short;
 pub use dedup::{Dedup, DedupBy, OnRepeat, Window};
 pub use header::HeaderText;
 pub use inline::Inline;
@@ -313,6 +314,7 @@ mod tests {
             "f.yaml:1:32: `payload` (9d) outlives `delivered` (3d), the events it belongs to; raise `delivered`, or leave `payload` out",
         ),
         ("store: { retention: { dead: 0s } }", "f.yaml:1:29: `dead` is longer than nothing"),
+        ("store: { retention: { dead: 1ns } }", "f.yaml:1:29: `dead` is counted in whole milliseconds, and this is `1ns`"),
         ("store: { retention: { rejected: 0s } }", "f.yaml:1:33: `rejected` is longer than nothing"),
         (
             "store: { url: \"sqlite:x.db\" }",

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     answers::{OnReject, Respond},
-    credential::{Credential, credentials},
+    credential::{Credential, credentials, secrets},
     dedup::Dedup,
     inline::Inline,
     method::{self, EventMethod},
@@ -201,7 +201,7 @@ impl Source {
             path: section.several("path", path),
             public_url: section.unless_off("public_url", values::link),
             url_token: section.unless_off("url_token", |node, what, problems| Some(url_tokens(node, what, problems))),
-            secret: section.optional("secret", |node, what, problems| Some(credentials(node, what, problems))),
+            secret: section.optional("secret", |node, what, problems| Some(secrets(node, what, problems))),
             credentials: named_credentials(&section.part("credentials"), section.problems),
             allow_ips: section.several_unless_off("allow_ips", values::network),
             client_cert: section.unless_off("client_cert", ClientCert::read),
@@ -256,7 +256,7 @@ fn path(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
 
 /// URL tokens, each of characters that nobody on the way encodes: there is one spelling of it.
 fn url_tokens(node: &Node, what: &str, problems: &mut Problems) -> OneOrMany<Credential> {
-    let mut found = credentials(node, what, problems);
+    let mut found = secrets(node, what, problems);
     found.0.retain(|credential| {
         let bytes = credential.value.0.reveal(); // only its length and its alphabet are looked at
         let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'));

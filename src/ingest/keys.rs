@@ -24,7 +24,8 @@ enum Namespace {
     SourceKey = 6,
 }
 
-/// The key of an event. A provider that gives no id (or an empty one) is known by its body; `DedupBy::None` makes every event its own.
+/// The key of an event. One without an id (or with an empty one) is known by its body, or, where the provider says so, by nothing:
+/// `KnownBy::Nothing` and `DedupBy::None` make every event its own.
 #[must_use]
 pub(super) fn key(source: &SourceName, by: DedupBy, known_by: KnownBy<'_>, body: &[u8], event: EventId) -> DedupKey {
     match (by, known_by) {
@@ -34,7 +35,7 @@ pub(super) fn key(source: &SourceName, by: DedupBy, known_by: KnownBy<'_>, body:
         (DedupBy::Provider | DedupBy::Template, KnownBy::Body) | (DedupBy::Body, _) => {
             hash(source, Namespace::BodyHash, &Sha256::digest(body))
         }
-        (DedupBy::None, _) => hash(source, Namespace::EventId, &event.to_i64().to_be_bytes()),
+        (DedupBy::None, _) | (_, KnownBy::Nothing) => hash(source, Namespace::EventId, &event.to_i64().to_be_bytes()),
     }
 }
 
@@ -99,6 +100,8 @@ mod tests {
             key(&name("a"), DedupBy::Template, KnownBy::Key(b"id"), b"body", event),
             key(&name("a"), DedupBy::None, KnownBy::Body, b"body", event),
             key(&name("a"), DedupBy::None, KnownBy::Body, b"body", other),
+            key(&name("b"), DedupBy::Provider, KnownBy::Nothing, b"body", event),
+            key(&name("b"), DedupBy::Provider, KnownBy::Nothing, b"body", other),
         ];
         assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
     }

@@ -28,6 +28,8 @@ pub struct Check {
     pub signature: SignatureRule,
     /// What was signed; empty for schemes without a message.
     pub message: Template,
+    /// Whether its SHA-256 was signed in its place, so that it is hashed twice (Bridge does that).
+    pub digested: bool,
     /// The spellings of the public URL that are tried.
     pub urls: Vec<UrlSpelling>,
     /// With what.
@@ -123,8 +125,9 @@ fn check(node: &Node, problems: &mut Problems) -> Option<Check> {
     let each = fields.take("each").map(|node| each(node, problems));
     let place = fields.take("signature");
     let rule = place.map(|node| signature(node, problems));
-    let message = fields.take("message");
-    let template = message.map_or_else(|| Some(Template::default()), |node| template(node, "the message", problems));
+    let written = fields.take("message");
+    let template = written.map_or_else(|| Some(Template::default()), |node| template(node, "the message", problems));
+    let digest = fields.take("digest").map(|node| choice(node, "`digest`", &[("none", false), ("sha256", true)], problems));
     let urls = fields.take("url").map(|node| as_list(node).iter().map(|item| choice(item, "the URL", &SPELLINGS, problems)).collect());
     let key_node = fields.take("key");
     let key = key_node.map_or_else(|| Some(KeyRule::default()), |node| key(node, problems));
@@ -144,9 +147,11 @@ fn check(node: &Node, problems: &mut Problems) -> Option<Check> {
     };
     let each = each.map_or(Some(None), |each| each.map(Some))?;
     let spelled: Option<Vec<UrlSpelling>> = urls.unwrap_or_else(|| Some(vec![UrlSpelling::Exact]));
-    let check = Check { scheme, each, signature, message: template?, urls: spelled?, key: key?, timestamp: timestamp?, require: require? };
+    let digested = digest.unwrap_or(Some(false))?;
+    let (message, urls, key, timestamp, require) = (template?, spelled?, key?, timestamp?, require?);
+    let check = Check { scheme, each, signature, message, digested, urls, key, timestamp, require };
     let mut faults = Faults { node, problems, fine: true };
-    of_family(&check, place, message, key_node, &mut faults);
+    of_family(&check, place, written, key_node, &mut faults);
     consistent(&check, &mut faults);
     of_source(&check, &mut faults);
     faults.fine.then_some(check)
@@ -196,6 +201,8 @@ fn of_family(check: &Check, place: Option<&Node>, message: Option<&Node>, key: O
     let names_key = check.message.values().any(|value| value.atom == Atom::Key);
     let detached = check.signature.detached;
     let text_only = check.key.form != super::KeyForm::Text || check.key.derive.is_some();
+    let keyed = matches!(family, Family::Hmac | Family::Ed25519 | Family::Ecdsa | Family::Rsa);
+    faults.when(check.digested && !keyed, "`digest` is for codes and signatures over a `message`");
     match family {
         Family::Hmac | Family::Hash | Family::Ed25519 | Family::Ecdsa | Family::Rsa => {
             faults.when(plain, "a signature needs `encoding`");

@@ -1,6 +1,7 @@
 //! What follows from what is written: which values a signature covers, and where credentials stand. Derived, so that nobody can claim it.
 
 use super::{
+    DocumentPlace,
     atom::{Atom, Filter},
     check::Check,
     condition::{Demand, Want},
@@ -94,15 +95,24 @@ pub(super) fn whole_body(checks: &[Check]) -> bool {
 }
 
 /// Whether all of these alternatives are made of nothing but what some check covers; no alternatives are not. A claim is covered by the
-/// signature that brings it. That a body is a form is said by its type, which no signature covers: where the type is asked, whoever changes
-/// it takes the fields away, and is refused only where the form itself is what was signed.
-pub(super) fn by_any(checks: &[Check], templates: &[Template]) -> bool {
+/// signature that brings it, and a JSON value, where the document is nowhere but in a field of a form, by whichever covers that field. That
+/// a body is a form is said by its type, which no signature covers: where the type is asked, whoever changes it takes the fields away, and
+/// is refused only where the form itself is what was signed.
+pub(super) fn by_any(checks: &[Check], document: &[DocumentPlace], templates: &[Template]) -> bool {
     let brings_claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
     let by_form = |check: &Check| all(check).iter().any(Atom::of_form);
     let whole = whole_body(checks);
+    let place = match document {
+        [DocumentPlace::Form(name)] => Some(Atom::Form(name.clone())),
+        _ => None,
+    };
+    let within = |atom| match &place {
+        Some(place) if matches!(atom, &Atom::Json(_)) => place,
+        _ => atom,
+    };
     let by_one = |atom: &Atom| checks.iter().any(|check| by_check(check, atom) && (whole || !atom.of_form() || by_form(check)));
     let covered = |atom: &Atom| matches!(atom, Atom::Claim(_)) && brings_claims || by_one(atom);
-    !templates.is_empty() && templates.iter().flat_map(Template::values).all(|value| covered(&value.atom))
+    !templates.is_empty() && templates.iter().flat_map(Template::values).all(|value| covered(within(&value.atom)))
 }
 
 /// The places where the provider sends a secret as it is: they are never forwarded.

@@ -1,7 +1,7 @@
 //! The `event` part of a provider file: what a request is, in the vendor's words.
 
 use super::{
-    EventRule,
+    DocumentPlace, EventRule, Provider,
     atom::Atom,
     check::Check,
     covers,
@@ -12,12 +12,13 @@ use super::{
 use crate::yaml::{Fields, Node, Problems, as_list};
 
 /// Reads `event`.
-pub(super) fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> EventRule {
+pub(super) fn event(node: &Node, checks: &[Check], document: &[DocumentPlace], problems: &mut Problems) -> EventRule {
     let mut fields = Fields::of(node, "an event", problems);
     let claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
     let id = fields.take("id").map(|node| templates(node, "the event's id", usize::MAX, claims, problems)).unwrap_or_default();
     let types = fields.take("type").map(|node| templates(node, "the event's type", 1, claims, problems)).unwrap_or_default();
     let once = fields.take("once").map(|node| (node, choice(node, "`once`", &[("none", false), ("message", true)], problems)));
+    let repeats = fields.take("repeats").map(|node| (node, choice(node, "`repeats`", &[("body", false), ("none", true)], problems)));
     fields.finish(problems);
     let signs = |check: &Check| !matches!(check.scheme.family(), Family::Token | Family::Basic | Family::None) && check.each.is_none();
     if let Some((node, Some(true))) = once
@@ -25,13 +26,18 @@ pub(super) fn event(node: &Node, checks: &[Check], problems: &mut Problems) -> E
     {
         problems.error(&node.at, "`once: message` is for a first check that signs one message");
     }
+    let once = once.is_some_and(|(_, once)| once == Some(true));
+    if let Some((node, _)) = repeats.filter(|_| once) {
+        problems.error(&node.at, "`once: message` says already what repeats are: `repeats` is left out");
+    }
     EventRule {
-        id_signed: covers::by_any(checks, &id),
-        types_signed: covers::by_any(checks, &types),
+        id_signed: covers::by_any(checks, document, &id),
+        types_signed: covers::by_any(checks, document, &types),
         body_signed: covers::whole_body(checks),
         id,
         types,
-        once: once.is_some_and(|(_, once)| once == Some(true)),
+        once,
+        always_new: repeats.is_some_and(|(_, none)| none == Some(true)),
         key: None,
     }
 }
@@ -47,16 +53,17 @@ pub struct DedupKey {
     pub needs_public_url: bool,
 }
 
-/// Reads the template by which a source knows the events of a provider with these checks.
+/// Reads the template by which a source knows the events of a provider.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn dedup_key(text: &str, checks: &[Check]) -> Result<DedupKey, String> {
+pub fn dedup_key(text: &str, provider: &Provider) -> Result<DedupKey, String> {
+    let checks = &provider.checks;
     let template = Template::parse(text)?;
     let claims = checks.iter().any(|check| check.scheme.family() == Family::Jws && !check.signature.detached);
     of_request(&template, claims).map_err(|wrong| format!("it {wrong}"))?;
     let needs_public_url = template.values().any(|value| value.atom.needs_public_url());
-    Ok(DedupKey { is_signed: covers::by_any(checks, std::slice::from_ref(&template)), template, needs_public_url })
+    Ok(DedupKey { is_signed: covers::by_any(checks, &provider.document, std::slice::from_ref(&template)), template, needs_public_url })
 }
 
 /// The alternatives of an event rule. A field of a signature belongs to one candidate and says nothing about the event.

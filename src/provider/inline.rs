@@ -11,7 +11,7 @@ use crate::yaml::{Fields, Key, Node, Problems, Value};
 pub const INLINE: &str = "inline";
 
 /// Keys of a check, which may stand by themselves when there is one.
-const OF_CHECK: [&str; 8] = ["scheme", "each", "signature", "message", "url", "key", "timestamp", "require"];
+const OF_CHECK: [&str; 9] = ["scheme", "each", "signature", "message", "digest", "url", "key", "timestamp", "require"];
 /// Keys of a provider file that say how one source is verified and answered.
 const OF_FILE: [&str; 9] = ["like", "credentials", "document", CHECKS, "event", "handshakes", "replies", "limits", "delivery"];
 /// Where a file has its checks.

@@ -135,12 +135,15 @@ pub enum DocumentPlace {
 /// What a request is: alternatives, of which the first that is complete holds.
 #[derive(Clone, Debug, Default)]
 pub struct EventRule {
-    /// The vendor's id of the event; with none, the body stands for it.
+    /// The vendor's id of the event.
     pub id: Vec<Template>,
     /// Its types. An alternative with a `*` gives a set.
     pub types: Vec<Template>,
     /// Whether the signed text itself is good for one event only, whatever id stands beside it.
     pub once: bool,
+    /// Whether a request without an id is an event of its own; else the body stands for the id. Some vendors say the same again when
+    /// something else has happened.
+    pub always_new: bool,
     /// Whether the signature covers the id. Derived.
     pub id_signed: bool,
     /// Whether the signature covers the types. Derived.
@@ -226,6 +229,19 @@ impl Provider {
     #[must_use]
     pub fn hands_over(&self) -> bool {
         self.handshakes.iter().any(|handshake| matches!(handshake.effect, Some(Effect::ShowSecret { .. })))
+    }
+
+    /// Whether a credential is a secret. The others say who is meant (an account, an audience, a client): they are only held against what a
+    /// signature proves, or are part of what it covers, so they may be short and stand in two sources.
+    #[must_use]
+    pub fn is_secret(&self, name: &str) -> bool {
+        let names_it = |atom: &Atom| matches!(atom, Atom::Credential(own) if **own == *name);
+        let signs = |check: &&Check| !matches!(check.scheme.family(), Family::Hash | Family::Token | Family::Basic | Family::None);
+        let (signed, bare): (Vec<&Check>, Vec<&Check>) = self.checks.iter().partition(signs);
+        let is_key = self.checks.iter().any(|check| check.key.from.iter().any(|key| **key == *name));
+        let is_proof =
+            bare.iter().any(|check| check.atoms().any(names_it)) || self.handshakes.iter().flat_map(Handshake::atoms).any(names_it);
+        is_key || is_proof || !(name == CLIENT_ID || signed.iter().any(|check| check.atoms().any(names_it)))
     }
 
     /// The schemes of its checks as they are written (`hmac-sha256`), joined with `+`.

@@ -75,7 +75,7 @@ fn provider(origin: Origin<'_>, mut root: Node, others: Others<'_>, problems: &m
     let document = fields.take("document").map_or_else(|| vec![DocumentPlace::Body], |node| document(node, problems));
     let verify = fields.need("verify", root, problems);
     let checks = verify.map(|node| check::checks(node, problems)).unwrap_or_default();
-    let event = fields.take("event").map(|node| event::event(node, &checks, problems)).unwrap_or_default();
+    let event = fields.take("event").map(|node| event::event(node, &checks, &document, problems)).unwrap_or_default();
     let handshakes = fields.take("handshakes").map(|node| handshakes(node, &checks, problems)).unwrap_or_default();
     let (accepted, rejected) = fields.take("replies").map(|node| replies(node, problems)).unwrap_or_default();
     let body_limit = fields.take("limits").and_then(|node| limits(node, problems));

@@ -198,7 +198,7 @@ impl Prepared {
         match lock {
             Lock::Mac(mac) => {
                 let mut mac = Mac::clone(mac);
-                self.signed(group, scope, &mut |piece| mac.update(piece))?;
+                self.sealed(group, scope, &mut |piece| mac.update(piece))?;
                 Ok(group.any_is(&mac.finish()))
             }
             Lock::Hash(key) => {
@@ -212,7 +212,7 @@ impl Prepared {
             }
             Lock::Public(key) => {
                 let mut message = Vec::new();
-                self.signed(group, scope, &mut |piece| message.extend_from_slice(piece))?;
+                self.sealed(group, scope, &mut |piece| message.extend_from_slice(piece))?;
                 let any = group.signatures.iter().fold(false, |any, signature| any | key.verify_sig(&message, signature).is_ok());
                 Ok(Choice::from(u8::from(any)))
             }
@@ -223,6 +223,17 @@ impl Prepared {
         // A plain hash has its key in the message; what comes of it is compared and shown to nobody.
         let scope = Scope { key: Some(key.reveal()), ..*scope };
         scope.feed(&self.rule.message, &mut |piece| hash.update(piece))
+    }
+
+    /// Feeds what the signature is over: what was signed, or its hash.
+    fn sealed(&self, group: &Group<'_>, scope: &Scope<'_>, out: &mut dyn FnMut(&[u8])) -> Result<(), Lack> {
+        if !self.rule.digested {
+            return self.signed(group, scope, out);
+        }
+        let mut hash = Sha256::new();
+        self.signed(group, scope, &mut |piece| hash.update(piece))?;
+        out(&hash.finalize());
+        Ok(())
     }
 
     /// Feeds what was signed, piece by piece.

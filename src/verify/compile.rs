@@ -215,7 +215,7 @@ fn declared(provider: &Provider, credentials: &[Credential]) -> Vec<String> {
             problems.push(format!("`{}` has {count} values, and {ACTIVE_SECRETS_MAX} is the most", rule.name));
         }
         if count > 1 && names(provider, &rule.name) {
-            problems.push(format!("`{}` is part of what {} signs, so it has one value", rule.name, provider.slug));
+            problems.push(format!("`{}` stands in what {} signs, demands or answers, so it has one value", rule.name, provider.slug));
         }
     }
     problems

@@ -22,6 +22,8 @@ fn demanded<'a>(demand: &'a Demand, scope: &Scope<'a>) -> Choice {
     let value = scope.value(&demand.value);
     let found = match (&demand.want, &value) {
         (Want::Absent, Err(super::value::Lack::Absent)) => return Choice::from(1),
+        // A request always has a body, so one without any is what is meant.
+        (Want::Absent, Ok(found)) if demand.value.atom == crate::provider::Atom::Body && found.is_empty() => return Choice::from(1),
         (Want::Absent, _) | (_, Err(_)) => return Choice::from(0),
         (Want::Present, Ok(found)) => return Choice::from(u8::from(!found.is_empty())),
         (Want::Any(_), Ok(found)) => found,

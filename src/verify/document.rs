@@ -35,6 +35,8 @@ pub(super) struct Slot<'a> {
     there: bool,
     /// There were more values than are kept.
     pub(super) cut: bool,
+    /// Some element of an array that a `*` stands for has no such value.
+    pub(super) missed: bool,
 }
 
 impl<'a> Document<'a> {
@@ -136,6 +138,7 @@ impl<'a> Visitor<'a> for Walk<'_, 'a, '_> {
                 Step::Every => true,
                 Step::Member(name) => **name == *number.to_string(),
             });
+            let before: SmallVec<[(usize, usize); 4]> = wanted.iter().map(|(index, _)| (*index, self.slots[*index].values.len())).collect();
             let more = if wanted.is_empty() {
                 seq.next_element::<IgnoredAny>()?.is_some()
             } else {
@@ -143,6 +146,9 @@ impl<'a> Visitor<'a> for Walk<'_, 'a, '_> {
             };
             if !more {
                 return Ok(());
+            }
+            for (index, values) in before {
+                self.slots[index].missed |= self.slots[index].values.len() == values;
             }
             number += 1;
         }
@@ -266,6 +272,20 @@ mod tests {
         for (pointer, values) in cases {
             assert_eq!(look(body, pointer), (values.into_iter().map(String::from).collect(), false), "{pointer}");
         }
+    }
+
+    #[test]
+    fn an_element_without_the_value_is_noticed() {
+        let missed = |body: &str, pointer: &str| {
+            let pointers = [Pointer::parse(pointer).expect("a pointer")];
+            Document::read(body.as_bytes(), &pointers).slot(&pointers[0]).expect("looked up").missed
+        };
+        let whole = r#"{"l":[{"x":1,"m":[{"y":1}]},{"x":2,"m":[{"y":2},{"y":3}]}]}"#;
+        assert!(!missed(whole, "/l/*/x") && !missed(whole, "/l/*/m/*/y") && !missed(whole, "/l/0/x"));
+        for body in [r#"{"l":[{"x":1},{}]}"#, r#"{"l":[{"x":null},{"x":1}]}"#, r#"{"l":[1,{"x":1}]}"#, r#"{"l":[{"x":1},[]]}"#] {
+            assert!(missed(body, "/l/*/x"), "{body}");
+        }
+        assert!(missed(r#"{"l":[{"m":[{"y":1},{}]}]}"#, "/l/*/m/*/y") && missed(r#"{"l":[{"m":[]},{"m":[{"y":1}]}]}"#, "/l/*/m/*/y"));
     }
 
     #[test]

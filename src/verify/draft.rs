@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::{
@@ -37,6 +38,8 @@ pub(super) struct Draft {
     pub(super) at: i64,
     /// What stood where signatures stand.
     tokens: Vec<String>,
+    /// The field that holds the JSON when the body is a form.
+    json_field: Option<Box<str>>,
 }
 
 /// For whom values are read back.
@@ -67,6 +70,7 @@ impl Draft {
                 endpoint: None,
                 at: 0,
                 tokens: Vec::new(),
+                json_field: json_field(provider),
             },
             None => return Err(format!("{} has no sample of its own: give a body", provider.slug)),
         };
@@ -100,18 +104,23 @@ impl Draft {
             endpoint: proof::endpoint(vector),
             at: vector.at,
             tokens: signatures.into_iter().map(|(_, value)| value.to_string()).collect(),
+            json_field: json_field(provider),
         }
     }
 
-    /// Puts the id where the first rule for it looks. Where there is no rule the body is the identity, and the caller has chosen it.
+    /// Puts the id where the first rule for it looks that this request has a place for. Where there is no rule the body is the identity,
+    /// and the caller has chosen it.
     pub(super) fn set_id(&mut self, provider: &Provider, id: &str) -> Result<(), String> {
-        let Some(template) = provider.event.id.first() else {
-            return Ok(());
-        };
+        let mut tried = provider.event.id.iter().map(|rule| self.set_by(provider, rule, id));
+        let Some(first) = tried.next() else { return Ok(()) };
+        if first.is_err() && tried.any(|other| other.is_ok()) { Ok(()) } else { first }
+    }
+
+    fn set_by(&mut self, provider: &Provider, rule: &Template, id: &str) -> Result<(), String> {
         let of_type = |atom: &Atom| provider.event.types.iter().flat_map(Template::values).any(|value| value.atom == *atom);
         let kind = |atom: &Atom| matches!(atom, Atom::Header(_) | Atom::Json(_) | Atom::Form(_) | Atom::Parameter(_));
         let settable = |atom: &&Atom| kind(atom) && !atom.many() && !of_type(atom);
-        match template.values().map(|value| &value.atom).find(settable) {
+        match rule.values().map(|value| &value.atom).find(settable) {
             Some(atom) => self.set(atom, id).map_err(|why| format!("the id of {} cannot be set: {why}", provider.slug)),
             None => Err(format!("the id of {} stands in no header and no value of the body of its own", provider.slug)),
         }
@@ -134,10 +143,7 @@ impl Draft {
                 let query = self.query.take().unwrap_or_default();
                 self.query = Some(with_pair(&query, name, text).into());
             }
-            Atom::Form(name) => {
-                let body = std::str::from_utf8(&self.body).map_err(|_| "the body is no form in text".to_owned())?;
-                self.body = with_pair(body, name, text).into_bytes();
-            }
+            Atom::Form(name) => self.set_field(name, text)?,
             _ => return Err(format!("it stands in {atom}, where nothing can be put")),
         }
         Ok(())
@@ -151,13 +157,45 @@ impl Draft {
         }
     }
 
+    fn set_field(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let request = self.request(UnixMs(0))?;
+        if !request.body.starts_with(b"--") {
+            let body = std::str::from_utf8(&self.body).map_err(|_| "the body is no form in text".to_owned())?;
+            self.body = with_pair(body, name, text).into_bytes();
+            return Ok(());
+        }
+        let form = Form::read(&request);
+        let place = form.field(name).ok().and_then(|old| place_of_part(&self.body, name, old));
+        self.body.splice(place.ok_or_else(|| format!("the form has no field `{name}`"))?, text.bytes());
+        Ok(())
+    }
+
     fn set_json(&mut self, pointer: &Pointer, text: &str) -> Result<(), String> {
-        let place = place(&self.body, pointer).ok_or("the body has no such JSON value")?;
-        let number = self.body.get(place.clone()).is_some_and(|old| old.first().is_some_and(u8::is_ascii_digit));
+        let (field, mut json) = self.json()?;
+        let place = place(&json, pointer).ok_or("the body has no such JSON value")?;
+        let number = json.get(place.clone()).is_some_and(|old| old.first().is_some_and(u8::is_ascii_digit));
         let plain_number = number && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
         let spelled = if plain_number { text.to_owned() } else { serde_json::Value::from(text).to_string() };
-        self.body.splice(place, spelled.into_bytes());
-        Ok(())
+        json.splice(place, spelled.into_bytes());
+        match field {
+            Some(name) => self.set_field(&name, &String::from_utf8_lossy(&json)),
+            None => {
+                self.body = json;
+                Ok(())
+            }
+        }
+    }
+
+    /// The JSON of the body, and the field it stands in when the body is a form.
+    fn json(&self) -> Result<(Option<Box<str>>, Vec<u8>), String> {
+        let request = self.request(UnixMs(0))?;
+        let form = Form::read(&request);
+        let field = self.json_field.clone().filter(|_| form.is_form());
+        let json = match &field {
+            Some(name) => form.field(name).map_err(|_| format!("the form has no field `{name}`"))?.to_vec(),
+            None => self.body.clone(),
+        };
+        Ok((field, json))
     }
 
     /// Puts a value into one element of an array.
@@ -169,7 +207,8 @@ impl Draft {
     /// The numbers of an array's elements.
     pub(super) fn elements(&self, each: &Pointer) -> Result<Range<usize>, String> {
         let pointers = [each.clone()];
-        let count = Document::read(&self.body, &pointers).elements(each).map(|elements| elements.len());
+        let (_, json) = self.json()?;
+        let count = Document::read(&json, &pointers).elements(each).map(|elements| elements.len());
         count.filter(|count| *count > 0).map(|count| 0..count).ok_or_else(|| format!("the body has no element in {each}"))
     }
 
@@ -187,10 +226,7 @@ impl Draft {
     pub(super) fn tell(&self, teller: &Teller<'_>, make: impl FnOnce(&Scope<'_>) -> Result<Vec<u8>, Lack>) -> Result<Vec<u8>, String> {
         let request = self.request(teller.now)?;
         let form = Form::read(&request);
-        let text = match teller.provider.document.as_slice() {
-            [DocumentPlace::Form(name), ..] if form.is_form() => form.field(name).unwrap_or_default().to_vec(),
-            _ => request.body.to_vec(),
-        };
+        let (_, text) = self.json().unwrap_or_default();
         let atoms = || teller.check.atoms();
         let wanted = pointers(atoms(), |atom| match atom {
             Atom::Json(pointer) => Some(pointer),
@@ -233,6 +269,21 @@ impl Draft {
             received_at: now,
         })
     }
+}
+
+/// The field of a form that holds a provider's JSON.
+fn json_field(provider: &Provider) -> Option<Box<str>> {
+    match provider.document.first() {
+        Some(DocumentPlace::Form(name)) => Some(name.clone()),
+        Some(DocumentPlace::Body) | None => None,
+    }
+}
+
+/// Where in a body of several parts the value of a field stands.
+fn place_of_part(body: &[u8], name: &str, value: &[u8]) -> Option<Range<usize>> {
+    let head = memmem::find(body, format!(" name=\"{name}\"").as_bytes())?;
+    let start = head + memmem::find(body.get(head..)?, b"\r\n\r\n")? + 4;
+    Some(start..start + value.len()).filter(|place| body.get(place.clone()) == Some(value))
 }
 
 /// A query or a form with one parameter set.

@@ -13,8 +13,10 @@ use crate::{
 /// What a verified request is, in the provider's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The provider's event id; `None` when the request has none (the body then stands for it).
+    /// The provider's event id; `None` when the request has none.
     pub id: Option<Vec<u8>>,
+    /// Whether a request without an id is a new event whatever it says; else the body stands for the id.
+    pub always_new: bool,
     /// Its types, each at most [`EVENT_TYPE_BYTES_MAX`] bytes, at most [`EVENT_TYPES_MAX`].
     pub types: EventTypes,
     /// SHA-256 of what was signed, when the signed text itself is good for one event only, whatever id stands beside it.
@@ -34,6 +36,8 @@ pub enum KnownBy<'a> {
     Signed(&'a [u8; 32]),
     /// Its body.
     Body,
+    /// Nothing: it is no repeat of any other.
+    Nothing,
 }
 
 impl Identity {
@@ -46,6 +50,7 @@ impl Identity {
         match (&self.signed, self.id.as_deref().filter(|id| !id.is_empty())) {
             (Some(signed), _) => KnownBy::Signed(signed),
             (None, Some(id)) => KnownBy::Id(id),
+            (None, None) if self.always_new => KnownBy::Nothing,
             (None, None) => KnownBy::Body,
         }
     }

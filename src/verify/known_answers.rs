@@ -622,6 +622,84 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_tells_a_repeat_what_has_no_id_is_new_each_time() {
+        let check = "verify:\n  - { scheme: hmac-sha256, signature: { at: header:S, encoding: hex }, message: \"{body}\" }\n";
+        let known = |event: &str, body: &str| {
+            let verifier = verifier(&format!("{check}event: {event}"), &[("secret", "k")]).expect("compiles");
+            let identity = verifier.identify(&post(&verifier, &[("S", &code("k", body))], body).expect("signed"));
+            format!("{:?}", identity.known_by())
+        };
+        assert_eq!([known("{ repeats: none }", BODY), known("{ repeats: body }", BODY)], ["Nothing", "Body"]);
+        let either = "{ repeats: none, id: \"{json:/id}\" }";
+        assert_eq!([known(either, "{}"), known(either, "{\"id\":\"\"}")], ["Nothing", "Nothing"]);
+        assert!(known(either, BODY).starts_with("Id("));
+        let both = load(&format!("{check}event: {{ repeats: none, once: message }}"));
+        assert!(both.expect_err("contradicts itself").contains("`once: message` says already what repeats are"));
+    }
+
+    #[test]
+    fn an_id_of_some_elements_is_not_the_id_of_all() {
+        let text = "verify:\n  - { scheme: hmac-sha256, signature: { at: header:S, encoding: hex }, message: \"{body}\" }\n\
+                    event: { id: \"{json:/l/*/x}\", type: \"{json:/l/*/x}\" }";
+        let verifier = verifier(text, &[("secret", "k")]).expect("compiles");
+        let identity = |body: &str| verifier.identify(&post(&verifier, &[("S", &code("k", body))], body).expect("signed"));
+        assert_eq!(identity(r#"{"l":[{"x":"a"},{"x":"b"}]}"#).id, Some(b"a,b".to_vec()));
+        let partial = identity(r#"{"l":[{"x":"a"},{}]}"#);
+        assert_eq!((partial.id.clone(), partial.types.to_string()), (None, "a".to_owned()));
+    }
+
+    #[test]
+    fn the_hash_of_a_message_may_be_what_is_signed() {
+        let check = |scheme: &str, digest: &str| {
+            format!(
+                "verify:\n  - {{ scheme: {scheme}, signature: {{ at: header:S, encoding: hex }}, message: \"{{body}}\", digest: {digest} }}"
+            )
+        };
+        let twice = verifier(&check("hmac-sha256", "sha256"), &[("secret", "k")]).expect("compiles");
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"k").expect("any length");
+        mac.update(&<Sha256 as sha2::Digest>::digest(BODY));
+        let code_of_hash = hex::encode(mac.finalize().into_bytes());
+        assert_eq!(signed(&twice, &[("S", &code_of_hash)], BODY), Ok(()));
+        assert_eq!(signed(&twice, &[("S", &code("k", BODY))], BODY), Err(Rejection::BadSignature));
+        let once = verifier(&check("hmac-sha256", "none"), &[("secret", "k")]).expect("compiles");
+        assert_eq!(signed(&once, &[("S", &code_of_hash)], BODY), Err(Rejection::BadSignature));
+        let token = load("verify:\n  - { scheme: token, signature: { at: header:T }, digest: sha256 }");
+        assert!(token.expect_err("signs nothing").contains("`digest` is for codes and signatures over a `message`"));
+    }
+
+    #[test]
+    fn a_request_without_a_body_has_none_for_conditions() {
+        let text = "verify:\n  - { scheme: token, signature: { at: header:T }, require: { body: false } }";
+        let verifier = verifier(text, &[("secret", "k")]).expect("compiles");
+        assert_eq!(signed(&verifier, &[("T", "k")], ""), Ok(()));
+        assert_eq!(signed(&verifier, &[("T", "k")], " "), Err(Rejection::Requirement));
+    }
+
+    #[test]
+    fn what_is_only_held_against_a_signed_value_is_no_secret() {
+        let provider = load(
+            "credentials: { secret: { label: a }, account: { label: b }, salt: { label: c }, word: { label: d } }\n\
+             verify:\n  - { scheme: hmac-sha256, signature: { at: header:S, encoding: hex }, message: \"{credential:salt}{body}\", \
+             require: { json:/account: \"{credential:account}\" } }\n  \
+             - { scheme: none, require: { header:W: \"{credential:word}\" } }",
+        );
+        let provider = provider.expect("reads");
+        let secret = ["secret", "account", "salt", "word"].map(|name| provider.is_secret(name));
+        assert_eq!(secret, [true, false, false, true]);
+    }
+
+    #[test]
+    fn what_covers_a_field_of_a_form_covers_the_document_in_it() {
+        let signed = |document: &str, message: &str| {
+            let check =
+                format!("verify:\n  - {{ scheme: hmac-sha256, signature: {{ at: header:S, encoding: hex }}, message: \"{message}\" }}");
+            load(&format!("document: {document}\n{check}\nevent: {{ id: \"{{json:/id}}\" }}")).expect("reads").event.id_signed
+        };
+        assert!(signed("form:payload", "{form:payload}") && signed("form:payload", "{form-sorted}"));
+        assert!(!signed("form:payload", "{form:other}") && !signed("[form:payload, body]", "{form:payload}"));
+    }
+
+    #[test]
     fn the_document_may_stand_in_a_form_and_a_false_type_hides_none() {
         let text = "document: [form:payload, body]\nverify:\n  - { scheme: hmac-sha256, signature: { at: header:S, encoding: hex }, \
                     message: \"{body}\" }\nevent: { id: \"{json:/id}\" }";

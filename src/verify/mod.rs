@@ -243,10 +243,10 @@ impl Verifier {
         let form = if self.reads_form && self.event.body_signed { Form::of_bytes(&request.body) } else { self.form(request) };
         let document = Document::read(self.document_text(request, &form), &self.event_pointers);
         let claims = Document::read(claims, &self.claim_pointers);
-        let scope =
-            Scope { document: &document, claims: &claims, empty_is_absent: true, ..self.scope(request, &form, request.received_at) };
+        let scope = Scope { document: &document, claims: &claims, for_name: true, ..self.scope(request, &form, request.received_at) };
         let key = self.event.key.as_ref().and_then(|key| scope.bytes(key).ok());
-        Identity { id: identity::id(&self.event, &scope), types: identity::types(&self.event, &scope), signed, key }
+        let (id, types) = (identity::id(&self.event, &scope), identity::types(&self.event, &scope));
+        Identity { id, types, always_new: self.event.always_new, signed, key }
     }
 
     /// How requests are proved, as metrics name it: `signed`, `token` (a secret that is sent as it is) or `none`.
@@ -514,18 +514,27 @@ mod tests {
 
     #[test]
     fn an_event_is_known_by_what_was_signed_before_an_id_beside_it() {
-        let known = |id: Option<&[u8]>, signed: Option<[u8; 32]>| {
-            let identity = Identity { id: id.map(<[u8]>::to_vec), types: crate::event::EventTypes::default(), signed, key: None };
+        let known = |id: Option<&[u8]>, signed: Option<[u8; 32]>, always_new| {
+            let types = crate::event::EventTypes::default();
+            let identity = Identity { id: id.map(<[u8]>::to_vec), types, always_new, signed, key: None };
             match identity.known_by() {
                 KnownBy::Key(_) => "key",
                 KnownBy::Id(_) => "id",
                 KnownBy::Signed(_) => "signed",
                 KnownBy::Body => "body",
+                KnownBy::Nothing => "nothing",
             }
         };
         assert_eq!(
-            [known(Some(b"i"), None), known(Some(b""), None), known(None, None), known(Some(b"i"), Some([0; 32]))],
-            ["id", "body", "body", "signed"]
+            [
+                known(Some(b"i"), None, false),
+                known(Some(b""), None, false),
+                known(None, None, false),
+                known(Some(b"i"), Some([0; 32]), false),
+                known(Some(b"i"), None, true),
+                known(None, None, true),
+            ],
+            ["id", "body", "body", "signed", "id", "nothing"]
         );
     }
 
@@ -553,7 +562,7 @@ mod tests {
             errors(&five, None),
             [
                 "`secret` has 5 values, and 4 is the most",
-                "`app` is part of what t signs, so it has one value",
+                "`app` stands in what t signs, demands or answers, so it has one value",
                 "there are 5 keys for one signature, and 4 is the most"
             ]
         );

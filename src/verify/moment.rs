@@ -52,7 +52,8 @@ fn digits(text: &[u8]) -> Option<i64> {
     Some(text.iter().fold(0_i64, |number, digit| number * 10 + i64::from(digit - b'0')))
 }
 
-/// `2026-01-31T12:00:00[.123][Z|+01:00]`, and none of the looser forms that date libraries take besides.
+/// `2026-01-31T12:00:00[.123][Z|+01:00]`, and none of the looser forms that date libraries take besides. A time without a zone is UTC: Orb
+/// signs such times, and whoever meant another zone is refused as too old or too new.
 fn rfc3339(text: &str) -> Option<UnixMs> {
     let shape: Vec<u8> = text.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
     let rest = shape.strip_prefix(b"0000-00-00T00:00:00")?;
@@ -63,8 +64,11 @@ fn rfc3339(text: &str) -> Option<UnixMs> {
         }
         None => rest,
     };
-    let zoned = matches!(zone, b"Z" | b"+00:00" | b"-00:00");
-    let moment: jiff::Timestamp = zoned.then(|| text.parse().ok())??;
+    let moment = match zone {
+        b"Z" | b"+00:00" | b"-00:00" => text.parse::<jiff::Timestamp>().ok()?,
+        b"" => text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp(),
+        _ => return None,
+    };
     Some(UnixMs(moment.as_millisecond()))
 }
 
@@ -128,9 +132,10 @@ mod tests {
         assert_eq!(at("1760000000123", TimeUnit::SecondsOrMilliseconds), Some(1_760_000_000_123));
         assert_eq!(at("2025-10-09T08:53:20Z", TimeUnit::Rfc3339), Some(1_760_000_000_000));
         assert_eq!(at("2025-10-09T10:53:20.123456+02:00", TimeUnit::Rfc3339), Some(1_760_000_000_123));
+        assert_eq!(at("2025-10-09T08:53:20.123456", TimeUnit::Rfc3339), Some(1_760_000_000_123));
+        assert_eq!(at("2025-10-09T08:53:20", TimeUnit::Rfc3339), Some(1_760_000_000_000));
         assert_eq!(at("Thu, 09 Oct 2025 08:53:20 GMT", TimeUnit::HttpDate), Some(1_760_000_000_000));
-        for bad in
-            ["2025-10-09 08:53:20Z", "2025-10-09T08:53:20", "2025-10-09t08:53:20z", "2025-10-09T08:53:20Z[UTC]", "2025-13-09T08:53:20Z"]
+        for bad in ["2025-10-09 08:53:20Z", "2025-10-09T08:53", "2025-10-09t08:53:20z", "2025-10-09T08:53:20Z[UTC]", "2025-13-09T08:53:20Z"]
         {
             assert_eq!(at(bad, TimeUnit::Rfc3339), None, "{bad}");
         }

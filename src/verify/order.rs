@@ -41,7 +41,7 @@ impl Verifier {
             false => Form::default(),
         };
         let document = Document::read(self.document_text(request, &form), &by.pointers);
-        let scope = Scope { document: &document, empty_is_absent: true, ..self.scope(request, &form, request.received_at) };
+        let scope = Scope { document: &document, for_name: true, ..self.scope(request, &form, request.received_at) };
         scope.bytes(&by.template).ok().filter(|value| !value.is_empty())
     }
 }

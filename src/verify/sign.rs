@@ -124,7 +124,7 @@ impl Signer<'_> {
             draft.set(at, value)?;
         }
         self.tie(check, draft)?;
-        let mut fields: Vec<(&str, String)> = fitting(check);
+        let mut fields: Vec<(&str, String)> = self.fitting(check);
         let time = check.timestamp.as_ref().map(|rule| (&rule.at, moment::write(self.now, rule.unit)));
         match time {
             Some((Atom::Field(name), text)) => fields.push((name, text)),
@@ -188,11 +188,32 @@ impl Signer<'_> {
         let fields: Vec<Field<'_>> = fields.iter().map(|(name, value)| (*name, Cow::Borrowed(value.as_str()))).collect();
         let teller = Teller { provider: self.provider, credentials: self.credentials, now: self.now, check, element };
         let message = draft.tell(&teller, |scope| Scope { fields: &fields, key: Some(key), ..*scope }.bytes(&check.message))?;
+        let message = if check.digested { Sha256::digest(&message).to_vec() } else { message };
         let Some(mut mac) = Mac::new(scheme, key) else {
             return Ok(Sha256::digest(&message).to_vec());
         };
         mac.update(&message);
         Ok(mac.finish().bytes().to_vec())
+    }
+
+    /// The fields that a candidate must have to be looked at.
+    fn fitting(self, check: &Check) -> Vec<(&str, String)> {
+        let text = |template: &Template| match template.bare() {
+            Some(Atom::Credential(name)) => {
+                let credential = self.credentials.iter().find(|credential| credential.name == *name && credential.active(self.now));
+                credential.map(|credential| String::from_utf8_lossy(credential.value.reveal()).into_owned()) // it is sent as it is
+            }
+            _ => template.literal(),
+        };
+        let mut fields = Vec::new();
+        for demand in &check.signature.fitting.demands {
+            if let (Atom::Field(name), Want::Any(templates)) = (&demand.value.atom, &demand.want)
+                && let Some(text) = templates.first().and_then(text)
+            {
+                fields.push((&**name, text));
+            }
+        }
+        fields
     }
 
     /// What a closure makes of the draft as it is.
@@ -269,19 +290,6 @@ fn claim_name(pointer: &Pointer) -> String {
 
 fn needs_no_claim(template: &Template) -> bool {
     !template.values().any(|value| matches!(value.atom, Atom::Claim(_)))
-}
-
-/// The fields that a candidate must have to be looked at, where the file fixes their values.
-fn fitting(check: &Check) -> Vec<(&str, String)> {
-    let mut fields = Vec::new();
-    for demand in &check.signature.fitting.demands {
-        if let (Atom::Field(name), Want::Any(templates)) = (&demand.value.atom, &demand.want)
-            && let Some(text) = templates.first().and_then(Template::literal)
-        {
-            fields.push((&**name, text));
-        }
-    }
-    fields
 }
 
 #[cfg(test)]

@@ -48,8 +48,9 @@ pub(super) struct Scope<'a> {
     pub(super) now: UnixMs,
     /// Stands for the values of a pointer with a `*`, one at a time.
     pub(super) element: Option<&'a [u8]>,
-    /// Whether an empty value counts as absent: it does where it would name an event.
-    pub(super) empty_is_absent: bool,
+    /// Whether it is for the name of an event: an empty value counts as absent there, and so does a `*` that an element has no value for,
+    /// because the others alone would name several events.
+    pub(super) for_name: bool,
 }
 
 /// A field of a candidate: its name, and its value.
@@ -81,7 +82,7 @@ impl<'a> Scope<'a> {
             credentials,
             now,
             element: None,
-            empty_is_absent: false,
+            for_name: false,
         }
     }
 
@@ -127,7 +128,7 @@ impl<'a> Scope<'a> {
                 Cow::Borrowed(self.credentials.iter().find(fits).ok_or(Lack::Absent)?.value.reveal())
             }
         };
-        if self.empty_is_absent && found.is_empty() { Err(Lack::Absent) } else { Ok(found) }
+        if self.for_name && found.is_empty() { Err(Lack::Absent) } else { Ok(found) }
     }
 
     fn json(&self, document: &'a Document<'a>, pointer: &Pointer) -> Result<Cow<'a, [u8]>, Lack> {
@@ -137,6 +138,9 @@ impl<'a> Scope<'a> {
         let slot = document.slot(pointer).ok_or(Lack::Absent)?;
         if slot.is_unusable() || slot.cut {
             return Err(Lack::Unusable);
+        }
+        if self.for_name && slot.missed {
+            return Err(Lack::Absent);
         }
         match slot.values.as_slice() {
             [] => Err(Lack::Absent),

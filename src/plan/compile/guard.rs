@@ -127,7 +127,7 @@ pub(super) fn guarded(config: &Config, (name, source): (&str, &Source), provider
 pub(super) fn methods(source: &Source, provider: &Provider, problems: &mut Problems) -> Box<[&'static str]> {
     let Some(allowed) = &source.allow_methods else { return Box::default() };
     let by_body = match &*source.dedup.by {
-        DedupBy::Provider => provider.event.id.is_empty() && !provider.event.once,
+        DedupBy::Provider => provider.event.id.is_empty() && !provider.event.once && !provider.event.always_new,
         DedupBy::Body => true,
         DedupBy::None | DedupBy::Template(_) => false,
     };

@@ -7,6 +7,7 @@ mod egress;
 mod guard;
 mod provider;
 mod route;
+mod secrets;
 mod server;
 mod source;
 mod store;
@@ -522,6 +523,25 @@ mod tests {
             "f.yaml:6:11: `server` has no `lisen`; did you mean `listen`?",
         ];
         assert_eq!(problems, expected);
+    }
+
+    #[test]
+    fn the_window_is_as_long_as_a_request_can_be_taken() {
+        let window = |provider: &str, more: &str| {
+            let source = format!("{{ provider: {provider}, secret: whsec_0123456789abcdef{more} }}");
+            let text = format!("sources:\n  a: {source}\ntargets: {{ t: {{ url: http://x/ }} }}\nroutes: [{{ to: t }}]\n");
+            let (plan, problems) = compiled(&text, &[]);
+            (plan.expect("compiled").paths["/hooks/a"].dedup.window.as_secs() / 3600, problems)
+        };
+        assert_eq!(window("stripe", ""), (7 * 24, vec![]));
+        assert_eq!(window("stripe", ", tolerance: 10d"), (20 * 24, vec![]));
+        assert_eq!(window("stripe", ", tolerance: none"), (7 * 24, vec![]));
+        let said = |hours: u32, at: &str| {
+            format!("f.yaml:2:{at}: warning: a request can be taken for {hours}h (twice the tolerance), and after 4d will count as new")
+        };
+        assert_eq!(window("stripe", ", tolerance: 50h, dedup: { window: 4d }"), (4 * 24, vec![said(100, "91")]));
+        let repeats = "f.yaml:2:75: warning: `stripe` repeats for 3d, and repeats after 1h will count as new".to_owned();
+        assert_eq!(window("stripe", ", dedup: { window: 1h }"), (1, vec![repeats]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{answers, guard, provider};
+use super::{answers, guard, provider, secrets};
 use crate::{
     clock::UnixMs,
     config::{self, BodyLimit, Config, OnRepeat, OneOrMany, Size, Window},
@@ -14,7 +14,6 @@ use crate::{
     name::SourceName,
     plan::{Dedup, DedupBy, Source, Unrouted, with_token},
     provider::{Catalogue, Provider, Retries, dedup_key},
-    secret::Secret,
     verify::{Credential, Setting, Tolerance, Verifier},
     yaml::{At, Problems, nearest},
 };
@@ -61,7 +60,7 @@ pub(super) fn sources(config: &Config, catalogue: &Catalogue, problems: &mut Pro
     }
     guard::shadowed(config, &taken, problems);
     guard::asked_in_vain(config, problems);
-    repeated_secrets(config, problems);
+    secrets::look_over(config, catalogue, problems);
     let compiled = config.sources.0.iter().filter_map(|(key, written)| {
         let source = Written { config, name: &key.text, source: written }.compile(catalogue, problems)?;
         Some((source.name.clone(), Arc::new(source)))
@@ -93,24 +92,6 @@ fn claim<'a>(
         problems.error(at, format!("the path {shown} of `{name}` is taken by `{other}` at {first}"));
     } else {
         taken.insert(path, (name, at));
-    }
-}
-
-/// Warns of one secret in two sources: who has it can ring at both.
-fn repeated_secrets(config: &Config, problems: &mut Problems) {
-    let mut seen: Vec<(&str, &Secret)> = Vec::new();
-    for (key, source) in &config.sources.0 {
-        let own = source.secret.iter().flat_map(|values| values.iter());
-        let further = source.credentials.0.iter().flat_map(|(_, values)| values.iter());
-        let tokens = source.url_token.iter().flat_map(|values| values.iter());
-        for credential in own.chain(further).chain(tokens) {
-            let secret = &credential.value.0;
-            if let Some((other, _)) = seen.iter().find(|(other, known)| *other != key.text && *known == secret) {
-                let said = format!("`{}` has a secret of `{other}`: who knows it can ring at both", key.text);
-                problems.warning(&credential.value.at, said);
-            }
-            seen.push((&key.text, secret));
-        }
     }
 }
 
@@ -196,7 +177,7 @@ impl Written<'_> {
         let config::DedupBy::Template(text) = &**by else {
             return Some(verifier);
         };
-        match dedup_key(text, &provider.checks) {
+        match dedup_key(text, provider) {
             Err(wrong) => {
                 problems.error(&by.at, format!("`by`: {wrong}"));
                 None
@@ -342,18 +323,39 @@ impl Written<'_> {
         limit
     }
 
+    /// How far the timestamp of a request may lie from now; `None` where it has none, or may have any.
+    fn tolerance(self, provider: &Provider) -> Option<Duration> {
+        let timestamps = provider.checks.iter().filter_map(|check| check.timestamp.as_ref());
+        let own = timestamps.map(|timestamp| timestamp.tolerance).max()?;
+        match *self.source.tolerance {
+            config::Tolerance::Provider => own,
+            config::Tolerance::None => None,
+            config::Tolerance::Within(period) => Some(period.0),
+        }
+    }
+
     fn dedup(self, provider: &Provider, problems: &mut Problems) -> Dedup {
         let written = &self.source.dedup;
         let retries = match provider.retries {
             Retries::For(retries) => Some(retries),
             Retries::None | Retries::Unknown => None,
         };
+        // A request is taken from so long before its timestamp until so long after it, and must be known all that time.
+        let taken_for = self.tolerance(provider).unwrap_or_default().saturating_mul(2);
         let window = match *written.window {
-            Window::Auto => retries.map_or(WINDOW_MIN, |retries| WINDOW_MIN.max(retries + WINDOW_MARGIN)),
+            Window::Auto => {
+                WINDOW_MIN.max(retries.map_or(Duration::ZERO, |retries| retries + WINDOW_MARGIN)).max(taken_for.min(WINDOW_MAX))
+            }
             Window::For(period) => {
                 if let Some(retries) = retries.filter(|retries| period.0 < *retries) {
                     let retries = config::Period(retries);
                     let said = format!("`{}` repeats for {retries}, and repeats after {period} will count as new", provider.slug);
+                    problems.warning(&written.window.at, said);
+                }
+                if period.0 < taken_for {
+                    let taken_for = config::Period(taken_for);
+                    let said =
+                        format!("a request can be taken for {taken_for} (twice the tolerance), and after {period} will count as new");
                     problems.warning(&written.window.at, said);
                 }
                 if period.0 > WINDOW_MAX {
