@@ -185,7 +185,7 @@ pub(super) fn request(vector: &Vector, at: UnixMs) -> Result<RawRequest, String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::{Catalogue, Edit};
+    use crate::provider::{Catalogue, Edit, Reject};
 
     /// Every embedded provider; a broken file is the test's failure, with all that is wrong.
     fn each(mut look: impl FnMut(&Provider)) {
@@ -218,18 +218,18 @@ mod tests {
 
     #[test]
     fn a_doubled_header_is_refused_by_name() {
-        each(|provider| {
-            for tried in prove(provider) {
-                if tried.edit.as_deref().is_some_and(|why| why.contains("twice") || why.contains("two ids")) {
-                    assert_eq!(tried.rejection, Some(Rejection::DuplicateHeader), "{} {:?}", provider.slug, tried.edit);
-                }
-            }
-        });
         let doubled = |edit: &Edit| matches!(edit, Edit::Header(_, values) if values.len() > 1);
         let mut count = 0;
         each(|provider| {
-            count += provider.vectors.iter().flat_map(|v| &v.rejects).flat_map(|r| &r.edits).filter(|edit| doubled(edit)).count();
+            for tried in prove(provider) {
+                let vector = provider.vectors.iter().find(|vector| vector.name == tried.vector).expect("a vector of the file");
+                let is = |reject: &Reject| tried.edit.as_deref() == Some(&*reject.why) && reject.edits.iter().any(doubled);
+                if vector.rejects.iter().any(is) {
+                    assert_eq!(tried.rejection, Some(Rejection::DuplicateHeader), "{} {:?}", provider.slug, tried.edit);
+                    count += 1;
+                }
+            }
         });
-        assert!(count >= 3, "only {count} doubled headers were tried");
+        assert!(count >= 100, "only {count} doubled headers were tried");
     }
 }

@@ -59,6 +59,7 @@ fn why(rejection: Rejection) -> &'static str {
         Rejection::Future => "The signature holds, but it was made too far in the future.",
         Rejection::Malformed => "Something that is signed is missing, or is not spelled as the provider spells it.",
         Rejection::Requirement => "The signature holds, and something that the provider promises besides does not.",
+        Rejection::Method => "Events come by POST; a source takes another method as one when its `allow_methods` names it.",
         Rejection::DuplicateHeader => "A header that is verified occurs twice.",
         _ => "The request is not one that this provider sends.",
     }
@@ -129,7 +130,10 @@ fn looked_for(check: &Check) -> String {
         Family::Token => "the secret itself".into(),
         Family::Basic => "`Basic` with user and password".into(),
         Family::Jws => format!("a JSON Web Signature ({})", check.scheme.words()),
-        _ => format!("{} of {} over `{}`", rule.encoding.words(), check.scheme.words(), check.message.text()),
+        _ => {
+            let hash = if check.digested { "the SHA-256 of " } else { "" };
+            format!("{} of {} over {hash}`{}`", rule.encoding.words(), check.scheme.words(), check.message.text())
+        }
     };
     let mut text = format!("Looked for in {places}: {field}{prefix}{what}.");
     if let Some(timestamp) = &check.timestamp {

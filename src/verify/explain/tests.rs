@@ -142,7 +142,7 @@ fn another_provider_is_named() {
         bench.named(
             &request,
             &bench.setting(wrong, &[("secret", secret)]),
-            &["with the same secret as a request of", &format!("`{right}` ("), "name that provider"],
+            &["with the same secret as a request of", &format!("`{right}`"), "name that provider"],
         );
     }
 }

@@ -8,7 +8,9 @@ use crate::{
 };
 
 /// Providers that are named at most: some sign alike.
-const NAMED_MAX: usize = 4;
+const NAMED_MAX: usize = 24;
+/// Up to so many are named with their titles.
+const TITLED_MAX: usize = 4;
 
 /// The provider whose request it is; all of them, where several sign alike.
 pub(super) fn another(case: &Case<'_>, trial: &mut Trial) -> Option<String> {
@@ -18,12 +20,16 @@ pub(super) fn another(case: &Case<'_>, trial: &mut Trial) -> Option<String> {
     for provider in case.catalogue.names().filter_map(|slug| case.catalogue.find(slug)).filter(|provider| provider.slug != own.slug) {
         let proved = case.setting.keys().find_map(|secret| trial.proves(&lent(case, provider, secret)?, case.request));
         if let Some(proved) = proved.filter(|_| found.len() < NAMED_MAX) {
-            found.push(format!("`{}` ({})", provider.slug, provider.title));
+            found.push(provider);
             aside = proved.aside;
         }
     }
     (!found.is_empty()).then(|| {
-        let those = found.join(" or ");
+        let titled = found.len() <= TITLED_MAX;
+        let name = |provider: &&Provider| {
+            if titled { format!("`{}` ({})", provider.slug, provider.title) } else { format!("`{}`", provider.slug) }
+        };
+        let those = found.iter().map(name).collect::<Vec<_>>().join(" or ");
         format!("It verifies with the same secret as a request of {those}, not as one of `{}`: name that provider.{aside}", own.slug)
     })
 }

@@ -7,7 +7,7 @@ use base64::{
     Engine,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use hookgate::provider::{Atom, Check, Demand, DocumentPlace, Family, KeyForm, Provider, Shape, Step, UrlSpelling, Want};
+use hookgate::provider::{Atom, Check, Demand, DocumentPlace, Family, Filter, KeyForm, Provider, Shape, Step, UrlSpelling, Want};
 use serde_json::Value as Json;
 
 use super::change::Case;
@@ -28,10 +28,11 @@ pub(super) fn active<'p>(provider: &'p Provider, case: &Case) -> Vec<&'p Check> 
     provider.checks.iter().filter(|check| check.scheme.family() == Family::None || set(check)).collect()
 }
 
-/// The covered values, each under its place. What stands in a candidate or a token is compared with that.
+/// The covered values, each under its place. What stands in a candidate or a token is compared with that. What is empty and what is not
+/// there is signed as the same where it is signed at all.
 pub(super) fn covered(provider: &Provider, check: &Check, case: &Case) -> BTreeMap<String, Option<Vec<u8>>> {
     let beside = |atom: &Atom| !matches!(atom, Atom::Field(_) | Atom::Claim(_) | Atom::Key | Atom::Credential(_));
-    let each = |atom: Atom| (atom.to_string(), value(provider, check, &atom, case));
+    let each = |atom: Atom| (atom.to_string(), value(provider, check, &atom, case).filter(|value| !value.is_empty()));
     check.covered().into_iter().filter(beside).map(each).collect()
 }
 
@@ -41,7 +42,8 @@ pub(super) fn demanded(provider: &Provider, check: &Check, case: &Case) -> bool 
         if matches!(demand.value.atom, Atom::Claim(_) | Atom::Field(_)) {
             return true;
         }
-        let found = value(provider, check, &demand.value.atom, case);
+        let lower = |found: Vec<u8>| if demand.value.filters.contains(&Filter::Lower) { found.to_ascii_lowercase() } else { found };
+        let found = value(provider, check, &demand.value.atom, case).map(lower);
         match &demand.want {
             Want::Present => found.is_some_and(|found| !found.is_empty()),
             Want::Absent => found.is_none(),
@@ -57,7 +59,15 @@ pub(super) fn demanded(provider: &Provider, check: &Check, case: &Case) -> bool 
 /// Every signature that stands where the check looks.
 pub(super) fn candidates(provider: &Provider, check: &Check, case: &Case) -> Vec<Candidate> {
     let rule = &check.signature;
-    let texts = rule.at.iter().filter_map(|atom| value(provider, check, atom, case)).filter_map(|text| String::from_utf8(text).ok());
+    let standing = |atom: &Atom| match atom {
+        Atom::Headers(start) => {
+            let begins = |name: &str| name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start));
+            case.headers.iter().filter(|(name, _)| begins(name)).map(|(_, value)| value.clone()).collect()
+        }
+        other => value(provider, check, other, case).into_iter().collect::<Vec<_>>(),
+    };
+    let texts = rule.at.iter().flat_map(standing).filter_map(|text| String::from_utf8(text).ok());
+    let signed = |key: &str| check.covered().iter().any(|atom| matches!(atom, Atom::Field(name) if **name == *key));
     let stripped = |text: &str| match rule.strip.as_slice() {
         [] => Some(text.to_owned()),
         all => all.iter().find_map(|prefix| text.strip_prefix(&**prefix)).map(str::to_owned),
@@ -78,7 +88,6 @@ pub(super) fn candidates(provider: &Provider, check: &Check, case: &Case) -> Vec
                 (Shape::Pairs { separator, value }, _) => {
                     let pairs = piece.split(&**separator).filter_map(|pair| pair.split_once('='));
                     let pairs: Vec<(&str, &str)> = pairs.map(|(key, text)| (key.trim(), text.trim())).collect();
-                    let signed = |key: &str| check.covered().iter().any(|atom| matches!(atom, Atom::Field(name) if **name == *key));
                     let fields: BTreeMap<String, String> =
                         pairs.iter().filter(|(key, _)| signed(key)).map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
                     let signatures = pairs.iter().filter(|(key, _)| *key == &**value).filter_map(|(_, text)| stripped(text));
@@ -89,7 +98,16 @@ pub(super) fn candidates(provider: &Provider, check: &Check, case: &Case) -> Vec
                     let signature = unpacked.as_ref().and_then(|json| json.pointer(at)).and_then(Json::as_str);
                     found.extend(signature.map(|text| (BTreeMap::new(), text.to_owned())));
                 }
-                (other, _) => panic!("{} takes signatures apart in a way that is not read here yet: {other:?}", provider.slug),
+                (Shape::Columns { separator, names, value }, _) => {
+                    let columns: Vec<(&str, &str)> = names.iter().map(|name| &**name).zip(piece.split(&**separator)).collect();
+                    let fields: BTreeMap<String, String> = columns
+                        .iter()
+                        .filter(|(name, _)| signed(name))
+                        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                        .collect();
+                    let signatures = columns.iter().filter(|(name, _)| *name == &**value).filter_map(|(_, text)| stripped(text));
+                    found.extend(signatures.map(|text| (fields.clone(), text)));
+                }
             }
         }
     }
@@ -167,10 +185,10 @@ fn value(provider: &Provider, check: &Check, atom: &Atom, case: &Case) -> Option
         Atom::Header(name) => header(case, name),
         Atom::Parameter(name) => once(&fields(query().unwrap_or_default().as_bytes()), name.as_bytes()),
         Atom::Url | Atom::Endpoint => {
-            assert!(!check.urls.contains(&UrlSpelling::Decoded), "decoded URLs are not read here yet");
             let mut url = case.url.clone()?;
             url.set_fragment(None);
-            Some(bytes(url.to_string()))
+            let text = url.to_string();
+            Some(bytes(if check.urls.contains(&UrlSpelling::Decoded) { undone(&text) } else { text }))
         }
         Atom::Form(name) => once(&form(case)?, name.as_bytes()),
         Atom::FormSorted | Atom::FormPhp(_) => {
@@ -184,8 +202,38 @@ fn value(provider: &Provider, check: &Check, atom: &Atom, case: &Case) -> Option
             Some(fields.iter().flat_map(|(name, value)| [&name[..], b"=", value, b"\0"].concat()).collect())
         }
         Atom::Json(pointer) => document(provider, case).and_then(|document| pointed(&document, pointer.steps())),
+        Atom::Item(item) => {
+            let pointer = check.each.as_ref()?.every(item);
+            document(provider, case).and_then(|document| pointed(&document, pointer.steps()))
+        }
+        Atom::SignedHeaders(headers) => {
+            let list = String::from_utf8(header(case, &headers.list)?).ok()?.to_lowercase();
+            let mut names: Vec<&str> = list.split(',').map(str::trim).collect();
+            names.sort_unstable();
+            let one = |name: &&str| Some([name.as_bytes(), header(case, name)?.trim_ascii()].join(&b':'));
+            Some(names.iter().map(one).collect::<Option<Vec<_>>>()?.join(&b'\n'))
+        }
+        Atom::QueryStringHash => {
+            let mut pairs = fields(query().unwrap_or_default().as_bytes());
+            pairs.retain(|(name, _)| name != b"jwt");
+            pairs.sort();
+            let pairs = pairs.iter().map(|(name, value)| [&name[..], value].join(&b'=')).collect::<Vec<_>>().join(&b'&');
+            let path = case.url.as_ref().map(|url| url.path().to_owned()).unwrap_or_default();
+            Some([case.method.to_uppercase().as_bytes(), path.trim_end_matches('/').as_bytes(), &pairs].join(&b'&'))
+        }
         other => panic!("{} covers {other}, which is not read here yet", provider.slug),
     }
+}
+
+/// A URL in which what HubSpot decodes is decoded.
+fn undone(url: &str) -> String {
+    let pairs =
+        [("%3A", ":"), ("%2F", "/"), ("%3F", "?"), ("%40", "@"), ("%21", "!"), ("%24", "$"), ("%27", "'"), ("%28", "("), ("%29", ")")];
+    let more = [("%2A", "*"), ("%2C", ","), ("%3B", ";")];
+    pairs
+        .iter()
+        .chain(&more)
+        .fold(url.to_owned(), |url, (escaped, plain)| url.replace(escaped, plain).replace(&escaped.to_lowercase(), plain))
 }
 
 fn header(case: &Case, name: &str) -> Option<Vec<u8>> {
@@ -204,7 +252,7 @@ fn form(case: &Case) -> Option<Fields> {
     let kind = String::from_utf8(header(case, "content-type")?).ok()?;
     match kind.split(';').next().unwrap_or_default().trim().to_lowercase().as_str() {
         "application/x-www-form-urlencoded" => Some(fields(&case.body)),
-        "multipart/form-data" => Some(parts(&case.body, kind.split_once('=')?.1)),
+        "multipart/form-data" => Some(parts(&case.body, kind.split_once('=')?.1.trim_matches('"'))),
         _ => None,
     }
 }
@@ -251,14 +299,25 @@ fn document(provider: &Provider, case: &Case) -> Option<Json> {
     serde_json::from_str(&String::from_utf8_lossy(&text?)).ok()
 }
 
+/// The values that a pointer leads to. Where it leads to several, each has its place, and one that is missing leaves it empty.
 fn pointed(document: &Json, steps: &[Step]) -> Option<Vec<u8>> {
-    let found = steps.iter().try_fold(document, |value, step| match step {
-        Step::Member(name) => value.get(&**name),
-        Step::Every => panic!("no check names several values yet"),
-    })?;
-    match found {
-        Json::String(text) => Some(text.clone().into_bytes()),
-        Json::Number(_) | Json::Bool(_) => Some(found.to_string().into_bytes()),
-        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    match steps.split_first() {
+        Some((Step::Member(name), rest)) => {
+            let member = match document {
+                Json::Array(items) => items.get(name.parse::<usize>().ok()?),
+                other => other.get(&**name),
+            };
+            pointed(member?, rest)
+        }
+        Some((Step::Every, rest)) => {
+            let items = document.as_array().filter(|items| !items.is_empty())?;
+            let one = |item: &Json| pointed(item, rest).unwrap_or_default();
+            Some(items.iter().map(one).collect::<Vec<_>>().join(&b'\n'))
+        }
+        None => match document {
+            Json::String(text) => Some(text.clone().into_bytes()),
+            Json::Number(_) | Json::Bool(_) => Some(document.to_string().into_bytes()),
+            Json::Null | Json::Array(_) | Json::Object(_) => None,
+        },
     }
 }
