@@ -37,7 +37,7 @@ pub enum Window {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DedupBy {
-    /// The provider's event id, or the body when there is none.
+    /// The provider's event id, or, when there is none, what its file says: the body, or nothing.
     Provider,
     /// The body.
     Body,

@@ -104,7 +104,7 @@ pub struct Dedup {
 /// What makes two requests the same event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DedupBy {
-    /// The provider's event id, or the body when there is none.
+    /// The provider's event id, or, when there is none, what its file says: the body, or nothing.
     Provider,
     /// The body.
     Body,

@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_as_long_as_a_request_can_be_taken() {
+    fn a_window_that_is_shorter_than_a_request_can_be_taken_is_worth_a_warning() {
         let window = |provider: &str, more: &str| {
             let source = format!("{{ provider: {provider}, secret: whsec_0123456789abcdef{more} }}");
             let text = format!("sources:\n  a: {source}\ntargets: {{ t: {{ url: http://x/ }} }}\nroutes: [{{ to: t }}]\n");
@@ -534,12 +534,13 @@ mod tests {
             (plan.expect("compiled").paths["/hooks/a"].dedup.window.as_secs() / 3600, problems)
         };
         assert_eq!(window("stripe", ""), (7 * 24, vec![]));
-        assert_eq!(window("stripe", ", tolerance: 10d"), (20 * 24, vec![]));
         assert_eq!(window("stripe", ", tolerance: none"), (7 * 24, vec![]));
-        let said = |hours: u32, at: &str| {
-            format!("f.yaml:2:{at}: warning: a request can be taken for {hours}h (twice the tolerance), and after 4d will count as new")
+        let said = |column: u32, tolerance: &str, window: &str| {
+            let what = format!("a request is taken for {tolerance} after its timestamp, and after {window} it will count as new");
+            format!("f.yaml:2:{column}: warning: {what}")
         };
-        assert_eq!(window("stripe", ", tolerance: 50h, dedup: { window: 4d }"), (4 * 24, vec![said(100, "91")]));
+        assert_eq!(window("stripe", ", tolerance: 10d"), (7 * 24, vec![said(69, "10d", "7d")]));
+        assert_eq!(window("stripe", ", tolerance: 5d, dedup: { window: 4d }"), (4 * 24, vec![said(90, "5d", "4d")]));
         let repeats = "f.yaml:2:75: warning: `stripe` repeats for 3d, and repeats after 1h will count as new".to_owned();
         assert_eq!(window("stripe", ", dedup: { window: 1h }"), (1, vec![repeats]));
     }

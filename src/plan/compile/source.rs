@@ -340,22 +340,12 @@ impl Written<'_> {
             Retries::For(retries) => Some(retries),
             Retries::None | Retries::Unknown => None,
         };
-        // A request is taken from so long before its timestamp until so long after it, and must be known all that time.
-        let taken_for = self.tolerance(provider).unwrap_or_default().saturating_mul(2);
         let window = match *written.window {
-            Window::Auto => {
-                WINDOW_MIN.max(retries.map_or(Duration::ZERO, |retries| retries + WINDOW_MARGIN)).max(taken_for.min(WINDOW_MAX))
-            }
+            Window::Auto => retries.map_or(WINDOW_MIN, |retries| WINDOW_MIN.max(retries + WINDOW_MARGIN)),
             Window::For(period) => {
                 if let Some(retries) = retries.filter(|retries| period.0 < *retries) {
                     let retries = config::Period(retries);
                     let said = format!("`{}` repeats for {retries}, and repeats after {period} will count as new", provider.slug);
-                    problems.warning(&written.window.at, said);
-                }
-                if period.0 < taken_for {
-                    let taken_for = config::Period(taken_for);
-                    let said =
-                        format!("a request can be taken for {taken_for} (twice the tolerance), and after {period} will count as new");
                     problems.warning(&written.window.at, said);
                 }
                 if period.0 > WINDOW_MAX {
@@ -364,6 +354,13 @@ impl Written<'_> {
                 period.0
             }
         };
+        // Whoever has caught a request can send it again for so long.
+        if let Some(tolerance) = self.tolerance(provider).filter(|tolerance| window < *tolerance) {
+            let at = if matches!(*written.window, Window::Auto) { &self.source.tolerance.at } else { &written.window.at };
+            let (tolerance, window) = (config::Period(tolerance), config::Period(window));
+            problems
+                .warning(at, format!("a request is taken for {tolerance} after its timestamp, and after {window} it will count as new"));
+        }
         Dedup {
             window,
             by: match &*written.by {
