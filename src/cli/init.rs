@@ -19,7 +19,7 @@ use crate::{
     app::Exit,
     config::{self, Surroundings},
     name::SourceName,
-    provider::{Catalogue, CredentialRule, Provider},
+    provider::{CLIENT_ID, CLIENT_SECRET, Catalogue, Check, CredentialRule, Family, KeySource, Provider},
     secret::Secret,
     yaml::Problems,
 };
@@ -31,8 +31,13 @@ const FIRST_PROVIDER: &str = "github";
 /// The target nobody named.
 const FIRST_TARGET: &str = "http://127.0.0.1:3000/webhooks";
 
+/// How a user and a password that are ours begin.
+const LOGIN_PREFIX: &str = "hookgate:";
 /// How a provider file says, where a credential is found, that the operator makes it up.
 const OUR_CHOICE: &str = "your own choice";
+
+/// The key of a source that guards what nothing proves.
+const URL_TOKEN: &str = "url_token";
 
 /// What the first configuration is about.
 #[derive(Debug, clap::Args)]
@@ -123,6 +128,8 @@ struct SourceDraft {
     has_own_path: bool,
     credentials: Vec<CredentialDraft>,
     setup: Vec<String>,
+    /// Whether the provider signs its public URL, so that none of its requests holds without one.
+    signs_url: bool,
 }
 
 #[derive(Debug)]
@@ -178,8 +185,17 @@ impl Draft {
 
     fn yaml(&self) -> String {
         let mut text = String::from(HEAD);
+        let signs = self.sources.iter().filter(|source| source.signs_url).map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ");
+        // Writing to a String cannot fail, here and below.
+        let _ = match &*signs {
+            "" => writeln!(text, "# public_url: https://hooks.example.com"),
+            _ => writeln!(
+                text,
+                "  public_url: http://127.0.0.1:8080   # write the base URL the provider reaches you under: {signs} signs it"
+            ),
+        };
+        text.push_str(ADMIN);
         if let Some(folder) = &self.providers_dir {
-            // Writing to a String cannot fail, here and below.
             let _ = writeln!(text, "\n# Provider files of our own.\nproviders_dir: {:?}", folder.to_string_lossy());
         }
         text.push_str(SOURCES);
@@ -189,9 +205,9 @@ impl Draft {
             if source.has_own_path {
                 let _ = writeln!(text, "    path: {:?}", source.path);
             }
-            let (secret, others): (Vec<_>, Vec<_>) = source.credentials.iter().partition(|one| one.name == "secret");
-            for one in secret {
-                let _ = writeln!(text, "    secret: \"${{{}}}\"", one.variable);
+            let (own, others): (Vec<_>, Vec<_>) = source.credentials.iter().partition(|one| ["secret", URL_TOKEN].contains(&&*one.name));
+            for one in own {
+                let _ = writeln!(text, "    {}: \"${{{}}}\"", one.name, one.variable);
             }
             if !others.is_empty() {
                 text.push_str("    credentials:\n");
@@ -239,6 +255,9 @@ impl Draft {
             }
             for one in &source.credentials {
                 match one.ours {
+                    Some(_) if one.name == URL_TOKEN => {
+                        let _ = writeln!(text, "  - {} stands in .env as {}: put a slash and it behind the URL.", one.label, one.variable);
+                    }
                     Some(_) => {
                         let _ = writeln!(text, "  - {} stands in .env as {}: give it to {}.", one.label, one.variable, source.title);
                     }
@@ -280,32 +299,54 @@ fn unwritten(path: PathBuf, error: io::Error, made: &[PathBuf]) -> InitError {
 
 impl SourceDraft {
     fn of(provider: &Provider, name: SourceName, inherited: Option<&str>) -> Result<Self, InitError> {
-        let credentials = provider.credentials.iter().filter(|rule| rule.required);
+        let asks = provider.checks.iter().filter_map(|check| check.key.source.as_ref()).any(KeySource::takes_credentials);
+        let needed = |rule: &&CredentialRule| rule.required || asks && [CLIENT_ID, CLIENT_SECRET].contains(&&*rule.name);
+        let mut credentials = (provider.credentials.iter().filter(needed))
+            .map(|rule| CredentialDraft::of(rule, provider, &name))
+            .collect::<Result<Vec<_>, _>>()?;
+        if provider.checks.iter().all(|check| check.scheme.family() == Family::None) {
+            credentials.push(CredentialDraft::url_token(&name)?);
+        }
         Ok(Self {
             title: provider.title.to_string(),
             path: inherited.map_or_else(|| format!("/hooks/{name}"), str::to_owned),
             has_own_path: inherited.is_some(),
-            credentials: credentials.map(|rule| CredentialDraft::of(rule, &name)).collect::<Result<_, _>>()?,
+            credentials,
             setup: provider.setup.iter().map(ToString::to_string).collect(),
+            signs_url: provider.needs_public_url,
             name,
         })
     }
 }
 
 impl CredentialDraft {
-    fn of(rule: &CredentialRule, source: &SourceName) -> Result<Self, InitError> {
-        let what = if &*rule.name == "secret" { "WEBHOOK_SECRET".to_owned() } else { rule.name.to_uppercase() };
+    fn of(rule: &CredentialRule, provider: &Provider, source: &SourceName) -> Result<Self, InitError> {
+        let what = if &*rule.name == "secret" { "webhook_secret" } else { &rule.name };
         // What the provider shows somewhere is the provider's to make, unless its file says that it is agreed on: then we make a good one.
         let is_agreed = rule.place.as_deref().is_none_or(|place| place.contains(OUR_CHOICE));
-        let ours = if is_agreed { Some(random_secret(rule.prefix.as_deref())?) } else { None };
+        let of_rule = |check: &&Check| check.key.from.contains(&rule.name);
+        let is_login = provider.checks.iter().find(of_rule).is_some_and(|check| check.scheme.family() == Family::Basic);
+        let prefix = if is_login { Some(LOGIN_PREFIX) } else { rule.prefix.as_deref() };
+        let ours = if is_agreed { Some(random_secret(prefix)?) } else { None };
         Ok(Self {
             name: rule.name.to_string(),
-            variable: format!("{source}_{what}").to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+            variable: variable(source, what),
             label: rule.label.to_string(),
             place: rule.place.as_deref().map(str::to_owned),
             ours,
         })
     }
+
+    /// The guard of a source whose provider proves nothing.
+    fn url_token(source: &SourceName) -> Result<Self, InitError> {
+        let label = "The last segment of the URL".to_owned();
+        let ours = Some(random_secret(None)?);
+        Ok(Self { name: URL_TOKEN.to_owned(), variable: variable(source, URL_TOKEN), label, place: None, ours })
+    }
+}
+
+fn variable(source: &SourceName, what: &str) -> String {
+    format!("{source}_{what}").to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
 
 /// A secret in letters a shell, YAML and every vendor's form take: hex, or base64 behind a prefix (`whsec_`), which is how those are read.
@@ -323,8 +364,9 @@ const HEAD: &str = "\
 
 server:
   listen: 127.0.0.1:8080          # off loopback, say who ends TLS: tls: { cert: a.pem, key: a.key }, or tls: upstream
-# public_url: https://hooks.example.com
+";
 
+const ADMIN: &str = "
 admin:
   listen: 127.0.0.1:9480          # status, metrics, probes; the token is made at the first start: hookgate-data/admin.token
 ";
@@ -389,6 +431,32 @@ mod tests {
             assert!(!draft.next_steps().contains(secret) && !draft.yaml().contains(secret));
         }
         assert!(draft.next_steps().contains("/hooks/github"));
+    }
+
+    #[test]
+    fn every_provider_gets_a_configuration_that_starts() {
+        let catalogue = Catalogue::embedded();
+        for slug in catalogue.names() {
+            let draft = Draft::of(&args(&[slug], None, None), &catalogue).expect("drafted");
+            let given = &catalogue.find(slug).expect("reads").vectors.first().expect("proved").credentials;
+            let pasted = |name: &str| {
+                let known = given.iter().find(|(own, _)| **own == *name).and_then(|(_, values)| values.first());
+                known.map_or_else(|| format!("pasted-{name}-0123456789"), ToString::to_string)
+            };
+            let value = |one: &CredentialDraft| match &one.ours {
+                Some(secret) => String::from_utf8_lossy(secret.reveal()).into_owned(),
+                None => pasted(&one.name),
+            };
+            let variables = draft.sources[0].credentials.iter().map(|one| (one.variable.clone(), value(one))).collect();
+            let files = [(PathBuf::from("hookgate.yaml"), draft.yaml().into_bytes())].into();
+            let around = Surroundings::held(files, variables, crate::clock::Clock::System);
+            let mut problems = Problems::new();
+            let config = config::load(Some(Path::new("hookgate.yaml")), &around, &mut problems).expect("a configuration");
+            let plan = crate::plan::compile(&config, &catalogue, &mut problems);
+            let said: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
+            assert!(plan.is_some(), "{slug}: {said:#?}\n{}", draft.yaml());
+            assert!(!said.iter().any(|line| line.contains("guessed")) || draft.sources[0].credentials.iter().any(|one| one.ours.is_none()));
+        }
     }
 
     #[test]

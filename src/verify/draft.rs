@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::UnixMs,
-    provider::{Atom, Check, DocumentPlace, Pointer, Provider, Step, Template, Vector},
+    provider::{Atom, Check, DocumentPlace, Part, Pointer, Provider, Step, Template, Vector},
     request::{HeadersBuilder, RawRequest, name_begins},
 };
 
@@ -108,21 +108,64 @@ impl Draft {
         }
     }
 
-    /// Puts the id where the first rule for it looks that this request has a place for. Where there is no rule the body is the identity,
-    /// and the caller has chosen it.
-    pub(super) fn set_id(&mut self, provider: &Provider, id: &str) -> Result<(), String> {
-        let mut tried = provider.event.id.iter().map(|rule| self.set_by(provider, rule, id));
-        let Some(first) = tried.next() else { return Ok(()) };
-        if first.is_err() && tried.any(|other| other.is_ok()) { Ok(()) } else { first }
+    /// Makes another event of it: the id goes where the first rule looks that this request has a place for, of several elements into the
+    /// first; where the signed text is what the event is known by, into that. Where there is no place, the body bears the id as a member
+    /// or field of its own.
+    pub(super) fn set_id(&mut self, provider: &Provider, id: &str) {
+        let by_rule = provider.event.id.iter().any(|rule| self.set_by(provider, rule, id));
+        // A field of a form that is signed by itself holds more than an id.
+        let of_form = |message: &&Template| message.values().any(|value| matches!(value.atom, Atom::Form(_)));
+        let signed = provider.checks.first().map(|check| &check.message).filter(|message| provider.event.once && !of_form(message));
+        let is_new = signed.map_or(by_rule, |message| self.set_by(provider, message, id));
+        if !is_new {
+            self.mark(id);
+        }
     }
 
-    fn set_by(&mut self, provider: &Provider, rule: &Template, id: &str) -> Result<(), String> {
+    /// Puts a mark into a body that is JSON or a form; any other stays as it is.
+    fn mark(&mut self, mark: &str) {
+        const NAME: &str = "hookgate_sample";
+        let Ok((field, json)) = self.json() else { return };
+        let own = match serde_json::from_slice::<Vec<&RawValue>>(&json) {
+            Ok(items) => items.first().and_then(|first| place_of(&json, first)),
+            Err(_) => Some(0..json.len()),
+        };
+        let object = own.filter(|own| json.get(own.clone()).is_some_and(|text| text.trim_ascii_start().starts_with(b"{")));
+        if let Some(open) = object.and_then(|own| Some(own.start + memmem::find(json.get(own)?, b"{")?)) {
+            let rest = json.get(open + 1..).unwrap_or_default();
+            let comma = if rest.trim_ascii_start().starts_with(b"}") { "" } else { "," };
+            let marked = [&json[..=open], format!("\"{NAME}\":\"{mark}\"{comma}").as_bytes(), rest].concat();
+            match field {
+                // A field that is there can be written anew.
+                Some(name) => drop(self.set_field(&name, &String::from_utf8_lossy(&marked))),
+                None => self.body = marked,
+            }
+        } else if self.request(UnixMs(0)).is_ok_and(|request| Form::read(&request).is_form()) && !self.body.starts_with(b"--") {
+            // Said to be a form, so that it is text.
+            drop(self.set_field(NAME, mark));
+        }
+    }
+
+    /// Puts the id at the first place of a template that is its own: neither of the type, nor of a signature or its time.
+    fn set_by(&mut self, provider: &Provider, template: &Template, id: &str) -> bool {
         let of_type = |atom: &Atom| provider.event.types.iter().flat_map(Template::values).any(|value| value.atom == *atom);
+        let of_proof = |atom: &Atom| {
+            let times = |check: &Check| check.timestamp.as_ref().is_some_and(|rule| rule.at == *atom);
+            provider.checks.iter().any(|check| check.signature.at.contains(atom) || times(check))
+        };
         let kind = |atom: &Atom| matches!(atom, Atom::Header(_) | Atom::Json(_) | Atom::Form(_) | Atom::Parameter(_));
-        let settable = |atom: &&Atom| kind(atom) && !atom.many() && !of_type(atom);
-        match rule.values().map(|value| &value.atom).find(settable) {
-            Some(atom) => self.set(atom, id).map_err(|why| format!("the id of {} cannot be set: {why}", provider.slug)),
-            None => Err(format!("the id of {} stands in no header and no value of the body of its own", provider.slug)),
+        let atoms = || template.parts().iter().filter_map(needed);
+        let Some(own) = atoms().find(|atom| kind(atom) && !of_type(atom) && !of_proof(atom)) else { return false };
+        // A template of which something else is missing stays incomplete, and the next one is looked at.
+        atoms().all(|atom| atom == own || self.has(atom)) && self.set(own, id).is_ok()
+    }
+
+    /// Whether a header or a JSON value is there; of anything else that is not asked.
+    fn has(&self, atom: &Atom) -> bool {
+        match atom {
+            Atom::Header(name) => self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)),
+            Atom::Json(pointer) => self.json().is_ok_and(|(_, json)| place(&json, pointer).is_some()),
+            _ => true,
         }
     }
 
@@ -271,6 +314,14 @@ impl Draft {
     }
 }
 
+/// The value without which a template is incomplete.
+fn needed(part: &Part) -> Option<&Atom> {
+    match part {
+        Part::Value(value) if !value.optional => Some(&value.atom),
+        _ => None,
+    }
+}
+
 /// The field of a form that holds a provider's JSON.
 fn json_field(provider: &Provider) -> Option<Box<str>> {
     match provider.document.first() {
@@ -298,20 +349,25 @@ fn with_pair(pairs: &str, name: &str, value: &str) -> String {
     parts.join("&")
 }
 
-/// Where in the body the value stands that a pointer without `*` leads to.
+/// Where in the body the value stands that a pointer leads to; of several elements, the first's.
 fn place(body: &[u8], pointer: &Pointer) -> Option<Range<usize>> {
     let whole: &RawValue = serde_json::from_slice(body).ok()?;
     let mut value = whole;
     for step in pointer.steps() {
-        let Step::Member(name) = step else {
-            return None;
+        let name = match step {
+            Step::Member(name) => &**name,
+            Step::Every => "0",
         };
         value = match serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get()) {
-            Ok(members) => members.get(&**name).copied()?,
+            Ok(members) => members.get(name).copied()?,
             Err(_) => serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.get(name.parse::<usize>().ok()?).copied()?,
         };
     }
-    // The value borrows from the body, so the distance of the two is its place.
+    place_of(body, value)
+}
+
+/// Where in the body a value stands that was read from it: it borrows, so the distance of the two is its place.
+fn place_of(body: &[u8], value: &RawValue) -> Option<Range<usize>> {
     let start = (value.get().as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
     Some(start..start + value.get().len()).filter(|place| place.end <= body.len())
 }
