@@ -85,7 +85,7 @@ crosscheck: ## the vendors' own libraries sign ROUNDS=25 requests each and HOOKG
 	  { echo "$(HOOKGATE_BIN): there is no binary here; cargo build --release, or name one with HOOKGATE_BIN" >&2; exit 1; }
 	mkdir -p $(CROSSCHECK)
 	rm -rf $(CROSSCHECK)/requests
-	cp tests/crosscheck/package.json tests/crosscheck/sign.mjs $(CROSSCHECK)/
+	cp tests/crosscheck/package.json tests/crosscheck/*.mjs $(CROSSCHECK)/
 	cd $(CROSSCHECK) && npm install --no-package-lock --no-audit --no-fund --ignore-scripts
 	test -x $(CROSSCHECK)/venv/bin/python || python3 -m venv $(CROSSCHECK)/venv
 	$(CROSSCHECK)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/crosscheck/requirements.txt

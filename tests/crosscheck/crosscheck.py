@@ -6,16 +6,20 @@ FOLDER holds two files for each request. NAME.http has the bytes as they come ov
 
   provider       which provider file it is for
   sdk, part      the library with its version, and whether it `signs` or `accepts`
+  at             when it was made, in seconds since 1970; the questions are asked as of then, however long a run takes
   secret         what it verifies with; other_secret: another one of the same form
-  url            the public URL, where the signature covers it, else null
+  url            the public URL, where hookgate has to be told it, else null
+  other_url      another one, where the signature covers the URL, else null
   event_id       what hookgate calls it, empty for a provider without ids
-  signature      the signature as it stands in the head, and its encoding: hex, base64 or base64url
+  signature      the signature as it stands in the head or the body, and its encoding: hex, base64 or base64url
   packed         the field in which the signature stands, where that is JSON in base64; left out elsewhere
   credentials    further ones by their names, if there are any
   body_counts    whether the scheme covers the body
+  covered        the piece of the body that it covers, where that is not the whole of it
 
-Each request must be accepted as it is, and refused with one bit of its body flipped, with one bit of its signature flipped, and with the
-other secret. What is not so is told with the request that shows it; a table counts what was so. Standard library only.
+Each request must be accepted as it is, and refused with one bit of its body flipped, with one bit of its signature flipped, with the
+other secret, and at the other URL. What is not so is told with the request that shows it; a table counts what was so. Standard library
+only.
 """
 
 import argparse
@@ -28,14 +32,15 @@ import pathlib
 import secrets
 import subprocess
 import sys
+import urllib.parse
 
 # Providers a whole run must have asked about: fewer means that a library or a script went silent.
-PROVIDERS_MIN = 12
+PROVIDERS_MIN = 50
 # Seconds one question may take.
 QUESTION_SECONDS = 30
 # How many requests that went wrong are told one by one.
 TOLD_MAX = 40
-CHECKS = ("accepted", "body", "signature", "secret")
+CHECKS = ("accepted", "body", "signature", "secret", "url")
 SECRET_VARIABLE = "CROSSCHECK_SECRET"
 
 Request = collections.namedtuple("Request", "name head body known")
@@ -60,9 +65,15 @@ def flipped(data, at, bit):
 
 def with_another_body(request):
     """One bit of the body turned over. In a form it is the lowest, so that what changes is what the form says and not how it is spelled:
-    the next higher ones turn `%2B` into `%2b`, which is the same field."""
+    the next higher ones turn `%2B` into `%2b`, which is the same field. So too where only a piece of the body counts, in which the same
+    letter can be spelled in two ways as well."""
     form = b"application/x-www-form-urlencoded" in request.head
-    return request.head + flipped(request.body, secrets.randbelow(len(request.body)), 0 if form else secrets.randbelow(8))
+    covered = request.known.get("covered")
+    if covered and request.body.count(covered.encode()) != 1:
+        raise SystemExit(f"{request.name}: what is covered does not stand in the body exactly once")
+    piece = covered.encode() if covered else request.body
+    at = request.body.index(piece) + secrets.randbelow(len(piece))
+    return request.head + flipped(request.body, at, 0 if form or covered else secrets.randbelow(8))
 
 
 def with_another_signature(request):
@@ -87,16 +98,25 @@ def with_another_signature(request):
         if inside.count(text.encode()) != 1:
             raise SystemExit(f"{request.name}: the signature does not stand in what is packed exactly once")
         text, spelled = packed, base64.b64encode(inside.replace(text.encode(), spelled.encode())).decode()
-    if request.head.count(text.encode()) != 1:
-        raise SystemExit(f"{request.name}: the signature does not stand in the head exactly once")
-    return request.head.replace(text.encode(), spelled.encode()) + request.body
+    whole = request.head + request.body
+    if whole.count(text.encode()) != 1:
+        raise SystemExit(f"{request.name}: the signature does not stand in the request exactly once")
+    return whole.replace(text.encode(), spelled.encode())
 
 
-def ask(binary, request, data, secret):
+def at_another_url(request):
+    """The request as it comes to the other URL."""
+    target = urllib.parse.urlsplit(request.known["other_url"])
+    method, _, version = request.head.partition(b"\r\n")[0].split(b" ")
+    line = b" ".join([method, target._replace(scheme="", netloc="").geturl().encode(), version])
+    return line + request.head[request.head.index(b"\r\n") :] + request.body
+
+
+def ask(binary, request, data, secret, url):
     """What hookgate says of these bytes: `accepted` with the event's id, `rejected` with the reason, or `failed` with what it wrote."""
-    command = [binary, "verify", request.known["provider"], "--secret-env", SECRET_VARIABLE, "--json"]
-    if request.known["url"]:
-        command += ["--url", request.known["url"]]
+    command = [binary, "verify", request.known["provider"], "--secret-env", SECRET_VARIABLE, "--at", str(request.known["at"]), "--json"]
+    if url:
+        command += ["--url", url]
     for name, value in request.known.get("credentials", {}).items():
         command += ["--credential", f"{name}={value}"]
     environment = {**os.environ, SECRET_VARIABLE: secret}
@@ -116,16 +136,18 @@ def try_all(binary, request):
     known = request.known
     whole = request.head + request.body
     questions = {
-        "accepted": (whole, known["secret"], "accepted"),
-        "body": (with_another_body(request), known["secret"], "rejected"),
-        "signature": (with_another_signature(request), known["secret"], "rejected"),
-        "secret": (whole, known["other_secret"], "rejected"),
+        "accepted": (whole, known["secret"], known["url"]),
+        "signature": (with_another_signature(request), known["secret"], known["url"]),
+        "secret": (whole, known["other_secret"], known["url"]),
     }
-    if not known["body_counts"]:
-        del questions["body"]
+    if known["body_counts"]:
+        questions["body"] = (with_another_body(request), known["secret"], known["url"])
+    if known["other_url"]:
+        questions["url"] = (at_another_url(request), known["secret"], known["other_url"])
     right, wrong = [], []
-    for check, (data, secret, expected) in questions.items():
-        verdict, why = ask(binary, request, data, secret)
+    for check, asked in questions.items():
+        expected = "accepted" if check == "accepted" else "rejected"
+        verdict, why = ask(binary, request, *asked)
         if verdict != expected:
             wrong.append(f"{check}: {verdict} ({why}), not {expected}")
         elif check == "accepted" and why != known["event_id"]:
@@ -136,19 +158,15 @@ def try_all(binary, request):
 
 
 def table(requests, results):
-    """Counts by provider and library."""
-    asked, good, uncovered = collections.Counter(), collections.Counter(), set()
-    for request in requests:
-        row = (request.known["provider"], request.known["sdk"], request.known["part"])
-        asked[row] += 1
-        if not request.known["body_counts"]:
-            uncovered.add(row)
+    """Counts by provider and library; a line stands where there was nothing to ask."""
+    row_of = lambda request: (request.known["provider"], request.known["sdk"], request.known["part"])
+    asked, good = collections.Counter(map(row_of, requests)), collections.Counter()
+    beyond = {"body": {row_of(r) for r in requests if r.known["body_counts"]}, "url": {row_of(r) for r in requests if r.known["other_url"]}}
     for request, right, _ in results:
-        for check in right:
-            good[request.known["provider"], request.known["sdk"], request.known["part"], check] += 1
+        good.update((row_of(request), check) for check in right)
     lines = [f"{'provider':24} {'library':40} {'it':8} {'requests':>8}" + "".join(f"{check:>10}" for check in CHECKS)]
     for row in sorted(asked):
-        cells = ("-" if check == "body" and row in uncovered else good[(*row, check)] for check in CHECKS)
+        cells = (good[row, check] if row in beyond.get(check, asked) else "-" for check in CHECKS)
         lines.append(f"{row[0]:24} {row[1]:40} {row[2]:8} {asked[row]:8}" + "".join(f"{cell:>10}" for cell in cells))
     return lines
 

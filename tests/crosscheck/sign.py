@@ -20,28 +20,40 @@ import uuid
 from importlib.metadata import version
 
 import discord_interactions
+import increase
+import pusher
 import standardwebhooks
 import svix.webhooks
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from linebot.v3.webhook import SignatureValidator as LineValidator
+from mollie.utils.webhooks.signature_validator import InvalidSignatureException, SignatureValidator as MollieValidator
 from sendgrid.helpers.eventwebhook import EventWebhook
 from slack_sdk.signature import SignatureVerifier
 from square.utils.webhooks_helper import verify_signature
 from twilio.request_validator import RequestValidator
+from viberbot import Api as ViberApi
+from viberbot.api.bot_configuration import BotConfiguration
 
 # Letters of one to four bytes, and those that JSON, forms and URLs write in several ways.
-LETTERS = "abcXYZ019 _-.~!*'();:@&=+$,/?%#[]{}|\\^`<>\"\t\r\n\u2028\u0000\u007féßЖÿ中한😀𝒳"
+PRINTED = "abcXYZ019 _-.~!*'();:@&=+$,/?%#[]{}|\\^`<>\"éßЖÿ中한😀𝒳"
+LETTERS = PRINTED + "\t\r\n\u2028\u0000\u007f"
 
 pick = secrets.choice
 
 
-def text(most=40):
-    return "".join(pick(LETTERS) for _ in range(secrets.randbelow(most + 1)))
+def text(most=40, letters=LETTERS):
+    return "".join(pick(letters) for _ in range(secrets.randbelow(most + 1)))
 
 
 def word(count=12):
     return secrets.token_hex(count)
+
+
+def phrase():
+    """A secret of a vendor that takes any text for one."""
+    return text(20, PRINTED) + word()
 
 
 def value(depth):
@@ -84,6 +96,15 @@ def standard(library, names):
     return dict(secret=secret, other=other, id=identity, body=body, headers=headers, signature=(signature.removeprefix("v1,"), "base64"))
 
 
+def unless_raised(error, action):
+    """For a library that raises where it says no."""
+    try:
+        action()
+    except error:
+        return False
+    return True
+
+
 def slack():
     secret, other, identity, at = word(16), word(16), f"Ev{word(6)}", str(int(time.time()))
     body = document({"type": "event_callback", "event_id": identity, "event": {"type": "message"}})
@@ -107,9 +128,8 @@ def twilio(algorithm, more):
     accepts(body, lambda body: library.validate(url, parsed(body), signature, algorithm))
     headers = {"X-Twilio-Signature": signature, "I-Twilio-Idempotency-Token": identity, **more}
     kind = "application/x-www-form-urlencoded"
-    return dict(
-        secret=secret, other=other, id=identity, url=url, body=body, headers=headers, type=kind, signature=(signature, "base64")
-    )
+    more = dict(url=url, other_url=url + "x", type=kind, signature=(signature, "base64"))
+    return dict(secret=secret, other=other, id=identity, body=body, headers=headers, **more)
 
 
 def square():
@@ -120,7 +140,8 @@ def square():
     asked = dict(signature_header=signature, signature_key=secret, notification_url=url)
     accepts(body, lambda body: verify_signature(request_body=body, **asked))
     headers = {"x-square-hmacsha256-signature": signature}
-    return dict(secret=secret, other=other, id=identity, url=url, body=body, headers=headers, signature=(signature, "base64"))
+    more = dict(url=url, other_url=url + "x", signature=(signature, "base64"))
+    return dict(secret=secret, other=other, id=identity, body=body, headers=headers, **more)
 
 
 def sendgrid():
@@ -145,6 +166,64 @@ def discord():
     return dict(secret=raw(ours), other=raw(theirs), id="", body=body, headers=headers, signature=(signature, "hex"))
 
 
+def increase_events():
+    """Standard Webhooks, but for the key, which is the text of the secret whatever that begins with."""
+    secret, other = (pick(["", "whsec_", "ü"]) + word() for _ in range(2))
+    identity, at, body = f"event_{word()}", str(int(time.time())), document({"id": f"event_{word()}", "category": "account.created"})
+    signature = encoded(hmac.digest(secret.encode(), f"{identity}.{at}.{body}".encode(), hashlib.sha256))
+    headers = {"webhook-id": identity, "webhook-timestamp": at, "webhook-signature": f"v1,{signature}"}
+    events = increase.Increase(api_key="k", webhook_secret=secret).events
+    accepts(body, lambda body: unless_raised(standardwebhooks.WebhookVerificationError, lambda: events.unwrap(body, headers=headers)))
+    return dict(secret=secret, other=other, id=json.loads(body)["id"], body=body, headers=headers, signature=(signature, "base64"))
+
+
+def line():
+    """LINE batches its events: one, several, or none when the URL is tested."""
+    secret, other = word(16), word(16)
+    events = [{"type": "message", "webhookEventId": word(), "text": text()} for _ in range(secrets.randbelow(4))]
+    body = document({"destination": f"U{word(16)}", "events": events})
+    signature = encoded(hmac.digest(secret.encode(), body.encode(), hashlib.sha256))
+    accepts(body, lambda body: LineValidator(secret).validate(body, signature))
+    headers = {"x-line-signature": signature}
+    identity = ",".join(event["webhookEventId"] for event in events)
+    return dict(secret=secret, other=other, id=identity, body=body, headers=headers, signature=(signature, "base64"))
+
+
+def mollie():
+    """Mollie's library takes the signature with a prefix and without."""
+    secret, other, identity = phrase(), phrase(), f"event_{word()}"
+    body = document({"resource": "event", "id": identity, "type": "payment-link.paid"})
+    signature = MollieValidator.create_signature(body, secret)
+    header = pick(["sha256=", ""]) + signature
+    accepts(body, lambda body: unless_raised(InvalidSignatureException, lambda: MollieValidator.validate(body, secret, header)))
+    headers = {"X-Mollie-Signature": header}
+    return dict(secret=secret, other=other, id=identity, body=body, headers=headers, signature=(signature, "hex"))
+
+
+def pusher_channels():
+    secret, other, key = word(10), word(10), word(10)
+    events = [{"name": "channel_occupied", "channel": text()} for _ in range(1 + secrets.randbelow(3))]
+    body = document({"time_ms": int(time.time() * 1000), "events": events})
+    signature = hmac.digest(secret.encode(), body.encode(), hashlib.sha256).hex()
+    library = pusher.Pusher(app_id="1", key=key, secret=secret)
+    accepts(body, lambda body: library.validate_webhook(key, signature, body) is not None)
+    headers = {"X-Pusher-Key": key, "X-Pusher-Signature": signature}
+    return dict(secret=secret, other=other, id="", body=body, headers=headers, signature=(signature, "hex"))
+
+
+def viber():
+    secret, other, at, token, user = word(), word(), int(time.time() * 1000), secrets.randbelow(2**62), encoded(secrets.token_bytes(16))
+    # Only what became of a message names the reader.
+    more, tail = pick([({"user_id": user}, f":{user}:{at}"), ({}, "")])
+    body = document({"event": "delivered", "timestamp": at, "message_token": token, **more})
+    library = ViberApi(BotConfiguration(name="n", avatar="https://example.com/", auth_token=secret))
+    signature = hmac.digest(secret.encode(), body.encode(), hashlib.sha256).hex()
+    accepts(body, lambda body: library.verify_signature(body.encode(), signature))
+    headers = {"X-Viber-Content-Signature": signature}
+    identity = f"delivered:{token}{tail}"
+    return dict(secret=secret, other=other, id=identity, body=body, headers=headers, signature=(signature, "hex"))
+
+
 SHARED_KEY = {"X-Twilio-Webhooks-Signature-Settings": "key=webhooks_sharedkey_0001,algorithm=HMAC_SHA256"}
 # By provider: the package, what it does, and how a request is made.
 VENDORS = {
@@ -156,6 +235,11 @@ VENDORS = {
     "square": ("squareup", "accepts", square),
     "sendgrid": ("sendgrid", "accepts", sendgrid),
     "discord": ("discord-interactions", "accepts", discord),
+    "increase": ("increase", "accepts", increase_events),
+    "line": ("line-bot-sdk", "accepts", line),
+    "mollie": ("mollie-api-py", "signs", mollie),
+    "pusher": ("pusher", "accepts", pusher_channels),
+    "viber": ("viberbot", "accepts", viber),
 }
 
 
@@ -169,7 +253,8 @@ def write(folder, name, provider, sdk, part, request):
     query = f"?{target.query}" if target.query else ""
     (folder / f"{name}.http").write_bytes(f"POST {target.path}{query} HTTP/1.1\r\n{fields}\r\n".encode() + body)
     signature, encoding = request["signature"]
-    known = dict(provider=provider, sdk=sdk, part=part, secret=request["secret"], other_secret=request["other"], url=url)
+    known = dict(provider=provider, sdk=sdk, part=part, at=int(time.time()), secret=request["secret"], other_secret=request["other"])
+    known |= dict(url=url, other_url=request.get("other_url"))
     known |= dict(event_id=request["id"], signature=signature, encoding=encoding, body_counts=True)
     (folder / f"{name}.json").write_text(json.dumps(known), encoding="utf-8")
 
