@@ -53,6 +53,11 @@ pub fn catalogue(folder: &Path, at: Option<&At>, surroundings: &Surroundings, pr
         blame(problems, format!("`providers_dir` holds more than {FILES_MAX} files"), None);
         return catalogue;
     }
+    let misnamed = format!("{}/*.yml", glob::Pattern::escape(&folder.to_string_lossy()));
+    for path in surroundings.list(&misnamed).unwrap_or_default() {
+        let what = format!("{} is not read: the name of a provider file ends in .yaml", path.display());
+        problems.push(Problem { at: at.cloned(), severity: Severity::Warning, what, hint: None });
+    }
     // What an editor puts beside a file while it is open begins with a dot.
     let named = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned()).filter(|slug| !slug.starts_with('.'));
     for path in &files {
@@ -102,6 +107,8 @@ mod tests {
     fn what_is_wrong_with_the_directory_is_told_with_its_place() {
         let said = |setting, files: &[(&str, &str)]| listed(setting, files).1;
         assert_eq!(said("nowhere", &[]), ["f.yaml:1:16: `providers_dir` names a directory that is not there: nowhere"]);
+        let misnamed = "f.yaml:1:16: warning: p/own.yml is not read: the name of a provider file ends in .yaml";
+        assert_eq!(said("p", &[("p/own.yml", ""), ("p/other.yaml", "")]), [misnamed]);
         let taken = "f.yaml:1:16: p/github.yaml: there is a provider `github` already, which comes with hookgate; give the file, and the \
                      `provider` in it, another name";
         assert_eq!(said("p", &[("p/github.yaml", "")]), [taken]);

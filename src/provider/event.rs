@@ -11,6 +11,11 @@ use super::{
 };
 use crate::yaml::{Fields, Node, Problems, as_list};
 
+/// What is known of events of which the file says nothing.
+pub(super) fn unnamed(checks: &[Check]) -> EventRule {
+    EventRule { body_signed: covers::whole_body(checks), ..EventRule::default() }
+}
+
 /// Reads `event`.
 pub(super) fn event(node: &Node, checks: &[Check], document: &[DocumentPlace], problems: &mut Problems) -> EventRule {
     let mut fields = Fields::of(node, "an event", problems);

@@ -116,22 +116,25 @@ pub(super) fn signed_headers(rule: &HeaderList, request: &RawRequest) -> Result<
     Ok(text)
 }
 
-/// The hex SHA-256 of `METHOD&path&query`, the query's parameters sorted, `jwt` left out, as Atlassian Connect documents it.
+/// The hex SHA-256 of `METHOD&path&query`, the query's parameters sorted, `jwt` left out. Names are sorted as they are escaped, the values
+/// of one name as they are not (in UTF-16): so do Atlassian's own libraries for Java and JavaScript; its documentation has both escaped.
 pub(super) fn query_string_hash(request: &RawRequest) -> Vec<u8> {
     let path = request.path.trim_end_matches('/');
     let path = if path.is_empty() { "/".into() } else { path.replace('&', "%26") };
-    let mut parameters: Vec<(String, String)> = Vec::new();
+    let mut parameters: Vec<(String, Vec<u16>, String)> = Vec::new();
     let query = request.query.as_deref().unwrap_or_default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         if name != "jwt" {
-            parameters.push((encoded(&decoded(name.as_bytes())), encoded(&decoded(value.as_bytes()))));
+            let value = decoded(value.as_bytes());
+            let order = String::from_utf8_lossy(&value).encode_utf16().collect();
+            parameters.push((encoded(&decoded(name.as_bytes())), order, encoded(&value)));
         }
     }
     parameters.sort();
     let mut canonical = format!("{}&{path}&", request.method.to_ascii_uppercase());
     let mut last: Option<&str> = None;
-    for (name, value) in &parameters {
+    for (name, _, value) in &parameters {
         // Writing to a String does not fail.
         let _ = match last {
             Some(before) if before == name => write!(canonical, ",{value}"),
@@ -198,6 +201,8 @@ mod tests {
         assert_eq!(hash("/hooks/jira", Some("user_id=1&event=a%20b")), "fb527a6ad5b421ec2567513b6fc9f05cc8d09075de396a1d88bb78df582b416d");
         assert_eq!(hash("/hooks/jira/", Some("event=a+b&jwt=x&user_id=1")), hash("/hooks/jira", Some("user_id=1&event=a%20b")));
         assert_eq!(hash("/", Some("a=2&a=1")), hex::encode(Sha256::digest("POST&/&a=1,2")));
+        // Signed by npm atlassian-jwt 2.0.3: `-` goes before `:` and behind `%3A`.
+        assert_eq!(hash("/hooks/connect", Some("a=%3A&b=2&a=-")), "3f02930183c45e2b9a607e49d9fe983163a80cfa05a1ec127627057d1a43c182");
         assert_ne!(hash("/a", Some("a=1&b=2")), hash("/a", Some("a=1%26b=2")));
     }
 

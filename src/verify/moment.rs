@@ -46,7 +46,9 @@ pub(super) fn read_date(text: &[u8]) -> Option<UnixMs> {
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
-    if text.is_empty() || text.len() > DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
+    // A zero in front would let what stands before the time, where nothing separates them, be moved into it.
+    let padded = text.len() > 1 && text.starts_with(b"0");
+    if text.is_empty() || padded || text.len() > DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
     Some(text.iter().fold(0_i64, |number, digit| number * 10 + i64::from(digit - b'0')))
@@ -118,9 +120,19 @@ mod tests {
     fn only_digits_are_a_timestamp() {
         assert_eq!(read(b"1760000000", TimeUnit::Seconds), Some(UnixMs(1_760_000_000_000)));
         assert_eq!(read(b"1760000000123", TimeUnit::Milliseconds), Some(UnixMs(1_760_000_000_123)));
-        for bad in
-            ["", " 1760000000", "1760000000 ", "+1760000000", "-1", "1760000000junk", "1e9", "0x10", "1760000000.5", "1234567890123456"]
-        {
+        for bad in [
+            "",
+            " 1760000000",
+            "1760000000 ",
+            "+1760000000",
+            "01760000000",
+            "-1",
+            "1760000000junk",
+            "1e9",
+            "0x10",
+            "1760000000.5",
+            "1234567890123456",
+        ] {
             assert_eq!(read(bad.as_bytes(), TimeUnit::Seconds), None, "{bad:?}");
         }
     }

@@ -49,7 +49,7 @@ pub(super) struct Scope<'a> {
     /// Stands for the values of a pointer with a `*`, one at a time.
     pub(super) element: Option<&'a [u8]>,
     /// Whether it is for the name of an event: an empty value counts as absent there, and so does a `*` that an element has no value for,
-    /// because the others alone would name several events.
+    /// or one with a comma in it, because what the values come to would name several events.
     pub(super) for_name: bool,
 }
 
@@ -139,7 +139,7 @@ impl<'a> Scope<'a> {
         if slot.is_unusable() || slot.cut {
             return Err(Lack::Unusable);
         }
-        if self.for_name && slot.missed {
+        if self.for_name && pointer.many() && (slot.missed || slot.values.iter().any(|value| value.is_empty() || value.contains(&b','))) {
             return Err(Lack::Absent);
         }
         match slot.values.as_slice() {
