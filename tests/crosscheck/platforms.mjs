@@ -145,12 +145,12 @@ export const platforms = {
     const settings = { id, secrets: [1, 2].map(() => `lin_wh_${word()}`), more: { "Linear-Delivery": id, "Linear-Event": "Issue" } };
     return bodyHmacAccepted(verdict, "Linear-Signature", members, settings);
   }],
-  // The token covers method, path and query, in a spelling of Atlassian's own, and nothing of the body. What is repeated in the query has
-  // values here whose order is the same before and after they are escaped: the documentation sorts them after it, the libraries before.
+  // The token covers method, path and query, in a spelling of Atlassian's own, and nothing of the body. What is repeated in the query is
+  // sorted before it is escaped.
   "atlassian-connect": ["atlassian-jwt", "signs", async () => {
     const [secret, other, id, iss, at] = [phrase(), phrase(), randomUUID(), randomUUID(), seconds()];
     const base = "https://hooks.example.com";
-    const repeated = Array.from({ length: randomInt(4) }, () => `user_key=${word(2)}%20${word(2)}`);
+    const repeated = Array.from({ length: randomInt(4) }, () => `user_key=${encodeURIComponent(text(6, PRINTED))}`);
     const parts = [query(["b", "A", "x~y"].filter(() => randomInt(2))), ...repeated].filter(Boolean);
     const url = `${base}/hooks/${word(3)}?${[...parts, query(["a"])].join("&")}`;
     const qsh = (url) => connect.createQueryStringHash(connect.fromMethodAndUrl("POST", url), false, base);
