@@ -19,7 +19,7 @@ use crate::{
     app::Exit,
     config::{self, Surroundings},
     name::SourceName,
-    provider::{CLIENT_ID, CLIENT_SECRET, Catalogue, Check, CredentialRule, Family, KeySource, Provider},
+    provider::{CLIENT_ID, CLIENT_SECRET, Catalogue, Check, CredentialRule, Family, Provider},
     secret::Secret,
     yaml::Problems,
 };
@@ -299,7 +299,7 @@ fn unwritten(path: PathBuf, error: io::Error, made: &[PathBuf]) -> InitError {
 
 impl SourceDraft {
     fn of(provider: &Provider, name: SourceName, inherited: Option<&str>) -> Result<Self, InitError> {
-        let asks = provider.checks.iter().filter_map(|check| check.key.source.as_ref()).any(KeySource::takes_credentials);
+        let asks = provider.checks.iter().any(Check::asks_for_keys);
         let needed = |rule: &&CredentialRule| rule.required || asks && [CLIENT_ID, CLIENT_SECRET].contains(&&*rule.name);
         let mut credentials = (provider.credentials.iter().filter(needed))
             .map(|rule| CredentialDraft::of(rule, provider, &name))

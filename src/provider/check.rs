@@ -98,6 +98,12 @@ impl Check {
         of_scheme.chain(&self.signature.at).chain(of_message).chain(time).chain(conditions).chain(of_key)
     }
 
+    /// Whether its keys are given out against credentials of their own.
+    #[must_use]
+    pub fn asks_for_keys(&self) -> bool {
+        self.key.source.as_ref().is_some_and(KeySource::takes_credentials)
+    }
+
     /// The values that the proof covers: whoever changes one of them breaks it. Derived; a part of a value in it (a JSON value, where the
     /// body is in it) is covered and not named again, and one value may be named twice.
     #[must_use]

@@ -9,7 +9,7 @@ use super::{
     covers, event,
     handshake::{Effect, Handshake, handshakes},
     inline::INLINE,
-    key_source::{CLIENT_ID, CLIENT_SECRET, KeySource},
+    key_source::{CLIENT_ID, CLIENT_SECRET},
     like, measure,
     reply::replies,
     vector,
@@ -214,7 +214,7 @@ fn named<'a>(checks: &'a [Check], handshakes: &'a [Handshake]) -> impl Iterator<
     let keyed = |check: &&Check| check.scheme.family() != super::Family::None && check.key.source.is_none();
     let keys = checks.iter().filter(keyed).flat_map(|check| check.key.from.iter().cloned());
     let atoms = checks.iter().flat_map(Check::atoms).chain(handshakes.iter().flat_map(Handshake::atoms)).filter_map(name);
-    let asks = checks.iter().filter_map(|check| check.key.source.as_ref()).any(KeySource::takes_credentials);
+    let asks = checks.iter().any(Check::asks_for_keys);
     let of_asker = [CLIENT_ID, CLIENT_SECRET].into_iter().filter(move |_| asks).map(Box::from);
     keys.chain(atoms).chain(of_asker)
 }

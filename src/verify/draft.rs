@@ -232,7 +232,11 @@ impl Draft {
     /// The JSON of the body, and the field it stands in when the body is a form.
     fn json(&self) -> Result<(Option<Box<str>>, Vec<u8>), String> {
         let request = self.request(UnixMs(0))?;
-        let form = Form::read(&request);
+        self.json_in(&Form::read(&request))
+    }
+
+    /// The same, of the body's form as it was read.
+    fn json_in(&self, form: &Form<'_>) -> Result<(Option<Box<str>>, Vec<u8>), String> {
         let field = self.json_field.clone().filter(|_| form.is_form());
         let json = match &field {
             Some(name) => form.field(name).map_err(|_| format!("the form has no field `{name}`"))?.to_vec(),
@@ -269,7 +273,7 @@ impl Draft {
     pub(super) fn tell(&self, teller: &Teller<'_>, make: impl FnOnce(&Scope<'_>) -> Result<Vec<u8>, Lack>) -> Result<Vec<u8>, String> {
         let request = self.request(teller.now)?;
         let form = Form::read(&request);
-        let (_, text) = self.json().unwrap_or_default();
+        let (_, text) = self.json_in(&form).unwrap_or_default();
         let atoms = || teller.check.atoms();
         let wanted = pointers(atoms(), |atom| match atom {
             Atom::Json(pointer) => Some(pointer),

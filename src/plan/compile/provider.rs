@@ -24,14 +24,6 @@ pub(super) fn find<'c>(name: &str, source: &config::Source, catalogue: &'c Catal
     None
 }
 
-/// The same, of which nothing is noted.
-pub(super) fn known<'c>(name: &str, source: &config::Source, catalogue: &'c Catalogue) -> Option<&'c Provider> {
-    match &source.provider {
-        _ if source.verify.is_some() => catalogue.load_inline(name)?.ok(),
-        slug => catalogue.find(slug.as_ref()?),
-    }
-}
-
 fn whole<'c>(read: Result<&'c Provider, &[Problem]>, problems: &mut Problems) -> Option<&'c Provider> {
     read.map_err(|faults| faults.iter().for_each(|fault| problems.push(Problem::clone(fault)))).ok()
 }

@@ -14,7 +14,8 @@ use crate::{
 pub(super) fn look_over(config: &Config, catalogue: &Catalogue, problems: &mut Problems) {
     let mut seen: Vec<(&str, &Secret)> = Vec::new();
     for (key, source) in &config.sources.0 {
-        let provider = provider::known(&key.text, source, catalogue);
+        // What is wrong with it is said where it is compiled.
+        let provider = provider::find(&key.text, source, catalogue, &mut Problems::new());
         let is_secret = |name: &str| provider.is_none_or(|provider| provider.is_secret(name));
         let named = source.credentials.0.iter().filter(|(name, _)| is_secret(&name.text));
         for (name, values) in named.clone() {
